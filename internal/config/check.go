@@ -1,0 +1,113 @@
+package config
+
+import (
+	"fmt"
+	"net/netip"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/yamldoc"
+)
+
+var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
+
+// types are the decoys that exist.
+var types = []string{"ssh", "telnet"}
+
+type checker struct {
+	doc    *yamldoc.Document
+	faults yamldoc.Faults
+}
+
+func (k *checker) say(text, remedy string, path ...any) {
+	k.faults = append(k.faults, k.doc.Fault(text, remedy, path...))
+}
+
+// oneOf checks a word and returns it with the default filled in.
+func (k *checker) oneOf(value string, words []string, path ...any) {
+	if value != "" && !slices.Contains(words, value) {
+		k.say(fmt.Sprintf("unknown word %q", value), "use one of: "+strings.Join(words, ", "), path...)
+	}
+}
+
+func (k *checker) duration(d, low, high time.Duration, path ...any) {
+	if d < low || d > high {
+		k.say(fmt.Sprintf("%s is outside %s to %s", d, low, high), "write a duration such as 15m or 720h", path...)
+	}
+}
+
+func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults {
+	k := &checker{doc: doc}
+	names, listens := map[string]bool{}, map[string]bool{}
+	for i := range c.Hosts {
+		h := &c.Hosts[i]
+		if !nameRE.MatchString(h.Name) {
+			k.say(fmt.Sprintf("host name %q", h.Name), "use 1 to 40 lower-case letters, digits and '-'", "hosts", i, "name")
+		}
+		if names[h.Name] {
+			k.say(fmt.Sprintf("host %q stands twice", h.Name), "give each host its own name", "hosts", i, "name")
+		}
+		names[h.Name] = true
+		h.check(k, i, templates)
+		for j, d := range h.Decoys {
+			k.listen(d, listens, "hosts", i, "decoys", j)
+		}
+		h.defaults()
+	}
+	if c.Limits.Connections.PerSource < 1 || c.Limits.Connections.Total < 1 {
+		k.say("connection limits must be at least 1", "", "limits", "connections")
+	}
+	k.duration(c.Limits.Session, time.Minute, 7*24*time.Hour, "limits", "session")
+	k.duration(c.Limits.Idle, 10*time.Second, 24*time.Hour, "limits", "idle")
+	k.duration(c.Retention.Raw, 24*time.Hour, 3650*24*time.Hour, "retention", "raw")
+	k.duration(c.Retention.Cases, 24*time.Hour, 3650*24*time.Hour, "retention", "cases")
+	k.duration(c.Visitors.Keep, 0, 365*24*time.Hour, "visitors", "keep")
+	k.oneOf(c.Record.Passwords, []string{"hmac", "full", "none"}, "record", "passwords")
+	if c.Journal.Limit < 16<<20 {
+		k.say("the journal needs at least 16MiB", "", "journal", "limit")
+	}
+	if _, err := netip.ParseAddrPort(c.Console.Listen); err != nil {
+		k.say(fmt.Sprintf("%q is not an address with a port", c.Console.Listen), `write "127.0.0.1:9443"`, "console", "listen")
+	}
+	return k.faults
+}
+
+func (h *Host) check(k *checker, i int, templates []string) {
+	if !slices.Contains(templates, h.Persona) {
+		k.say(fmt.Sprintf("unknown persona %q", h.Persona), "use one of: "+strings.Join(templates, ", "), "hosts", i, "persona")
+	}
+	if len(h.Decoys) == 0 {
+		k.say(fmt.Sprintf("host %q has no decoys", h.Name), `add  decoys: [{type: ssh, listen: "127.0.0.1:2222"}]`, "hosts", i)
+	}
+	for j, a := range h.Login.Accept {
+		if a.User == "" {
+			k.say("a credential without a user", "write {user: root, password: ...}", "hosts", i, "login", "accept", j)
+		}
+	}
+	if h.Login.After < 0 {
+		k.say("after must not be negative", "0 means never", "hosts", i, "login", "after")
+	}
+	if h.Login.None && (len(h.Login.Accept) > 0 || h.Login.After > 0) {
+		k.say("none: true contradicts accept and after", "remove one of them", "hosts", i, "login")
+	}
+	k.oneOf(h.Downloads, []string{"serve", "timeout", "refuse", "not-found"}, "hosts", i, "downloads")
+	k.oneOf(h.Tunnels, []string{"refuse", "accept"}, "hosts", i, "tunnels")
+}
+
+func (k *checker) listen(d Decoy, seen map[string]bool, path ...any) {
+	k.oneOf(d.Type, types, append(path, "type")...)
+	if d.Type == "" {
+		k.say("a decoy without a type", "use one of: "+strings.Join(types, ", "), path...)
+	}
+	ap, err := netip.ParseAddrPort(d.Listen)
+	if err != nil {
+		k.say(fmt.Sprintf("%q is not an address with a port", d.Listen), `write "127.0.0.1:2222" or "[::]:22"`, append(path, "listen")...)
+		return
+	}
+	if seen[ap.String()] && ap.Port() != 0 {
+		k.say(fmt.Sprintf("%s is taken by another decoy of this file", ap), "choose another port", append(path, "listen")...)
+	}
+	seen[ap.String()] = true
+}

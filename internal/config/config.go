@@ -1,0 +1,202 @@
+// Package config is what an operator may write in one YAML file. None is
+// needed: Default is a working configuration.
+package config
+
+import (
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/yamldoc"
+)
+
+// Config is the whole file. docs/formats/config.md describes each key.
+type Config struct {
+	Name      string    `yaml:"name"` // observer.name of this sensor; the machine's host name unless set
+	Hosts     []Host    `yaml:"hosts"`
+	Limits    Limits    `yaml:"limits"`
+	Record    Record    `yaml:"record"`
+	Retention Retention `yaml:"retention"`
+	Journal   Journal   `yaml:"journal"`
+	EventLog  EventLog  `yaml:"event_log"`
+	Captures  Captures  `yaml:"captures"`
+	Visitors  Visitors  `yaml:"visitors"`
+	Console   Console   `yaml:"console"`
+
+	// Implied is true when no file named the hosts: a port in use is then
+	// skipped with a warning, and each host gets one weak credential.
+	Implied bool `yaml:"-"`
+}
+
+// Host is one fake host.
+type Host struct {
+	Name    string  `yaml:"name"`
+	Persona string  `yaml:"persona"` // a template's name
+	Login   Login   `yaml:"login"`
+	Decoys  []Decoy `yaml:"decoys"`
+	// Downloads says how wget and the like are answered: serve, timeout,
+	// refuse, not-found. Nothing is ever fetched.
+	Downloads string `yaml:"downloads"`
+	// Tunnels says how port forwarding is answered: refuse, accept. Nothing is ever forwarded.
+	Tunnels string `yaml:"tunnels"`
+}
+
+// Login is who may log in to a fake host.
+type Login struct {
+	Accept              []Credential `yaml:"accept"`
+	After               int          `yaml:"after"`                // let in at the n-th try of a source, 0 = never
+	KeyboardInteractive bool         `yaml:"keyboard_interactive"` // offer it on SSH
+	None                bool         `yaml:"none"`                 // nobody gets in
+}
+
+// Credential is one user and password; the password "*" matches any.
+type Credential struct {
+	User     string `yaml:"user"`
+	Password string `yaml:"password"`
+}
+
+// Decoy is one service of a host.
+type Decoy struct {
+	Type   string `yaml:"type"`   // ssh, telnet
+	Listen string `yaml:"listen"` // address:port
+}
+
+// Limits bound what strangers can use up.
+type Limits struct {
+	Connections Connections   `yaml:"connections"`
+	Session     time.Duration `yaml:"session"` // longest session
+	Idle        time.Duration `yaml:"idle"`    // longest silence in a session
+}
+
+// Connections bounds open connections.
+type Connections struct {
+	PerSource int `yaml:"per_source"`
+	Total     int `yaml:"total"`
+}
+
+// Record says what is kept of what visitors type.
+type Record struct {
+	Passwords string `yaml:"passwords"` // hmac, full, none
+}
+
+// Retention says how long things are kept.
+type Retention struct {
+	Raw   time.Duration `yaml:"raw"`   // events, recordings, captures
+	Cases time.Duration `yaml:"cases"` // alerts with their evidence
+}
+
+// Journal bounds the spool on disk.
+type Journal struct {
+	Limit yamldoc.Size `yaml:"limit"`
+}
+
+// EventLog is where events are kept.
+type EventLog struct {
+	URL string `yaml:"url"` // of a VictoriaLogs cluster; empty = the embedded one
+}
+
+// Captures bounds what visitors leave.
+type Captures struct {
+	Quota   yamldoc.Size `yaml:"quota"`    // bytes in all
+	MaxFile yamldoc.Size `yaml:"max_file"` // bytes of one file
+}
+
+// Visitors says how long a visitor finds his own changes again.
+type Visitors struct {
+	Keep time.Duration `yaml:"keep"`
+	Max  int           `yaml:"max"`
+}
+
+// Console is the web page's address.
+type Console struct {
+	Listen string `yaml:"listen"`
+}
+
+// Default is the configuration of an empty file.
+func Default() *Config {
+	return &Config{
+		Limits: Limits{
+			Connections: Connections{PerSource: 32, Total: 2000},
+			Session:     4 * time.Hour, Idle: 15 * time.Minute,
+		},
+		Record:    Record{Passwords: "hmac"},
+		Retention: Retention{Raw: 30 * 24 * time.Hour, Cases: 365 * 24 * time.Hour},
+		Journal:   Journal{Limit: 1 << 30},
+		Captures:  Captures{Quota: 1 << 30, MaxFile: 32 << 20},
+		Visitors:  Visitors{Keep: 24 * time.Hour, Max: 1000},
+		Console:   Console{Listen: "127.0.0.1:9443"},
+	}
+}
+
+// Load reads file, or takes the defaults when file is empty. templates are
+// the personas that exist. The error is yamldoc.Faults, or an os error.
+func Load(file string, templates []string) (*Config, error) {
+	c := Default()
+	if file == "" {
+		c.imply()
+		return c, nil
+	}
+	data, err := readFile(file)
+	if err != nil {
+		return nil, err
+	}
+	return Parse(file, data, templates)
+}
+
+func readFile(file string) ([]byte, error) {
+	st, err := os.Stat(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	if !st.Mode().IsRegular() {
+		return nil, yamldoc.Faults{{File: file, Text: "not a regular file", Remedy: "give the path of a YAML file"}}
+	}
+	if st.Size() > yamldoc.MaxSize {
+		return nil, yamldoc.Faults{{File: file, Text: fmt.Sprintf("%d bytes, the limit is %d", st.Size(), yamldoc.MaxSize)}}
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("read the configuration: %w", err)
+	}
+	return data, nil
+}
+
+// Parse is Load on bytes.
+func Parse(file string, data []byte, templates []string) (*Config, error) {
+	c := Default()
+	doc, err := yamldoc.Decode(file, data, c)
+	faults, ok := err.(yamldoc.Faults) //nolint:errorlint // Decode returns it bare
+	if err != nil && !ok {
+		return nil, err
+	}
+	faults = append(faults, c.check(doc, templates)...)
+	if len(faults) > 0 {
+		faults.Sort()
+		return nil, faults
+	}
+	if len(c.Hosts) == 0 {
+		c.imply()
+	}
+	return c, nil
+}
+
+// imply fills in the hosts of an installation without a configuration.
+func (c *Config) imply() {
+	c.Implied = true
+	c.Hosts = []Host{
+		{Name: "server", Persona: "debian-server", Decoys: []Decoy{{Type: "ssh", Listen: "127.0.0.1:2222"}}},
+		{Name: "router", Persona: "busybox-router", Decoys: []Decoy{{Type: "telnet", Listen: "127.0.0.1:2323"}}},
+	}
+	for i := range c.Hosts {
+		c.Hosts[i].defaults()
+	}
+}
+
+func (h *Host) defaults() {
+	if h.Downloads == "" {
+		h.Downloads = "serve"
+	}
+	if h.Tunnels == "" {
+		h.Tunnels = "refuse"
+	}
+}

@@ -1,0 +1,74 @@
+package config
+
+import (
+	"strings"
+	"testing"
+)
+
+var templates = []string{"debian-server", "busybox-router"}
+
+const minimal = `
+hosts:
+  - name: files
+    persona: debian-server
+    login: {accept: [{user: root, password: admin}]}
+    decoys:
+      - {type: ssh, listen: "127.0.0.1:2222"}
+limits: {connections: {per_source: 2000, total: 20000}}
+journal: {limit: 64MiB}
+console: {listen: "127.0.0.1:9443"}
+`
+
+func TestParse(t *testing.T) {
+	c, err := Parse("f", []byte(minimal), templates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Limits.Connections.PerSource != 2000 || c.Journal.Limit != 64<<20 || c.Hosts[0].Downloads != "serve" || c.Implied {
+		t.Errorf("got %+v", c)
+	}
+}
+
+func TestEmptyFileImpliesHosts(t *testing.T) {
+	c, err := Parse("f", nil, templates)
+	if err != nil || !c.Implied || len(c.Hosts) != 2 {
+		t.Fatalf("got %+v, %v", c, err)
+	}
+}
+
+func TestFaults(t *testing.T) {
+	for _, tt := range []struct{ name, from, to, want string }{
+		{"persona", "debian-server", "debian", `f:4: unknown persona "debian" (use one of: debian-server, busybox-router)`},
+		{"type", "type: ssh", "type: shh", `f:7: unknown word "shh" (use one of: ssh, telnet)`},
+		{"listen", `"127.0.0.1:2222"`, `"2222"`, `f:7: "2222" is not an address with a port (write "127.0.0.1:2222" or "[::]:22")`},
+		{"size", "64MiB", "64 apples", `f:9: "64 apples" is not a size; write 64KiB, 32MiB or 1GiB`},
+		{"key", "login:", "logon:", `f:5: unknown key "logon" (remove it, or look for a typing error)`},
+		{"limit", "2000,", "0,", "f:8: connection limits must be at least 1"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("f", []byte(strings.Replace(minimal, tt.from, tt.to, 1)), templates)
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestAllFaultsAtOnce(t *testing.T) {
+	_, err := Parse("f", []byte("hosts:\n  - nam: x\n    persona: y\nretention: {raw: 1s}\n"), templates)
+	for _, want := range []string{`"nam"`, "host name", `persona "y"`, "no decoys", "1s is outside"} {
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is missing in:\n%v", want, err)
+		}
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		c, err := Parse("f", data, templates)
+		if err == nil && len(c.Hosts) == 0 {
+			t.Fatal("a configuration without hosts was taken")
+		}
+	})
+}
