@@ -1,12 +1,11 @@
 package event
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf16"
 	"unicode/utf8"
@@ -29,7 +28,10 @@ func Decode(data []byte) (Event, error) {
 	if len(data) > MaxLine {
 		return e, fmt.Errorf("%w: %d bytes, the limit is %d", ErrSyntax, len(data), MaxLine)
 	}
-	d := decoder{s: data}
+	d := decoder{s: string(data)} // one copy; every value is a part of it
+	if !utf8.ValidString(d.s) {
+		d.s = strings.ToValidUTF8(d.s, "\ufffd")
+	}
 	d.space()
 	if !d.take('{') {
 		return e, d.fail("expected '{'")
@@ -201,7 +203,7 @@ func (e *Event) set(name string, v Value, src, dst *addr) {
 }
 
 type decoder struct {
-	s []byte
+	s string
 	i int
 }
 
@@ -236,11 +238,16 @@ func (d *decoder) value() (Value, error) {
 	case c == '-' || (c >= '0' && c <= '9'):
 		return d.number()
 	}
-	for word, v := range map[string]Value{"true": Bool(true), "false": Bool(false), "null": {}} {
-		if bytes.HasPrefix(d.s[d.i:], []byte(word)) {
-			d.i += len(word)
-			return v, nil
-		}
+	switch rest := d.s[d.i:]; {
+	case strings.HasPrefix(rest, "true"):
+		d.i += 4
+		return Bool(true), nil
+	case strings.HasPrefix(rest, "false"):
+		d.i += 5
+		return Bool(false), nil
+	case strings.HasPrefix(rest, "null"):
+		d.i += 4
+		return Value{}, nil
 	}
 	return Value{}, d.fail("unexpected value")
 }
@@ -273,15 +280,15 @@ func (d *decoder) number() (Value, error) {
 		d.i++
 	}
 	raw := d.s[start:d.i]
-	if !json.Valid(raw) {
+	if !numberForm(raw) {
 		return Value{}, d.fail("bad number")
 	}
-	if n, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
+	if n, err := strconv.ParseInt(raw, 10, 64); err == nil {
 		return Int(n), nil
 	}
-	f, err := strconv.ParseFloat(string(raw), 64)
+	f, err := strconv.ParseFloat(raw, 64)
 	if err != nil {
-		return String(string(raw)), nil //nolint:nilerr // out of range: kept as text
+		return String(raw), nil //nolint:nilerr // out of range: kept as text
 	}
 	return Float(f), nil
 }
@@ -295,7 +302,7 @@ func (d *decoder) str() (string, error) {
 		switch c := d.s[d.i]; {
 		case c == '"':
 			d.i++
-			return toValid(d.s[start : d.i-1]), nil
+			return d.s[start : d.i-1], nil
 		case c == '\\':
 			return d.escaped(start)
 		case c < 0x20:
@@ -306,21 +313,46 @@ func (d *decoder) str() (string, error) {
 	return "", d.fail("string not closed")
 }
 
-func toValid(b []byte) string {
-	if utf8.Valid(b) {
-		return string(b)
+// numberForm checks the grammar of RFC 8259, section 6.
+func numberForm(s string) bool {
+	s = strings.TrimPrefix(s, "-")
+	digits := func() bool {
+		n := 0
+		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+			n++
+		}
+		s = s[n:]
+		return n > 0
 	}
-	return string(bytes.ToValidUTF8(b, []byte("\ufffd")))
+	zero := strings.HasPrefix(s, "0")
+	whole := len(s)
+	if !digits() || zero && whole-len(s) > 1 {
+		return false
+	}
+	if rest, ok := strings.CutPrefix(s, "."); ok {
+		if s = rest; !digits() {
+			return false
+		}
+	}
+	if s != "" && s[0]|0x20 == 'e' {
+		if s = s[1:]; s != "" && (s[0] == '+' || s[0] == '-') {
+			s = s[1:]
+		}
+		if !digits() {
+			return false
+		}
+	}
+	return s == ""
 }
 
 func (d *decoder) escaped(start int) (string, error) {
-	buf := append([]byte(nil), d.s[start:d.i]...)
+	buf := []byte(d.s[start:d.i])
 	for d.i < len(d.s) {
 		c := d.s[d.i]
 		d.i++
 		switch {
 		case c == '"':
-			return toValid(buf), nil
+			return string(buf), nil
 		case c < 0x20:
 			return "", d.fail("control character in a string")
 		case c != '\\':
@@ -340,7 +372,7 @@ func (d *decoder) escaped(start int) (string, error) {
 			buf = utf8.AppendRune(buf, r)
 			continue
 		}
-		k := bytes.IndexByte([]byte(`"\/bfnrt`), c)
+		k := strings.IndexByte(`"\/bfnrt`, c)
 		if k < 0 {
 			return "", d.fail("bad escape")
 		}
@@ -354,7 +386,7 @@ func (d *decoder) hex() (rune, error) {
 	if err != nil || !utf16.IsSurrogate(r) {
 		return r, err
 	}
-	if bytes.HasPrefix(d.s[d.i:], []byte(`\u`)) {
+	if strings.HasPrefix(d.s[d.i:], `\u`) {
 		d.i += 2
 		low, err := d.hex4()
 		if err != nil {
@@ -369,7 +401,7 @@ func (d *decoder) hex4() (rune, error) {
 	if d.i+4 > len(d.s) {
 		return 0, d.fail("short \\u escape")
 	}
-	n, err := strconv.ParseUint(string(d.s[d.i:d.i+4]), 16, 16)
+	n, err := strconv.ParseUint(d.s[d.i:d.i+4], 16, 16)
 	if err != nil {
 		return 0, d.fail("bad \\u escape")
 	}
