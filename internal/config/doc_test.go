@@ -1,0 +1,42 @@
+package config
+
+import (
+	"os"
+	"strings"
+	"testing"
+)
+
+func TestDocumentedBlocksLoad(t *testing.T) {
+	data, err := os.ReadFile("../../docs/formats/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(data), "```yaml\n")
+	if len(parts) < 3 {
+		t.Fatal("no blocks found")
+	}
+	for _, p := range parts[1:] {
+		block, _, _ := strings.Cut(p, "```")
+		if _, err := Parse("config.md", []byte(block), templates); err != nil {
+			t.Errorf("%v in\n%s", err, block)
+		}
+	}
+}
+
+func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
+	data, err := os.ReadFile("../../docs/formats/config.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _, _ := strings.Cut(strings.Split(string(data), "```yaml\n")[2], "```")
+	c, err := Parse("config.md", []byte(block), templates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Default()
+	c.Hosts = nil
+	if c.Limits != want.Limits || c.Retention != want.Retention || c.Captures != want.Captures ||
+		c.Visitors != want.Visitors || c.Record != want.Record || c.Journal != want.Journal || c.Console != want.Console {
+		t.Errorf("documented %+v\ndefault    %+v", c, want)
+	}
+}
