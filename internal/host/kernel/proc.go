@@ -1,0 +1,220 @@
+// Package kernel is what a program on a fake host sees of its machine:
+// processes, descriptors, terminals, budgets. Programs are Go functions; none
+// of them can reach the real machine.
+package kernel
+
+import (
+	"context"
+	"io"
+	"maps"
+	"net/netip"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/clock"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
+	"github.com/lapwing-defence/lapwing/internal/persona"
+)
+
+// Program is one executable of the fake host. It returns the exit status.
+// It must end soon after ctx ends, read and write only by p, and call
+// p.Step in every loop that input can make long.
+type Program func(ctx context.Context, p *Proc) int
+
+// Machine is a fake host as one visitor sees it: the persona's facts and the
+// visitor's own changes. It is safe for concurrent use.
+type Machine struct {
+	Persona  *persona.Persona
+	FS       *vfs.FS
+	Clock    clock.Clock
+	Rand     *Rand
+	Table    *Table
+	Programs map[string]Program // by persona.Program.Impl; shared, never written
+	Net      Net
+}
+
+// Session is one login on a Machine.
+type Session struct {
+	M        *Machine
+	User     persona.User
+	From, To netip.AddrPort // visitor and decoy
+	Started  time.Time
+	Service  string // "ssh", "telnet"
+	TTY      *TTY   // nil without a terminal
+	Line     string // "pts/0", "" without a terminal
+	Term     string // $TERM as the client said
+	Recorder Recorder
+	Budget   *Budget
+}
+
+// Recorder is told what a visitor does. Its methods do not block for long and
+// have no error: what cannot be recorded is the recorder's to report.
+type Recorder interface {
+	// Line is one line or script handed to a shell by the visitor.
+	Line(ctx context.Context, l Line)
+	// Fetch is a request for something outside; nothing is fetched.
+	Fetch(ctx context.Context, f Fetch)
+	// Password is a password set on the fake host.
+	Password(ctx context.Context, user, password string)
+	// Note is anything else worth an event: a limit reached, a parse error.
+	Note(ctx context.Context, action, reason string)
+}
+
+// Line is a command line as typed, or the whole of an exec request.
+type Line struct {
+	Text string
+	Dir  string
+	User string
+	PID  int
+	Exit int // status after it ran
+}
+
+// Fetch is one request that a download tool or the like would have made.
+type Fetch struct {
+	Tool   string // wget, curl, tftp, ftpget, scp, nc, apt
+	URL    string
+	Method string // GET unless set
+	Path   string // where the answer is written, "" = standard output
+}
+
+// Net answers for the world outside the fake host. Nothing is ever sent.
+type Net interface {
+	// Resolve gives addresses for a name; ok is false for a name that does not exist.
+	Resolve(name string) (addrs []netip.Addr, ok bool)
+	// Fetch answers a download.
+	Fetch(ctx context.Context, f Fetch) Reply
+}
+
+// Reply is the outcome of a Fetch.
+type Reply struct {
+	Failure string // "", "resolve", "refused", "timeout", "unreachable"
+	Status  int    // HTTP status when Failure is ""
+	Type    string // media type
+	Body    []byte
+	Delay   time.Duration // how long it takes
+	Addr    netip.Addr
+}
+
+// Proc is one running program.
+type Proc struct {
+	S      *Session
+	M      *Machine
+	PID    int
+	PPID   int
+	PGID   int
+	Args   []string          // Args[0] is the name it was called by
+	Path   string            // of the executable
+	Env    map[string]string // exported variables; owned by this Proc
+	Dir    string            // working directory, absolute and clean
+	Umask  uint32
+	Caller vfs.Caller
+	FDs    map[int]*FD
+	Nice   int
+}
+
+// Stdin is descriptor 0; reading a closed one gives EBADF.
+func (p *Proc) Stdin() io.Reader { return p.fd(0) }
+
+// Stdout is descriptor 1.
+func (p *Proc) Stdout() io.Writer { return p.fd(1) }
+
+// Stderr is descriptor 2.
+func (p *Proc) Stderr() io.Writer { return p.fd(2) }
+
+func (p *Proc) fd(n int) *FD {
+	if f := p.FDs[n]; f != nil {
+		return f
+	}
+	return closedFD
+}
+
+// IsTTY reports whether descriptor n is a terminal.
+func (p *Proc) IsTTY(n int) bool { return p.fd(n).TTY != nil }
+
+// Abs makes name absolute against the working directory, and cleans it
+// without resolving symlinks ("a/../b" is kept as the kernel would walk it
+// only where ".." follows a plain name).
+func (p *Proc) Abs(name string) string {
+	if strings.HasPrefix(name, "/") {
+		return name
+	}
+	return strings.TrimSuffix(p.Dir, "/") + "/" + name
+}
+
+// Now is the time on the fake host.
+func (p *Proc) Now() time.Time { return p.M.Clock.Now() }
+
+// Step charges n units of work; an error means: stop at once.
+func (p *Proc) Step(n int64) error { return p.S.Budget.Step(n) }
+
+// Getenv reads the environment.
+func (p *Proc) Getenv(name string) string { return p.Env[name] }
+
+// Child is a fork of p with other arguments: environment copied, descriptors
+// shared. Give it to Start or Run; they close its descriptors at the end.
+func (p *Proc) Child(args ...string) *Proc {
+	c := *p
+	c.PPID, c.PID = p.PID, 0
+	c.Args = args
+	c.Env = maps.Clone(p.Env)
+	c.FDs = make(map[int]*FD, len(p.FDs))
+	for n, f := range p.FDs {
+		if !f.CloseOnExec {
+			c.FDs[n] = f.Dup()
+		}
+	}
+	return &c
+}
+
+// SetFD puts f at descriptor n of p, closing what was there. p owns f.
+func (p *Proc) SetFD(n int, f *FD) {
+	if old := p.FDs[n]; old != nil {
+		old.Close() //nolint:errcheck // as dup2 does
+	}
+	p.FDs[n] = f
+}
+
+// CloseFDs closes every descriptor.
+func (p *Proc) CloseFDs() {
+	for n, f := range p.FDs {
+		f.Close() //nolint:errcheck // the process ends
+		delete(p.FDs, n)
+	}
+}
+
+// LookPath finds name along $PATH as the shell does: ENOENT when there is
+// none, EACCES when all there is cannot be executed.
+func (p *Proc) LookPath(name string) (string, error) {
+	if strings.Contains(name, "/") {
+		return name, p.executable(p.Abs(name))
+	}
+	err := error(vfs.ENOENT)
+	for _, d := range strings.Split(p.Env["PATH"], ":") {
+		if d == "" {
+			d = "."
+		}
+		full := path.Join(d, name)
+		switch e := p.executable(p.Abs(full)); e {
+		case nil:
+			return full, nil
+		case vfs.EACCES:
+			err = e
+		}
+	}
+	return "", err
+}
+
+func (p *Proc) executable(abs string) error {
+	in, err := p.M.FS.Stat(p.Caller, abs)
+	switch {
+	case err != nil:
+		return err
+	case in.Kind != vfs.File:
+		return vfs.EACCES
+	}
+	if in.Mode&0o111 == 0 {
+		return vfs.EACCES
+	}
+	return p.M.FS.Access(p.Caller, abs, 1)
+}

@@ -1,0 +1,137 @@
+package kernel
+
+import (
+	"context"
+	"sort"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/persona"
+)
+
+// Table is the process table of a Machine: the persona's resident processes
+// and what visitors run.
+type Table struct {
+	now      func() time.Time
+	boot     time.Time
+	mu       sync.Mutex
+	next     int
+	resident []persona.Process
+	gone     map[int]bool // resident processes that a visitor killed
+	live     map[int]*liveProc
+}
+
+type liveProc struct {
+	p      *Proc
+	start  time.Time
+	cancel context.CancelCauseFunc
+}
+
+// Entry is one row of the process table.
+type Entry struct {
+	persona.Process
+	UID     uint32
+	Started time.Time
+	Args    []string // of a visitor's program, else nil
+	Live    bool     // run by a visitor
+	PGID    int
+}
+
+// NewTable starts pids for visitors at first.
+func NewTable(p *persona.Persona, first int, now func() time.Time) *Table {
+	return &Table{now: now, boot: p.Boot, next: first, resident: p.Procs, gone: map[int]bool{}, live: map[int]*liveProc{}}
+}
+
+const maxPID = 4_194_304
+
+func (t *Table) add(p *Proc, cancel context.CancelCauseFunc) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next++
+	if t.next >= maxPID {
+		t.next = 1000
+	}
+	t.live[t.next] = &liveProc{p, t.now(), cancel}
+	return t.next
+}
+
+func (t *Table) remove(pid int) {
+	t.mu.Lock()
+	delete(t.live, pid)
+	t.mu.Unlock()
+}
+
+// Reserve takes a pid without a program: sshd's own processes, subshells.
+func (t *Table) Reserve() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.next++
+	return t.next
+}
+
+// List is every process in order of pid.
+func (t *Table) List() []Entry {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	out := make([]Entry, 0, len(t.resident)+len(t.live))
+	for _, r := range t.resident {
+		if !t.gone[r.PID] {
+			out = append(out, Entry{Process: r, Started: t.boot.Add(r.Start)})
+		}
+	}
+	for pid, l := range t.live {
+		out = append(out, l.entry(pid))
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].PID < out[j].PID })
+	return out
+}
+
+func (l *liveProc) entry(pid int) Entry {
+	name := l.p.Args[0]
+	if i := strings.LastIndexByte(name, '/'); i >= 0 {
+		name = name[i+1:]
+	}
+	tty := "?"
+	if l.p.S.Line != "" {
+		tty = l.p.S.Line
+	}
+	return Entry{
+		Process: persona.Process{
+			PID: pid, PPID: l.p.PPID, User: l.p.S.User.Name, Command: strings.Join(l.p.Args, " "), Name: name,
+			Exe: l.p.Path, State: "S", VSZ: 7196, RSS: 3880, TTY: tty, Nice: l.p.Nice, Threads: 1,
+		},
+		UID: l.p.Caller.UID, Started: l.start, Args: l.p.Args, Live: true, PGID: l.p.PGID,
+	}
+}
+
+// Kill sends a signal. It reports whether the process exists; one of the
+// persona's own disappears from the table, a visitor's program is ended.
+func (t *Table) Kill(pid, signal int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if l := t.live[pid]; l != nil {
+		if ends(signal) {
+			l.cancel(Killed{signal})
+		}
+		return true
+	}
+	for _, r := range t.resident {
+		if r.PID == pid && !t.gone[pid] {
+			if ends(signal) && pid > 1 && !strings.HasPrefix(r.Command, "[") {
+				t.gone[pid] = true
+			}
+			return true
+		}
+	}
+	return false
+}
+
+// ends reports whether a signal's default action ends a process.
+func ends(signal int) bool {
+	switch signal {
+	case 0, 17, SIGCONT, SIGSTOP, 20, 21, 22, 23, 28:
+		return false
+	}
+	return true
+}

@@ -1,0 +1,241 @@
+package vfs
+
+import (
+	"sync"
+	"time"
+)
+
+// node is one inode. A node of a Base is never written; a FS copies it first
+// (own) and finds the copy by its inode number.
+type node struct {
+	ino          uint64
+	kind         Kind
+	mode         uint32
+	uid, gid     uint32
+	nlink        int
+	atime        time.Time
+	mtime        time.Time
+	ctime        time.Time
+	birth        time.Time
+	major, minor uint32
+	target       string
+	attr         Attr
+	content      Content // of a file; nil while data holds it
+	data         []byte  // of a file that a visitor wrote
+	mutable      bool    // data is the content
+	charged      int64   // bytes counted against the quota
+	dirty        bool    // written since the last ClearDirty
+	written      bool    // ever written: not the base's bytes
+
+	own      bool             // belongs to a FS
+	children map[string]*node // of a directory; in an owned copy only what differs, nil = removed
+	lower    *node            // of an owned copy: the directory of the Base
+}
+
+// Base is an immutable tree that many FS share. A Builder makes one.
+type Base struct {
+	root *node
+	next uint64
+}
+
+// FS is one visitor's view: a Base and what the visitor changed. All methods
+// are safe for concurrent use. Paths are absolute; every error is an Errno.
+type FS struct {
+	base *Base
+	opt  Options
+
+	mu     sync.RWMutex
+	over   map[uint64]*node
+	next   uint64
+	used   int64
+	nodes  int
+	mounts map[uint64]Provider
+	onLoss func(path string, content Content)
+}
+
+// Node is what a Builder adds.
+type Node struct {
+	Path         string
+	Kind         Kind
+	Mode         uint32
+	UID, GID     uint32
+	Mtime        time.Time
+	Content      Content // File
+	Target       string  // Symlink
+	Major, Minor uint32  // devices
+	Attr         Attr
+}
+
+// Provider makes the entries of a mounted directory when they are asked for:
+// /proc, /sys. It must not call the FS that it is mounted in.
+type Provider interface {
+	// Lookup finds the entry at rel ("" is the mount's root, "1/status" below).
+	Lookup(c Caller, rel string) (Entry, bool)
+	// List names the entries of the directory rel, in the order to list them.
+	List(c Caller, rel string) []string
+	// Create is the error of making an entry that Lookup does not find.
+	Create() error
+}
+
+// Entry is one node below a Provider. Read makes the content of a file at the
+// time it is opened; Write, if set, takes what is written at close.
+type Entry struct {
+	Info  Info
+	Read  func() []byte
+	Write func(c Caller, data []byte) error // nil: EACCES on open for writing
+}
+
+// New is a fresh view of base. It costs the same for any base.
+func New(base *Base, o Options) *FS {
+	if o.Quota == 0 {
+		o.Quota = 64 << 20
+	}
+	if o.MaxNodes == 0 {
+		o.MaxNodes = 20_000
+	}
+	if o.MaxFile == 0 {
+		o.MaxFile = 32 << 20
+	}
+	return &FS{base: base, opt: o, over: map[uint64]*node{}, next: base.next, mounts: map[uint64]Provider{}}
+}
+
+// Mount puts p at the directory path of this view.
+func (f *FS) Mount(path string, p Provider) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	fr, err := f.walk(Root(), path, true)
+	if err != nil {
+		return err
+	}
+	if fr.n == nil || fr.n.kind != Dir {
+		return ENOTDIR
+	}
+	f.mounts[fr.n.ino] = p
+	return nil
+}
+
+// OnLoss sets what is told when the content of a file that a visitor wrote is
+// about to vanish: unlinked, truncated, renamed over. fn runs without locks held.
+func (f *FS) OnLoss(fn func(path string, content Content)) {
+	f.mu.Lock()
+	f.onLoss = fn
+	f.mu.Unlock()
+}
+
+// Used is what the visitor added: bytes of content, and nodes.
+func (f *FS) Used() (bytes int64, nodes int) {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.used, f.nodes
+}
+
+func (f *FS) now() time.Time {
+	if f.opt.Now == nil {
+		return time.Time{}
+	}
+	return f.opt.Now()
+}
+
+// get is this view's state of a node.
+func (f *FS) get(n *node) *node {
+	if n == nil || n.own || len(f.over) == 0 {
+		return n
+	}
+	if o := f.over[n.ino]; o != nil {
+		return o
+	}
+	return n
+}
+
+// take makes n writable for this view.
+func (f *FS) take(n *node) *node {
+	n = f.get(n)
+	if n.own {
+		return n
+	}
+	c := *n
+	c.own = true
+	if n.kind == Dir {
+		c.lower, c.children = n, map[string]*node{}
+	}
+	f.over[n.ino] = &c
+	return &c
+}
+
+// child looks up one name in a directory.
+func (f *FS) child(dir *node, name string) *node {
+	if c, ok := dir.children[name]; ok {
+		return f.get(c)
+	}
+	if dir.lower != nil {
+		return f.get(dir.lower.children[name])
+	}
+	return nil
+}
+
+// names are the entries of a directory, unsorted.
+func (f *FS) names(dir *node) []string {
+	out := make([]string, 0, len(dir.children))
+	for name, c := range dir.children {
+		if c != nil {
+			out = append(out, name)
+		}
+	}
+	if dir.lower != nil {
+		for name := range dir.lower.children {
+			if _, ok := dir.children[name]; !ok {
+				out = append(out, name)
+			}
+		}
+	}
+	return out
+}
+
+// charge changes what n counts against the quota.
+func (f *FS) charge(n *node, size int64) error {
+	if size > f.opt.MaxFile {
+		return EFBIG
+	}
+	if size > n.charged && f.used+size-n.charged > f.opt.Quota {
+		return ENOSPC
+	}
+	f.used += size - n.charged
+	n.charged = size
+	return nil
+}
+
+func (n *node) size() int64 {
+	switch {
+	case n.kind == Symlink:
+		return int64(len(n.target))
+	case n.kind == Dir:
+		entries := len(n.children)
+		if n.lower != nil {
+			entries += len(n.lower.children)
+		}
+		return 4096 * int64(1+entries*32/4096)
+	case n.mutable:
+		return int64(len(n.data))
+	case n.content != nil:
+		return n.content.Size()
+	}
+	return 0
+}
+
+func (n *node) info(name string) Info {
+	in := Info{
+		Name: name, Ino: n.ino, Dev: 0x801, Kind: n.kind, Mode: n.mode, UID: n.uid, GID: n.gid, Nlink: n.nlink,
+		Size: n.size(), Atime: n.atime, Mtime: n.mtime, Ctime: n.ctime, Birth: n.birth,
+		Major: n.major, Minor: n.minor, Target: n.target, Attr: n.attr,
+	}
+	switch {
+	case n.kind == Dir:
+		in.Blocks = in.Size / 512
+	case n.kind == File && in.Size > 0:
+		in.Blocks = (in.Size + 4095) / 4096 * 8
+	}
+	if p, ok := n.content.(Program); ok && !n.mutable {
+		in.Impl = p.Impl()
+	}
+	return in
+}

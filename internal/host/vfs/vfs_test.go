@@ -1,0 +1,196 @@
+package vfs
+
+import (
+	"errors"
+	"io"
+	"strings"
+	"testing"
+	"time"
+)
+
+var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+
+func testFS(t testing.TB) *FS {
+	t.Helper()
+	b := NewBuilder(t0)
+	b.Text("/etc/passwd", 0o644, 0, 0, t0, "root:x:0:0\n")
+	b.Add(Node{Path: "/bin", Kind: Symlink, Mode: 0o777, Target: "usr/bin"})
+	b.Add(Node{Path: "/usr/bin/ls", Kind: File, Mode: 0o755, Content: Image("ls", 151344, Elf{Class: 2, Data: 1, Machine: 62, Interp: "/lib64/ld-linux-x86-64.so.2", Seed: 7})})
+	b.Add(Node{Path: "/tmp", Kind: Dir, Mode: 0o1777})
+	b.Add(Node{Path: "/dev/null", Kind: CharDev, Mode: 0o666, Major: 1, Minor: 3})
+	b.Add(Node{Path: "/home/a", Kind: Dir, Mode: 0o700, UID: 1000, GID: 1000})
+	return New(b.Build(), Options{Quota: 1 << 20, MaxNodes: 50, MaxFile: 1 << 19, Now: func() time.Time { return t0.Add(time.Hour) }})
+}
+
+func TestErrors(t *testing.T) {
+	user := Caller{UID: 1001, GID: 1001}
+	for _, tt := range []struct {
+		name string
+		do   func(f *FS) error
+		want Errno
+	}{
+		{"read a missing file", func(f *FS) error { _, err := f.Stat(Root(), "/x"); return err }, ENOENT},
+		{"a file as a directory", func(f *FS) error { _, err := f.Stat(Root(), "/etc/passwd/x"); return err }, ENOTDIR},
+		{"a file with a slash", func(f *FS) error { _, err := f.Stat(Root(), "/etc/passwd/"); return err }, ENOTDIR},
+		{"write without permission", func(f *FS) error { return f.WriteFile(user, "/etc/passwd", nil, 0o644) }, EACCES},
+		{"create without permission", func(f *FS) error { return f.WriteFile(user, "/etc/x", nil, 0o644) }, EACCES},
+		{"another's home", func(f *FS) error { _, err := f.ReadDir(user, "/home/a"); return err }, EACCES},
+		{"a full directory", func(f *FS) error { return f.Rmdir(Root(), "/etc") }, ENOTEMPTY},
+		{"a directory as a file", func(f *FS) error { return f.Unlink(Root(), "/etc") }, EISDIR},
+		{"a loop", func(f *FS) error {
+			f.Symlink(Root(), "/tmp/b", "/tmp/a")
+			f.Symlink(Root(), "/tmp/a", "/tmp/b")
+			_, err := f.Stat(Root(), "/tmp/a")
+			return err
+		}, ELOOP},
+		{"a long name", func(f *FS) error { return f.Mkdir(Root(), "/tmp/"+strings.Repeat("x", 300), 0o755) }, ENAMETOOLONG},
+		{"a file over its limit", func(f *FS) error { return f.WriteFile(Root(), "/tmp/x", make([]byte, 1<<20), 0o644) }, EFBIG},
+		{"the quota", func(f *FS) error {
+			for _, n := range []string{"a", "b", "c"} {
+				if err := f.WriteFile(Root(), "/tmp/"+n, make([]byte, 1<<19), 0o644); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, ENOSPC},
+		{"too many nodes", func(f *FS) error {
+			for i := range 60 {
+				if err := f.Mkdir(Root(), "/tmp/"+strings.Repeat("d", i+1), 0o755); err != nil {
+					return err
+				}
+			}
+			return nil
+		}, ENOSPC},
+		{"sticky", func(f *FS) error { f.WriteFile(Root(), "/tmp/x", nil, 0o644); return f.Unlink(user, "/tmp/x") }, EPERM},
+		{"immutable", func(f *FS) error {
+			f.SetAttr(Root(), "/etc/passwd", AttrImmutable)
+			return f.WriteFile(Root(), "/etc/passwd", nil, 0)
+		}, EPERM},
+		{"into itself", func(f *FS) error { f.Mkdir(Root(), "/tmp/d", 0o755); return f.Rename(Root(), "/tmp/d", "/tmp/d/e") }, EINVAL},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if err := tt.do(testFS(t)); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestViewsAreApart(t *testing.T) {
+	a := testFS(t)
+	b := New(a.base, a.opt)
+	if err := a.WriteFile(Root(), "/etc/passwd", []byte("changed"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Unlink(Root(), "/bin/ls"); err != nil {
+		t.Fatal(err)
+	}
+	if got, _ := b.ReadFile(Root(), "/etc/passwd", 100); string(got) != "root:x:0:0\n" {
+		t.Errorf("the other view reads %q", got)
+	}
+	if _, err := b.Stat(Root(), "/usr/bin/ls"); err != nil {
+		t.Error(err)
+	}
+	if _, err := a.Stat(Root(), "/usr/bin/ls"); !errors.Is(err, ENOENT) {
+		t.Errorf("got %v", err)
+	}
+	var paths []string
+	for _, c := range a.Changes() {
+		paths = append(paths, c.Path)
+	}
+	if got := strings.Join(paths, " "); got != "/etc /etc/passwd /usr /usr/bin /usr/bin/ls" {
+		t.Errorf("changes: %s", got)
+	}
+}
+
+func TestCopyOfAProgramStaysOne(t *testing.T) {
+	f := testFS(t)
+	c, err := f.Content(Root(), "/bin/ls")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := f.SetContent(Root(), "/tmp/x", c, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	in, _ := f.Stat(Root(), "/tmp/x")
+	if in.Impl != "ls" || in.Size != 151344 {
+		t.Errorf("got %+v", in)
+	}
+	h, _ := f.Open(Root(), "/tmp/x", WriteOnly|Append, 0)
+	io.WriteString(h, "x")
+	h.Close()
+	if in, _ = f.Stat(Root(), "/tmp/x"); in.Impl != "" || in.Size != 151345 {
+		t.Errorf("after a write: %+v", in)
+	}
+	head := make([]byte, 20)
+	c.ReadAt(head, 0)
+	if string(head[:4]) != "\x7fELF" || head[18] != 62 {
+		t.Errorf("header % x", head)
+	}
+}
+
+func TestLossIsTold(t *testing.T) {
+	f := testFS(t)
+	var got []string
+	f.OnLoss(func(p string, c Content) {
+		b := make([]byte, c.Size())
+		c.ReadAt(b, 0)
+		got = append(got, p+"="+string(b))
+	})
+	f.WriteFile(Root(), "/tmp/a", []byte("one"), 0o644)
+	f.WriteFile(Root(), "/tmp/a", []byte("two"), 0o644)
+	f.Unlink(Root(), "/tmp/a")
+	f.Unlink(Root(), "/etc/passwd")
+	if s := strings.Join(got, " "); s != "/tmp/a=one /tmp/a=two" {
+		t.Errorf("got %s", s)
+	}
+}
+
+func TestSnapshotRestores(t *testing.T) {
+	f := testFS(t)
+	f.WriteFile(Root(), "/tmp/a", []byte("one"), 0o640)
+	f.Mkdir(Root(), "/root", 0o700)
+	f.Mkdir(Root(), "/root/.ssh", 0o700)
+	f.Mkdir(Root(), "/root/.ssh", 0o700)
+	f.Unlink(Root(), "/etc/passwd")
+	c, _ := f.Content(Root(), "/bin/ls")
+	f.SetContent(Root(), "/tmp/ls", c, 0o777)
+	snap, err := f.Snapshot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	g, err := Restore(f.base, f.opt, snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, _ := g.Snapshot()
+	if string(again) != string(snap) {
+		t.Errorf("differs:\n%s\n%s", snap, again)
+	}
+	if in, _ := g.Stat(Root(), "/tmp/ls"); in.Impl != "ls" {
+		t.Errorf("the program is gone: %+v", in)
+	}
+}
+
+func FuzzRestore(f *testing.F) {
+	fs := testFS(f)
+	fs.WriteFile(Root(), "/tmp/a", []byte("one"), 0o640)
+	snap, _ := fs.Snapshot()
+	f.Add(snap)
+	f.Fuzz(func(t *testing.T, data []byte) {
+		g, err := Restore(fs.base, fs.opt, data)
+		if err != nil {
+			return
+		}
+		if used, nodes := g.Used(); used > fs.opt.Quota || nodes > fs.opt.MaxNodes {
+			t.Fatalf("over the limits: %d bytes, %d nodes", used, nodes)
+		}
+	})
+}
+
+func BenchmarkNew(b *testing.B) {
+	f := testFS(b)
+	for b.Loop() {
+		New(f.base, f.opt)
+	}
+}
