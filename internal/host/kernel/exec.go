@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strconv"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
@@ -21,6 +22,24 @@ const (
 	SIGSTOP = 19
 )
 
+// SignalNumber reads a signal's name (HUP, SIGHUP) or number.
+func SignalNumber(s string) (int, bool) {
+	if n, err := strconv.Atoi(s); err == nil {
+		return n, n >= 0 && n < 65
+	}
+	names := []string{
+		"EXIT", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
+		"STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+	}
+	s = strings.TrimPrefix(strings.ToUpper(s), "SIG")
+	for i, n := range names {
+		if n == s {
+			return i, true
+		}
+	}
+	return 0, false
+}
+
 // Killed is the cause of a context that a signal ended.
 type Killed struct{ Signal int }
 
@@ -36,6 +55,9 @@ type Task struct {
 
 // Done is closed when the program has ended.
 func (t *Task) Done() <-chan struct{} { return t.done }
+
+// Status is the exit status; it is known once Done is closed.
+func (t *Task) Status() int { return t.status }
 
 // Wait returns the exit status, or 128+SIGKILL when ctx ends first.
 func (t *Task) Wait(ctx context.Context) int {

@@ -9,6 +9,7 @@ import (
 	"maps"
 	"net/netip"
 	"path"
+	"strconv"
 	"strings"
 	"time"
 
@@ -32,6 +33,77 @@ type Machine struct {
 	Table    *Table
 	Programs map[string]Program // by persona.Program.Impl; shared, never written
 	Net      Net
+	// Runs answers for a foreign binary that a visitor brought; it is never
+	// run. nil: "cannot execute binary file".
+	Runs func(ctx context.Context, p *Proc, path string) int
+}
+
+// Account is one line of the view's /etc/passwd.
+type Account struct {
+	Name     string
+	UID, GID uint32
+	Gecos    string
+	Home     string
+	Shell    string
+}
+
+const maxPasswd = 256 << 10 // bytes of /etc/passwd that are read
+
+// Accounts reads the view's /etc/passwd.
+func (m *Machine) Accounts() []Account {
+	data, err := m.FS.ReadFile(vfs.Root(), "/etc/passwd", maxPasswd)
+	if err != nil {
+		return nil
+	}
+	var out []Account
+	for line := range strings.Lines(string(data)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(f) < 7 {
+			continue
+		}
+		uid, err1 := strconv.ParseUint(f[2], 10, 32)
+		gid, err2 := strconv.ParseUint(f[3], 10, 32)
+		if err1 == nil && err2 == nil {
+			out = append(out, Account{f[0], uint32(uid), uint32(gid), f[4], f[5], f[6]})
+		}
+	}
+	return out
+}
+
+// Account finds a user by name.
+func (m *Machine) Account(name string) (Account, bool) {
+	for _, a := range m.Accounts() {
+		if a.Name == name {
+			return a, true
+		}
+	}
+	return Account{}, false
+}
+
+// UserName is the name of a uid, or its number.
+func (m *Machine) UserName(uid uint32) string {
+	for _, a := range m.Accounts() {
+		if a.UID == uid {
+			return a.Name
+		}
+	}
+	return strconv.FormatUint(uint64(uid), 10)
+}
+
+// GroupName is the name of a gid by the persona's groups, or its number.
+func (m *Machine) GroupName(gid uint32) string {
+	for _, g := range m.Persona.Groups {
+		if g.GID == gid {
+			return g.Name
+		}
+	}
+	return strconv.FormatUint(uint64(gid), 10)
+}
+
+// HomeOf is a user's home directory.
+func (m *Machine) HomeOf(user string) (string, bool) {
+	a, ok := m.Account(user)
+	return a.Home, ok
 }
 
 // Session is one login on a Machine.
@@ -111,6 +183,7 @@ type Proc struct {
 	Caller vfs.Caller
 	FDs    map[int]*FD
 	Nice   int
+	Root   int // pid of the shell that this is a subshell of, 0 = none
 }
 
 // Stdin is descriptor 0; reading a closed one gives EBADF.

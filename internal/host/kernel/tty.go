@@ -1,17 +1,228 @@
 package kernel
 
+import (
+	"io"
+	"sync"
+
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
+)
+
+const maxInput = 4096 // bytes of one line that a terminal holds, as on Linux
+
 // TTY is a pseudo-terminal: a line discipline between the visitor's
 // connection (the master side) and the programs (the slave side).
-//
-// To implement (kernel/tty*.go):
-//
-//	func NewTTY(path string, out io.Writer, rows, cols int) *TTY   // out: bytes to the visitor
-//	func (t *TTY) Input(b []byte)                    // bytes from the visitor; bounded, never blocks for ever
-//	func (t *TTY) HangUp()                           // the connection is gone: SIGHUP, reads give EOF
-//	func (t *TTY) Resize(rows, cols int); Size() (rows, cols int); OnResize(fn)
-//	func (t *TTY) FD() *FD                           // slave side; Read in canonical mode gives lines
-//	func (t *TTY) SetRaw(bool) (old bool)            // readline, vi, top: no echo, no canonical, no output post-processing change
-//	func (t *TTY) SetEcho(bool) (old bool)           // passwd, sudo
-//	func (t *TTY) Foreground(fn func(signal int)) (restore func())  // who gets ^C ^\ ^Z
-//	ICRNL, ONLCR, ECHO, ECHOE, ICANON (erase, kill, werase, eof), ISIG, ECHOCTL ("^C"), IXANY off.
-type TTY struct{}
+type TTY struct {
+	path string
+
+	mu         sync.Mutex
+	cond       sync.Cond
+	out        io.Writer
+	rows, cols int
+	raw        bool
+	echo       bool
+	line       []byte // being edited
+	ready      []byte // lines that may be read
+	eof        bool   // one end of file to give
+	hungUp     bool
+	signal     func(sig int)
+	resized    func(rows, cols int)
+}
+
+// NewTTY is a terminal at path ("/dev/pts/0") whose output goes to out.
+func NewTTY(path string, out io.Writer, rows, cols int) *TTY {
+	t := &TTY{path: path, out: out, rows: rows, cols: cols, echo: true}
+	t.cond.L = &t.mu
+	return t
+}
+
+// Size is the window's size in characters.
+func (t *TTY) Size() (rows, cols int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.rows, t.cols
+}
+
+// Resize changes the window's size.
+func (t *TTY) Resize(rows, cols int) {
+	t.mu.Lock()
+	t.rows, t.cols = rows, cols
+	fn := t.resized
+	t.mu.Unlock()
+	if fn != nil {
+		fn(rows, cols)
+	}
+}
+
+// SetRaw gives bytes to programs as they come, without echo and signals.
+func (t *TTY) SetRaw(raw bool) (old bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old, t.raw = t.raw, raw
+	if raw && len(t.line) > 0 {
+		t.ready = append(t.ready, t.line...)
+		t.line = nil
+	}
+	t.cond.Broadcast()
+	return old
+}
+
+// SetEcho switches echo.
+func (t *TTY) SetEcho(echo bool) (old bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old, t.echo = t.echo, echo
+	return old
+}
+
+// Foreground sets who gets the signals of the keyboard, and gives back the undo.
+func (t *TTY) Foreground(fn func(sig int)) (restore func()) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	old := t.signal
+	t.signal = fn
+	return func() {
+		t.mu.Lock()
+		t.signal = old
+		t.mu.Unlock()
+	}
+}
+
+// HangUp says that the connection is gone: reads give io.EOF from now on.
+func (t *TTY) HangUp() {
+	t.mu.Lock()
+	t.hungUp = true
+	fn := t.signal
+	t.mu.Unlock()
+	t.cond.Broadcast()
+	if fn != nil {
+		fn(SIGHUP)
+	}
+}
+
+// Input takes bytes from the visitor. What does not fit is dropped, as a
+// terminal's full input queue does.
+func (t *TTY) Input(b []byte) {
+	var signals []int
+	t.mu.Lock()
+	for _, c := range b {
+		if sig := t.input(c); sig != 0 {
+			signals = append(signals, sig)
+		}
+	}
+	fn := t.signal
+	t.mu.Unlock()
+	t.cond.Broadcast()
+	if fn != nil {
+		for _, sig := range signals {
+			fn(sig)
+		}
+	}
+}
+
+func (t *TTY) input(c byte) (signal int) {
+	if t.raw {
+		if len(t.ready) < 16*maxInput {
+			t.ready = append(t.ready, c)
+		}
+		return 0
+	}
+	switch c {
+	case 3, 28, 26:
+		t.line = nil
+		t.show([]byte{'^', c + 64})
+		return map[byte]int{3: SIGINT, 28: SIGQUIT, 26: 20}[c]
+	case '\r', '\n':
+		t.show([]byte("\r\n"))
+		t.ready = append(append(t.ready, t.line...), '\n')
+		t.line = nil
+	case 4:
+		if len(t.line) == 0 {
+			t.eof = true
+		}
+		t.ready = append(t.ready, t.line...)
+		t.line = nil
+	case 127, 8:
+		if n := len(t.line); n > 0 {
+			t.line = t.line[:n-1]
+			t.show([]byte("\b \b"))
+		}
+	case 21, 23:
+		for range t.line {
+			t.show([]byte("\b \b"))
+		}
+		t.line = nil
+	default:
+		if len(t.line) >= maxInput || len(t.ready) > 16*maxInput {
+			return 0
+		}
+		t.line = append(t.line, c)
+		if c < 32 && c != '\t' {
+			t.show([]byte{'^', c + 64})
+		} else {
+			t.show([]byte{c})
+		}
+	}
+	return 0
+}
+
+func (t *TTY) show(b []byte) {
+	if t.echo {
+		t.out.Write(b) //nolint:errcheck // a broken connection hangs up
+	}
+}
+
+// FD is the slave side.
+func (t *TTY) FD() *FD {
+	f := NewFD(t.path, slave{t}, nil)
+	f.TTY = t
+	return f
+}
+
+type slave struct{ t *TTY }
+
+// Read waits for a line, or in raw mode for any byte.
+func (s slave) Read(b []byte) (int, error) {
+	t := s.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.ready) == 0 {
+		if t.hungUp || t.eof {
+			t.eof = false
+			return 0, io.EOF
+		}
+		t.cond.Wait()
+	}
+	n := len(t.ready)
+	if !t.raw {
+		for i, c := range t.ready {
+			if c == '\n' {
+				n = i + 1
+				break
+			}
+		}
+	}
+	n = copy(b, t.ready[:n])
+	t.ready = t.ready[n:]
+	return n, nil
+}
+
+// Write sends to the visitor; a newline becomes CR LF.
+func (s slave) Write(b []byte) (int, error) {
+	t := s.t
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.hungUp {
+		return 0, vfs.EIO
+	}
+	out := make([]byte, 0, len(b)+16)
+	for _, c := range b {
+		if c == '\n' {
+			out = append(out, '\r')
+		}
+		out = append(out, c)
+	}
+	if _, err := t.out.Write(out); err != nil {
+		return 0, vfs.EIO
+	}
+	return len(b), nil
+}

@@ -1,0 +1,671 @@
+package shell
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
+)
+
+// stmts runs a list.
+func (s *sh) stmts(ctx context.Context, list []*syntax.Stmt) {
+	for _, st := range list {
+		if !s.step(ctx) {
+			return
+		}
+		s.stmt(ctx, st)
+	}
+}
+
+// stmt runs one statement with its redirections, negation and "&".
+func (s *sh) stmt(ctx context.Context, st *syntax.Stmt) {
+	if line := int(st.Pos().Line()); line > 0 {
+		s.line = line
+	}
+	if st.Background {
+		s.background(ctx, st)
+		return
+	}
+	if st.Negated {
+		s.noExit++
+	}
+	s.redirected(ctx, st)
+	if st.Negated {
+		s.noExit--
+		if s.jump.kind == noJump {
+			s.status = 1 - min(s.status, 1)
+		}
+	}
+}
+
+func (s *sh) redirected(ctx context.Context, st *syntax.Stmt) {
+	if len(st.Redirs) == 0 {
+		s.command(ctx, st.Cmd)
+		s.errexit(st)
+		return
+	}
+	undo, ok := s.redirect(ctx, st.Redirs)
+	keep := false
+	if ok {
+		if call, isCall := st.Cmd.(*syntax.CallExpr); isCall && len(call.Args) == 1 && call.Args[0].Lit() == "exec" {
+			keep = true
+			s.status = 0
+		} else if st.Cmd == nil {
+			s.status = 0
+		} else {
+			s.command(ctx, st.Cmd)
+		}
+	}
+	undo(keep)
+	s.errexit(st)
+}
+
+func (s *sh) errexit(st *syntax.Stmt) {
+	if s.opts.errexit && s.status != 0 && s.noExit == 0 && !st.Negated && s.jump.kind == noJump {
+		if b, ok := st.Cmd.(*syntax.BinaryCmd); ok && (b.Op == syntax.AndStmt || b.Op == syntax.OrStmt) {
+			return
+		}
+		s.jump = jump{kind: jumpExit}
+	}
+}
+
+func (s *sh) command(ctx context.Context, cmd syntax.Command) {
+	s.depth++
+	defer func() { s.depth-- }()
+	if s.depth > 4*s.p.S.Budget.Depth() {
+		s.fail(2, "maximum nesting level exceeded")
+		s.jump = jump{kind: jumpExit}
+		return
+	}
+	switch c := cmd.(type) {
+	case *syntax.CallExpr:
+		s.call(ctx, c)
+	case *syntax.BinaryCmd:
+		s.binaryCmd(ctx, c)
+	case *syntax.Subshell:
+		s.subshell(ctx, c.Stmts)
+	case *syntax.Block:
+		s.stmts(ctx, c.Stmts)
+	case *syntax.IfClause:
+		s.ifClause(ctx, c)
+	case *syntax.WhileClause:
+		s.while(ctx, c)
+	case *syntax.ForClause:
+		s.forClause(ctx, c)
+	case *syntax.CaseClause:
+		s.caseClause(ctx, c)
+	case *syntax.FuncDecl:
+		s.define(c)
+	case *syntax.ArithmCmd:
+		s.arithStatus(s.arith(ctx, c.X))
+	case *syntax.LetClause:
+		n := int64(0)
+		for _, x := range c.Exprs {
+			n = s.arith(ctx, x)
+		}
+		s.arithStatus(n)
+	case *syntax.TestClause:
+		s.status = 1
+		if s.testExpr(ctx, c.X) {
+			s.status = 0
+		}
+	case *syntax.DeclClause:
+		s.declare(ctx, c)
+	case *syntax.TimeClause:
+		s.timeClause(ctx, c)
+	case *syntax.CoprocClause:
+		s.background(ctx, c.Stmt)
+	case nil:
+	default:
+		s.fail(2, "syntax error")
+	}
+}
+
+func (s *sh) arithStatus(n int64) {
+	if s.jump.kind != noJump {
+		return
+	}
+	s.status = int(truth(n == 0))
+}
+
+func (s *sh) define(c *syntax.FuncDecl) {
+	if s.funcs == nil {
+		s.funcs = map[string]*syntax.FuncDecl{}
+	}
+	if len(s.funcs) < 1000 {
+		s.funcs[c.Name.Value] = c
+	}
+	s.status = 0
+}
+
+func (s *sh) timeClause(ctx context.Context, c *syntax.TimeClause) {
+	began := s.p.Now()
+	if c.Stmt != nil {
+		s.stmt(ctx, c.Stmt)
+	}
+	d := s.p.Now().Sub(began).Seconds()
+	form := "\nreal\t%dm%.3fs\nuser\t0m0.00%ds\nsys\t0m0.00%ds\n"
+	if c.PosixFormat {
+		form = "real %[1]d%.2[2]f\nuser 0.0%[3]d\nsys 0.0%[4]d\n"
+	}
+	fmt.Fprintf(s.p.Stderr(), form, int(d)/60, d-float64(int(d)/60*60), s.p.M.Rand.IntN(4), s.p.M.Rand.IntN(4)) //nolint:errcheck // the visitor's own stderr
+}
+
+func (s *sh) binaryCmd(ctx context.Context, c *syntax.BinaryCmd) {
+	switch c.Op {
+	case syntax.AndStmt, syntax.OrStmt:
+		s.noExit++
+		s.stmt(ctx, c.X)
+		s.noExit--
+		if !s.stop(ctx) && (s.status == 0) == (c.Op == syntax.AndStmt) {
+			s.stmt(ctx, c.Y)
+		}
+	default:
+		s.pipeline(ctx, c)
+	}
+}
+
+// pipeline runs a | b | c, each in a subshell of its own, all at once.
+func (s *sh) pipeline(ctx context.Context, c *syntax.BinaryCmd) {
+	var elems []*syntax.Stmt
+	var all []bool // stderr goes through the pipe too
+	for {
+		elems = append([]*syntax.Stmt{c.Y}, elems...)
+		all = append([]bool{c.Op == syntax.PipeAll}, all...)
+		next, ok := c.X.Cmd.(*syntax.BinaryCmd)
+		if !ok || next.Op != syntax.Pipe && next.Op != syntax.PipeAll || len(c.X.Redirs) > 0 || c.X.Negated {
+			elems = append([]*syntax.Stmt{c.X}, elems...)
+			break
+		}
+		c = next
+	}
+	status := make([]int, len(elems))
+	var wg sync.WaitGroup
+	var in *kernel.FD
+	for i, st := range elems {
+		sub := s.subProc()
+		if in != nil {
+			sub.SetFD(0, in)
+		}
+		if i < len(elems)-1 {
+			r, w := kernel.Pipe(ctx, s.p.S.Budget)
+			sub.SetFD(1, w)
+			if all[i] {
+				sub.SetFD(2, w.Dup())
+			}
+			in = r
+		}
+		if s.p.S.Budget.Spawn() != nil {
+			sub.CloseFDs()
+			s.fail(254, "fork: retry: Resource temporarily unavailable")
+			status[i] = 254
+			continue
+		}
+		c := s.fork(sub)
+		c.noExit = 0
+		run := func() {
+			defer s.p.S.Budget.Exited()
+			defer sub.CloseFDs()
+			status[i] = c.finish(ctx, []*syntax.Stmt{st})
+		}
+		if i == len(elems)-1 {
+			run()
+		} else {
+			wg.Go(run)
+		}
+	}
+	wg.Wait()
+	s.status = status[len(status)-1]
+	if s.opts.pipefail {
+		for _, st := range status {
+			if st != 0 {
+				s.status = st
+			}
+		}
+	}
+	if s.dialect == Bash {
+		v := &variable{isArray: true}
+		for _, st := range status {
+			v.list = append(v.list, fmt.Sprint(st))
+		}
+		s.vars["PIPESTATUS"] = v
+	}
+}
+
+// subProc is the process of a subshell.
+func (s *sh) subProc() *kernel.Proc {
+	c := s.p.Child(s.p.Args...)
+	c.PPID = s.p.PPID
+	c.PID = s.p.PID
+	c.Root = s.p.M.ShellPID(s.p)
+	c.Caller.PID = s.p.Caller.PID
+	return c
+}
+
+// finish runs a subshell to its end, the exit trap included.
+func (s *sh) finish(ctx context.Context, list []*syntax.Stmt) int {
+	s.stmts(ctx, list)
+	s.runExitTrap(ctx)
+	return s.status
+}
+
+func (s *sh) runExitTrap(ctx context.Context) {
+	t, ok := s.traps["EXIT"]
+	if !ok || ctx.Err() != nil {
+		return
+	}
+	delete(s.traps, "EXIT")
+	status := s.status
+	s.jump = jump{}
+	s.eval(ctx, t)
+	if s.jump.kind != jumpExit {
+		s.status = status
+	}
+}
+
+func (s *sh) subshell(ctx context.Context, list []*syntax.Stmt) {
+	sub := s.subProc()
+	defer sub.CloseFDs()
+	c := s.fork(sub)
+	if c.calls > s.p.S.Budget.Depth() {
+		s.fail(254, "fork: retry: Resource temporarily unavailable")
+		return
+	}
+	c.calls++
+	s.status = c.finish(ctx, list)
+	if c.jump.kind == jumpExit && ctx.Err() != nil {
+		s.jump = c.jump
+	}
+}
+
+// background starts st as a job.
+func (s *sh) background(ctx context.Context, st *syntax.Stmt) {
+	fg := *st
+	fg.Background = false
+	sub := s.subProc()
+	if !s.opts.interactive {
+		if h, err := s.p.M.FS.Open(s.p.Caller, "/dev/null", vfs.ReadOnly, 0); err == nil {
+			sub.SetFD(0, kernel.FileFD(h))
+		}
+	}
+	sub.PGID = 0
+	c := s.fork(sub)
+	c.opts.interactive = false
+	task, err := sub.Launch(ctx, func(ctx context.Context, _ *kernel.Proc) int { return c.finish(ctx, []*syntax.Stmt{&fg}) })
+	if err != nil {
+		s.fail(254, "fork: retry: Resource temporarily unavailable")
+		return
+	}
+	id := 1
+	if n := len(s.jobs); n > 0 {
+		id = s.jobs[n-1].id + 1
+	}
+	if len(s.jobs) < 256 {
+		s.jobs = append(s.jobs, &job{id: id, pid: task.PID, text: source(&fg), task: task})
+	}
+	s.lastBG = task.PID
+	s.status = 0
+	if s.opts.interactive {
+		fmt.Fprintf(s.p.Stderr(), "[%d] %d\n", id, task.PID) //nolint:errcheck // the visitor's own stderr
+	}
+}
+
+func source(n syntax.Node) string {
+	var b strings.Builder
+	syntax.NewPrinter(syntax.SingleLine(true)).Print(&b, n) //nolint:errcheck // to memory
+	return strings.TrimSpace(b.String())
+}
+
+func (s *sh) ifClause(ctx context.Context, c *syntax.IfClause) {
+	for c != nil {
+		if len(c.Cond) > 0 {
+			s.noExit++
+			s.stmts(ctx, c.Cond)
+			s.noExit--
+			if s.stop(ctx) {
+				return
+			}
+			if s.status != 0 {
+				s.status = 0
+				c = c.Else
+				continue
+			}
+		}
+		s.stmts(ctx, c.Then)
+		return
+	}
+	s.status = 0
+}
+
+// looped runs the body of a loop once; it reports whether to go on.
+func (s *sh) looped(ctx context.Context, body []*syntax.Stmt) bool {
+	s.stmts(ctx, body)
+	switch s.jump.kind {
+	case jumpBreak, jumpContinue:
+		if s.jump.n > 1 && s.loops > 1 {
+			s.jump.n--
+			return false
+		}
+		again := s.jump.kind == jumpContinue
+		s.jump = jump{}
+		return again
+	}
+	return s.step(ctx)
+}
+
+func (s *sh) while(ctx context.Context, c *syntax.WhileClause) {
+	s.loops++
+	defer func() { s.loops-- }()
+	last := 0
+	for s.step(ctx) {
+		s.noExit++
+		s.stmts(ctx, c.Cond)
+		s.noExit--
+		if s.stop(ctx) {
+			if s.jump.kind == jumpBreak || s.jump.kind == jumpContinue {
+				s.jump = jump{}
+			}
+			break
+		}
+		if (s.status == 0) == c.Until {
+			s.status = last
+			return
+		}
+		if !s.looped(ctx, c.Do) {
+			return
+		}
+		last = s.status
+	}
+}
+
+func (s *sh) forClause(ctx context.Context, c *syntax.ForClause) {
+	s.loops++
+	defer func() { s.loops-- }()
+	if loop, ok := c.Loop.(*syntax.CStyleLoop); ok {
+		s.cStyle(ctx, loop, c.Do)
+		return
+	}
+	it, ok := c.Loop.(*syntax.WordIter)
+	if !ok {
+		return
+	}
+	list := s.params
+	if it.InPos.IsValid() {
+		list = s.args(ctx, it.Items)
+	}
+	s.status = 0
+	if c.Select {
+		s.selectLoop(ctx, it.Name.Value, list, c.Do)
+		return
+	}
+	for _, v := range list {
+		if s.stop(ctx) || !s.set(ctx, it.Name.Value, v) || !s.looped(ctx, c.Do) {
+			return
+		}
+	}
+}
+
+func (s *sh) cStyle(ctx context.Context, c *syntax.CStyleLoop, body []*syntax.Stmt) {
+	if c.Init != nil {
+		s.arith(ctx, c.Init)
+	}
+	s.status = 0
+	for s.step(ctx) && (c.Cond == nil || s.arith(ctx, c.Cond) != 0) {
+		if s.stop(ctx) || !s.looped(ctx, body) {
+			return
+		}
+		if c.Post != nil {
+			s.arith(ctx, c.Post)
+		}
+	}
+}
+
+func (s *sh) selectLoop(ctx context.Context, name string, list []string, body []*syntax.Stmt) {
+	for s.step(ctx) {
+		for i, v := range list {
+			fmt.Fprintf(s.p.Stderr(), "%d) %s\n", i+1, v) //nolint:errcheck // the visitor's own stderr
+		}
+		fmt.Fprint(s.p.Stderr(), "#? ") //nolint:errcheck // as above
+		line, ok := s.readLine(ctx, s.p.Stdin(), '\n', 0)
+		if !ok {
+			return
+		}
+		s.put("REPLY", line)
+		v := ""
+		if n, _ := number(line); n >= 1 && n <= int64(len(list)) {
+			v = list[n-1]
+		}
+		if !s.set(ctx, name, v) || !s.looped(ctx, body) {
+			return
+		}
+	}
+}
+
+func (s *sh) caseClause(ctx context.Context, c *syntax.CaseClause) {
+	word := s.text(ctx, c.Word)
+	s.status = 0
+	through := false
+	for _, item := range c.Items {
+		hit := through
+		for i := 0; i < len(item.Patterns) && !hit; i++ {
+			hit = match(s.pattern(ctx, item.Patterns[i]), word, s.opts.nocase)
+		}
+		if !hit {
+			continue
+		}
+		s.stmts(ctx, item.Stmts)
+		switch item.Op {
+		case syntax.Fallthrough:
+			through = true
+		case syntax.Resume:
+			through = false
+		default:
+			return
+		}
+	}
+}
+
+// call runs a simple command.
+func (s *sh) call(ctx context.Context, c *syntax.CallExpr) {
+	s.subst = false
+	args := s.args(ctx, c.Args)
+	if s.stop(ctx) {
+		return
+	}
+	if len(args) == 0 {
+		if !s.subst {
+			s.status = 0
+		}
+		for _, a := range c.Assigns {
+			if !s.assign(ctx, a) {
+				s.abort()
+				return
+			}
+		}
+		s.trace(c, nil)
+		return
+	}
+	s.trace(c, args)
+	if len(c.Assigns) > 0 {
+		defer s.temporary(ctx, c.Assigns)()
+	}
+	s.invoke(ctx, args)
+}
+
+func (s *sh) trace(c *syntax.CallExpr, args []string) {
+	if !s.opts.xtrace {
+		return
+	}
+	line := strings.Join(args, " ")
+	if args == nil {
+		line = source(c)
+	}
+	fmt.Fprintf(s.p.Stderr(), "%s%s\n", s.ps4(), line) //nolint:errcheck // the visitor's own stderr
+}
+
+func (s *sh) ps4() string {
+	if v, ok := s.lookup("PS4"); ok {
+		return v
+	}
+	return "+ "
+}
+
+// temporary exports assignments for one command and gives back the undo.
+func (s *sh) temporary(ctx context.Context, assigns []*syntax.Assign) func() {
+	type saved struct {
+		name string
+		old  *variable
+	}
+	var undo []saved
+	for _, a := range assigns {
+		name := a.Name.Value
+		old := s.vars[name]
+		if old != nil {
+			n := *old
+			s.vars[name] = &n
+		}
+		undo = append(undo, saved{name, old})
+		if s.assign(ctx, a) {
+			s.vars[name].exported = true
+		}
+	}
+	return func() {
+		for _, u := range undo {
+			if u.old == nil {
+				delete(s.vars, u.name)
+			} else {
+				s.vars[u.name] = u.old
+			}
+		}
+	}
+}
+
+// invoke finds what a name stands for and runs it.
+func (s *sh) invoke(ctx context.Context, args []string) {
+	name := args[0]
+	if f := s.funcs[name]; f != nil {
+		s.function(ctx, f, args[1:])
+		return
+	}
+	if b := builtin(s.dialect, name); b != nil {
+		s.status = b(ctx, s, args)
+		return
+	}
+	s.external(ctx, args)
+}
+
+func (s *sh) function(ctx context.Context, f *syntax.FuncDecl, args []string) {
+	if s.calls++; s.calls > s.p.S.Budget.Depth() {
+		s.fail(1, "%s: maximum function nesting level exceeded (%d)", f.Name.Value, s.p.S.Budget.Depth())
+		s.jump = jump{kind: jumpExit}
+		s.calls--
+		return
+	}
+	params, loops := s.params, s.loops
+	s.params, s.loops = args, 0
+	s.scopes = append(s.scopes, nil)
+	s.stmt(ctx, f.Body)
+	for name, old := range s.scopes[len(s.scopes)-1] {
+		if old == nil {
+			delete(s.vars, name)
+		} else {
+			s.vars[name] = old
+		}
+	}
+	s.scopes = s.scopes[:len(s.scopes)-1]
+	s.params, s.loops = params, loops
+	s.calls--
+	if s.jump.kind == jumpReturn {
+		s.jump = jump{}
+	}
+}
+
+// external runs a program of the file system.
+func (s *sh) external(ctx context.Context, args []string) {
+	c := s.p.Child(args...)
+	c.Env = s.environ()
+	c.PGID, c.Root = 0, 0
+	status, err := s.p.Run(ctx, c)
+	if err == nil {
+		s.status = status
+		return
+	}
+	if errors.Is(err, vfs.ENOEXEC) {
+		s.script(ctx, args)
+		return
+	}
+	s.notRun(args[0], err)
+}
+
+// notRun words why a program did not start.
+func (s *sh) notRun(name string, err error) {
+	slash := strings.Contains(name, "/")
+	if in, e := s.p.M.FS.Stat(s.p.Caller, s.p.Abs(name)); slash && e == nil && in.Kind == vfs.Dir {
+		err = vfs.EISDIR
+	}
+	switch {
+	case errors.Is(err, vfs.ENOENT) && (!slash || s.dialect != Bash):
+		text := "command not found"
+		if s.dialect != Bash {
+			text = "not found"
+		}
+		s.fail(127, "%s: %s", name, text)
+	case errors.Is(err, vfs.ENOENT), errors.Is(err, vfs.ENOTDIR):
+		s.fail(map[bool]int{true: 127, false: 126}[errors.Is(err, vfs.ENOENT)], "%s: %s", name, err)
+	case errors.Is(err, vfs.EISDIR) && s.dialect != Bash:
+		s.fail(126, "%s: %s", name, vfs.EACCES)
+	case errors.Is(err, vfs.EAGAIN):
+		s.fail(254, "fork: retry: Resource temporarily unavailable")
+	default:
+		s.fail(126, "%s: %s", name, err)
+	}
+}
+
+// script runs a file without a #! line, or says that it is none.
+func (s *sh) script(ctx context.Context, args []string) {
+	path, err := s.p.LookPath(args[0])
+	if err != nil {
+		s.notRun(args[0], err)
+		return
+	}
+	data, err := s.p.M.FS.ReadFile(s.p.Caller, s.p.Abs(path), maxSource)
+	if err != nil {
+		s.notRun(args[0], err)
+		return
+	}
+	if binary(data) {
+		if isELF(data) && s.p.M.Runs != nil {
+			s.status = s.p.M.Runs(ctx, s.p, path)
+			return
+		}
+		s.fail(126, "%s: cannot execute binary file: Exec format error", args[0])
+		return
+	}
+	sub := s.subProc()
+	defer sub.CloseFDs()
+	c := s.fork(sub)
+	c.funcs, c.opts = nil, options{}
+	c.name, c.params = args[0], args[1:]
+	s.status = c.source(ctx, string(data))
+}
+
+func isELF(data []byte) bool { return len(data) > 4 && string(data[:4]) == "\x7fELF" }
+
+func binary(data []byte) bool {
+	line := data[:min(len(data), 80)]
+	for _, c := range line {
+		if c == '\n' {
+			return false
+		}
+		if c == 0 {
+			return true
+		}
+	}
+	return false
+}

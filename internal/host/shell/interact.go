@@ -1,0 +1,518 @@
+package shell
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+
+	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
+)
+
+// interact is the loop of a shell on a terminal.
+func (s *sh) interact(ctx context.Context) int {
+	s.opts.interactive = true
+	tty := s.p.S.TTY
+	s.loadHistory()
+	ed := &editor{s: s, tty: tty, in: s.p.Stdin(), out: s.p.Stdout()}
+	for ctx.Err() == nil && s.jump.kind != jumpExit {
+		s.jump = jump{}
+		text, ok := s.readCommand(ctx, ed)
+		if !ok {
+			if s.opts.login {
+				fmt.Fprint(s.p.Stdout(), "logout\n") //nolint:errcheck // the visitor's terminal
+			} else {
+				fmt.Fprint(s.p.Stdout(), "exit\n") //nolint:errcheck // as above
+			}
+			break
+		}
+		if strings.TrimSpace(text) == "" {
+			continue
+		}
+		s.remember(strings.TrimSuffix(text, "\n"))
+		dir := s.p.Dir
+		s.runLine(ctx, tty, text)
+		s.p.S.Recorder.Line(ctx, kernel.Line{Text: strings.TrimSuffix(text, "\n"), Dir: dir, User: s.p.S.User.Name, PID: s.p.PID, Exit: s.status})
+	}
+	s.runExitTrap(ctx)
+	return s.status
+}
+
+// runLine runs one line with the terminal's signals on its own context.
+func (s *sh) runLine(ctx context.Context, tty *kernel.TTY, text string) {
+	line, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	restore := tty.Foreground(func(sig int) { cancel(kernel.Killed{Signal: sig}) })
+	defer restore()
+	s.calls, s.depth, s.loops, s.noExit = 0, 0, 0, 0
+	s.line = 0
+	s.eval(line, text)
+	if line.Err() != nil && ctx.Err() == nil {
+		s.status = 128 + kernel.SIGINT
+		fmt.Fprint(s.p.Stdout(), "\n") //nolint:errcheck // the visitor's terminal
+		s.jump = jump{}
+	}
+}
+
+const maxHistory = 2000
+
+func (s *sh) remember(line string) {
+	if s.dialect == Bash && strings.HasPrefix(line, " ") {
+		return
+	}
+	if n := len(s.hist); n > 0 && s.hist[n-1] == line {
+		return
+	}
+	if len(s.hist) < maxHistory {
+		s.hist = append(s.hist, line)
+	}
+}
+
+func (s *sh) loadHistory() {
+	name := ".bash_history"
+	if s.dialect != Bash {
+		name = ".ash_history"
+	}
+	data, err := s.p.M.FS.ReadFile(s.p.Caller, s.get("HOME")+"/"+name, 64<<10)
+	if err != nil {
+		return
+	}
+	for l := range strings.Lines(string(data)) {
+		if l = strings.TrimRight(l, "\n"); l != "" && len(s.hist) < 500 {
+			s.hist = append(s.hist, l)
+		}
+	}
+}
+
+// readCommand reads lines until they make a whole command.
+func (s *sh) readCommand(ctx context.Context, ed *editor) (string, bool) {
+	text := ""
+	for ctx.Err() == nil {
+		prompt := s.prompt()
+		if text != "" {
+			prompt = "> "
+		}
+		line, res := ed.read(ctx, prompt)
+		switch res {
+		case readEOF:
+			return "", text != ""
+		case readInterrupt:
+			s.status = 130
+			return "", true
+		}
+		text += line + "\n"
+		if len(text) > maxSource || nesting(text) > maxNesting || !s.incomplete(text) {
+			return text, true
+		}
+	}
+	return "", false
+}
+
+func (s *sh) incomplete(text string) bool {
+	_, err := s.parser().Parse(strings.NewReader(text), "")
+	return err != nil && syntax.IsIncomplete(err)
+}
+
+// prompt is PS1 as the persona's start files set it.
+func (s *sh) prompt() string {
+	mark := "$ "
+	if s.p.Caller.UID == 0 {
+		mark = "# "
+	}
+	if s.dialect == Dash {
+		return mark
+	}
+	ps1, set := s.lookup("PS1")
+	dir, home := s.p.Dir, s.get("HOME")
+	if home != "" && home != "/" && (dir == home || strings.HasPrefix(dir, home+"/")) {
+		dir = "~" + dir[len(home):]
+	}
+	user, host := s.p.M.UserName(s.p.Caller.UID), s.p.M.Persona.Hostname
+	if set {
+		base := s.p.Dir[strings.LastIndexByte(s.p.Dir, '/')+1:]
+		r := strings.NewReplacer(`\u`, user, `\h`, host, `\w`, dir, `\W`, base, `\$`, mark[:1], `\n`, "\n", `\[`, "", `\]`, "", `\e`, "\x1b", `\033`, "\x1b", `\a`, "\a")
+		return r.Replace(ps1)
+	}
+	if s.dialect == Ash {
+		return user + "@" + host + ":" + dir + mark
+	}
+	title := ""
+	if s.p.Caller.UID != 0 && strings.HasPrefix(s.get("TERM"), "xterm") {
+		title = "\x1b]0;" + user + "@" + host + ": " + dir + "\a"
+	}
+	return title + user + "@" + host + ":" + dir + mark
+}
+
+type readResult uint8
+
+const (
+	readWhole readResult = iota
+	readEOF
+	readInterrupt
+)
+
+// editor is a line editor with readline's usual keys.
+type editor struct {
+	s    *sh
+	tty  *kernel.TTY
+	in   io.Reader
+	out  io.Writer
+	buf  []rune
+	pos  int
+	kill string
+	hist int
+	held string // the line being typed while older ones are shown
+	tabs int
+}
+
+const maxLine = 16 << 10 // characters of one line
+
+func (e *editor) read(ctx context.Context, prompt string) (string, readResult) {
+	old := e.tty.SetRaw(true)
+	defer e.tty.SetRaw(old)
+	bash := e.s.dialect == Bash
+	if bash {
+		e.put("\x1b[?2004h")
+	}
+	e.put(prompt)
+	e.buf, e.pos, e.hist, e.tabs = nil, 0, len(e.s.hist), 0
+	end := func(text string) {
+		e.put(text + "\n")
+		if bash {
+			e.put("\x1b[?2004l\r")
+		}
+	}
+	for ctx.Err() == nil {
+		c, ok := e.key()
+		if !ok {
+			return "", readEOF
+		}
+		if c != '\t' {
+			e.tabs = 0
+		}
+		switch c {
+		case '\r', '\n':
+			end("")
+			return string(e.buf), readWhole
+		case 3:
+			e.put("^C\n")
+			if bash {
+				e.put("\x1b[?2004l\r")
+			}
+			return "", readInterrupt
+		case 4:
+			if len(e.buf) == 0 {
+				if bash {
+					e.put("\x1b[?2004l\r")
+				}
+				e.put("\n")
+				return "", readEOF
+			}
+			e.remove(e.pos, e.pos+1)
+		default:
+			e.edit(c, prompt)
+		}
+	}
+	return "", readEOF
+}
+
+func (e *editor) put(s string) { io.WriteString(e.out, s) } //nolint:errcheck // a broken connection ends the read
+
+func (e *editor) byte() (byte, bool) {
+	var b [1]byte
+	n, err := e.in.Read(b[:])
+	return b[0], n == 1 && err == nil
+}
+
+// key reads one character.
+func (e *editor) key() (rune, bool) {
+	c, ok := e.byte()
+	if !ok || c < 0x80 {
+		return rune(c), ok
+	}
+	n := 1
+	switch {
+	case c >= 0xf0:
+		n = 3
+	case c >= 0xe0:
+		n = 2
+	}
+	b := []byte{c}
+	for range n {
+		c, ok := e.byte()
+		if !ok {
+			return 0, false
+		}
+		b = append(b, c)
+	}
+	return []rune(string(b))[0], true
+}
+
+// edit handles every key but those that end the line.
+func (e *editor) edit(c rune, prompt string) {
+	switch c {
+	case 127, 8:
+		e.remove(e.pos-1, e.pos)
+	case 1:
+		e.move(0)
+	case 5:
+		e.move(len(e.buf))
+	case 2:
+		e.move(e.pos - 1)
+	case 6:
+		e.move(e.pos + 1)
+	case 11:
+		e.kill = string(e.buf[e.pos:])
+		e.remove(e.pos, len(e.buf))
+	case 21:
+		e.kill = string(e.buf[:e.pos])
+		e.remove(0, e.pos)
+	case 23:
+		i := e.pos
+		for i > 0 && e.buf[i-1] == ' ' {
+			i--
+		}
+		for i > 0 && e.buf[i-1] != ' ' {
+			i--
+		}
+		e.kill = string(e.buf[i:e.pos])
+		e.remove(i, e.pos)
+	case 25:
+		e.insert([]rune(e.kill))
+	case 12:
+		e.put("\x1b[H\x1b[J" + prompt + string(e.buf))
+		e.back(len(e.buf) - e.pos)
+	case 16:
+		e.recall(-1)
+	case 14:
+		e.recall(1)
+	case '\t':
+		e.complete(prompt)
+	case 27:
+		e.escape()
+	default:
+		if c >= 32 {
+			e.insert([]rune{c})
+		} else {
+			e.put("\a")
+		}
+	}
+}
+
+func (e *editor) escape() {
+	c, ok := e.byte()
+	if !ok || c != '[' && c != 'O' {
+		return
+	}
+	seq := ""
+	for len(seq) < 8 {
+		if c, ok = e.byte(); !ok {
+			return
+		}
+		seq += string(rune(c))
+		if c >= 0x40 && c <= 0x7e {
+			break
+		}
+	}
+	switch seq {
+	case "A":
+		e.recall(-1)
+	case "B":
+		e.recall(1)
+	case "C":
+		e.move(e.pos + 1)
+	case "D":
+		e.move(e.pos - 1)
+	case "H", "1~", "7~":
+		e.move(0)
+	case "F", "4~", "8~":
+		e.move(len(e.buf))
+	case "3~":
+		e.remove(e.pos, e.pos+1)
+	case "200~", "201~": // bracketed paste: its text is typed
+	}
+}
+
+func (e *editor) back(n int) {
+	if n > 0 {
+		e.put(strings.Repeat("\b", n))
+	}
+}
+
+func (e *editor) move(to int) {
+	to = min(max(to, 0), len(e.buf))
+	if to < e.pos {
+		e.back(e.pos - to)
+	} else {
+		e.put(string(e.buf[e.pos:to]))
+	}
+	e.pos = to
+}
+
+func (e *editor) insert(r []rune) {
+	if len(e.buf)+len(r) > maxLine {
+		e.put("\a")
+		return
+	}
+	tail := append([]rune(nil), e.buf[e.pos:]...)
+	e.buf = append(append(e.buf[:e.pos], r...), tail...)
+	e.pos += len(r)
+	e.put(string(r) + string(tail))
+	e.back(len(tail))
+}
+
+func (e *editor) remove(from, to int) {
+	from, to = max(from, 0), min(to, len(e.buf))
+	if from >= to {
+		if from == to {
+			e.put("\a")
+		}
+		return
+	}
+	e.move(from)
+	tail := append([]rune(nil), e.buf[to:]...)
+	gone := to - from
+	e.buf = append(e.buf[:from], tail...)
+	e.put(string(tail) + strings.Repeat(" ", gone))
+	e.back(len(tail) + gone)
+}
+
+func (e *editor) recall(step int) {
+	i := e.hist + step
+	if i < 0 || i > len(e.s.hist) {
+		e.put("\a")
+		return
+	}
+	if e.hist == len(e.s.hist) {
+		e.held = string(e.buf)
+	}
+	e.hist = i
+	line := e.held
+	if i < len(e.s.hist) {
+		line = e.s.hist[i]
+	}
+	e.move(0)
+	old := len(e.buf)
+	e.buf = []rune(line)
+	e.put(line)
+	if d := old - len(e.buf); d > 0 {
+		e.put(strings.Repeat(" ", d))
+		e.back(d)
+	}
+	e.pos = len(e.buf)
+}
+
+const maxCandidates = 200
+
+// complete is the tab key: the word before the cursor as a path, or as a
+// command where a command stands.
+func (e *editor) complete(prompt string) {
+	start := e.pos
+	for start > 0 && !strings.ContainsRune(" \t;|&<>", e.buf[start-1]) {
+		start--
+	}
+	word := string(e.buf[start:e.pos])
+	first := strings.TrimSpace(string(e.buf[:start])) == "" || strings.ContainsRune(";|&", lastRune(strings.TrimSpace(string(e.buf[:start]))))
+	var names []string
+	if first && !strings.Contains(word, "/") {
+		names = e.commands(word)
+	} else {
+		names = e.paths(word)
+	}
+	base := word[strings.LastIndexByte(word, '/')+1:]
+	common := commonPrefix(names)
+	if len(common) > len(base) {
+		add := common[len(base):]
+		if len(names) == 1 && !strings.HasSuffix(add, "/") {
+			add += " "
+		}
+		e.insert([]rune(add))
+		return
+	}
+	if len(names) == 1 && !strings.HasSuffix(names[0], "/") {
+		e.insert([]rune(" "))
+		return
+	}
+	e.tabs++
+	if e.tabs < 2 || len(names) == 0 {
+		e.put("\a")
+		return
+	}
+	e.put("\n" + strings.Join(names, "  ") + "\n" + prompt + string(e.buf))
+	e.back(len(e.buf) - e.pos)
+}
+
+func lastRune(s string) rune {
+	r := []rune(s)
+	if len(r) == 0 {
+		return ' '
+	}
+	return r[len(r)-1]
+}
+
+func (e *editor) commands(prefix string) []string {
+	var out []string
+	for d := range strings.SplitSeq(e.s.get("PATH"), ":") {
+		list, err := e.s.p.M.FS.ReadDir(e.s.p.Caller, e.s.p.Abs(d))
+		if err != nil {
+			continue
+		}
+		for _, in := range list {
+			if strings.HasPrefix(in.Name, prefix) && len(out) < maxCandidates && !contains(out, in.Name) {
+				out = append(out, in.Name)
+			}
+		}
+	}
+	return out
+}
+
+func contains(l []string, s string) bool {
+	for _, v := range l {
+		if v == s {
+			return true
+		}
+	}
+	return false
+}
+
+func (e *editor) paths(word string) []string {
+	dir, base := ".", word
+	if i := strings.LastIndexByte(word, '/'); i >= 0 {
+		dir, base = word[:i+1], word[i+1:]
+	}
+	if rest, ok := strings.CutPrefix(dir, "~/"); ok {
+		dir = e.s.get("HOME") + "/" + rest
+	}
+	list, err := e.s.p.M.FS.ReadDir(e.s.p.Caller, e.s.p.Abs(dir))
+	if err != nil {
+		return nil
+	}
+	var out []string
+	for _, in := range list {
+		if !strings.HasPrefix(in.Name, base) || base == "" && strings.HasPrefix(in.Name, ".") || len(out) >= maxCandidates {
+			continue
+		}
+		name := in.Name
+		if in.Kind == vfs.Dir {
+			name += "/"
+		}
+		out = append(out, name)
+	}
+	return out
+}
+
+func commonPrefix(l []string) string {
+	if len(l) == 0 {
+		return ""
+	}
+	p := l[0]
+	for _, s := range l[1:] {
+		for !strings.HasPrefix(s, p) {
+			p = p[:len(p)-1]
+		}
+	}
+	return p
+}
