@@ -2,32 +2,258 @@
 // each visitor through his own copy-on-write view, kept for him for a while.
 package host
 
-// Host: to implement.
-//
-//	type Config struct {
-//		Name     string                      // the host's name in the config
-//		Persona  *persona.Persona
-//		Programs map[string]kernel.Program   // shared, read-only
-//		Clock    clock.Clock
-//		Seed     uint64                      // for kernel.Rand
-//		Net      kernel.Net
-//		Keep     time.Duration               // how long a visitor's changes stay (24 h)
-//		Visitors int                         // views kept at most (1,000); the longest unused goes first
-//		Memory   int64                       // bytes in all views (256 MiB)
-//		FS       vfs.Options                 // per visitor
-//		Limits   kernel.Limits               // per session
-//		OnState  func(key string, snapshot []byte) // may be nil: a view was changed and its session ended
-//	}
-//	func New(Config) (*Host, error)          // builds the vfs.Base from the persona
-//	func (h *Host) Name() string
-//	func (h *Host) Persona() *persona.Persona
-//	func (h *Host) Visit(source netip.Addr) *Visit       // O(1) for a new source; IPv6 by /64
-//	func (h *Host) Restore(key string, snapshot []byte) error // from an earlier run
-//	type Visit struct{ M *kernel.Machine; ... }; func (v *Visit) Close() // last Close starts the Keep clock
-//	func (v *Visit) Open(ctx context.Context, in Login) (*kernel.Session, context.Context, context.CancelFunc, error)
-//	   // Login{User string; From, To netip.AddrPort; Service, Term string; TTY *kernel.TTY; Recorder kernel.Recorder}
-//	   // resolves the user in the view's /etc/passwd, takes a pts, writes utmp-like state for w/who/last, makes the budget, ctx ends with the budget
-//	func (s) environment: kernel.LoginEnv(s *kernel.Session) map[string]string // HOME SHELL USER LOGNAME PATH PWD LANG SSH_CLIENT SSH_CONNECTION SSH_TTY TERM MAIL XDG_*
-//	func (v *Visit) Password(user, password string) bool   // a password that this visitor set (chpasswd, passwd)
-//	func (v *Visit) SetPassword(user, password string)     // kernel.Machine reaches it by a func field SetPassword
-type Host struct{}
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/clock"
+	"github.com/lapwing-defence/lapwing/internal/host/image"
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/procfs"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
+	"github.com/lapwing-defence/lapwing/internal/persona"
+)
+
+// Config is what New takes.
+type Config struct {
+	Name     string // the host's name in the configuration
+	Persona  *persona.Persona
+	Programs map[string]kernel.Program // shared, read-only
+	Clock    clock.Clock
+	Seed     uint64 // of the host's randomness
+	Net      kernel.Net
+	Keep     time.Duration // how long a visitor's changes stay (24 h)
+	Visitors int           // views kept at most (1,000); the longest unused goes first
+	FS       vfs.Options   // per visitor
+	Limits   kernel.Limits // per session
+}
+
+// Host is one fake host. It is safe for concurrent use.
+type Host struct {
+	c    Config
+	base *vfs.Base
+	rand *kernel.Rand
+
+	mu     sync.Mutex
+	visits map[string]*Visit
+}
+
+// New builds the host's file system.
+func New(c Config) *Host {
+	if c.Keep == 0 {
+		c.Keep = 24 * time.Hour
+	}
+	if c.Visitors == 0 {
+		c.Visitors = 1000
+	}
+	c.FS.Now = c.Clock.Now
+	return &Host{c: c, base: image.Build(c.Persona), rand: kernel.NewRand(c.Seed, c.Persona.Seed), visits: map[string]*Visit{}}
+}
+
+// Name is the host's name in the configuration.
+func (h *Host) Name() string { return h.c.Name }
+
+// Persona is who the host claims to be.
+func (h *Host) Persona() *persona.Persona { return h.c.Persona }
+
+// Visit is one source's view of a host while he is connected.
+type Visit struct {
+	M    *kernel.Machine
+	host *Host
+	key  string
+
+	mu        sync.Mutex
+	uses      int
+	used      time.Time
+	ptys      map[int]bool
+	passwords map[string]string // set by this visitor
+}
+
+// Key names a source: an IPv4 address, or an IPv6 /64.
+func Key(a netip.Addr) string {
+	a = a.Unmap()
+	if a.Is6() {
+		if p, err := a.WithZone("").Prefix(64); err == nil {
+			return p.String()
+		}
+	}
+	return a.String()
+}
+
+// Visit opens the view of a source; Close it when he leaves.
+func (h *Host) Visit(source netip.Addr) *Visit {
+	key := Key(source)
+	now := h.c.Clock.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	v := h.visits[key]
+	if v != nil && v.idle(now) > h.c.Keep {
+		v = nil
+	}
+	if v == nil {
+		h.evict()
+		v = &Visit{host: h, key: key, ptys: map[int]bool{}, passwords: map[string]string{}}
+		v.M = &kernel.Machine{
+			Persona: h.c.Persona, FS: vfs.New(h.base, h.c.FS), Clock: h.c.Clock, Rand: h.rand, Programs: h.c.Programs, Net: h.c.Net,
+			Table: kernel.NewTable(h.c.Persona, 700+h.rand.IntN(30_000), h.c.Clock.Now),
+		}
+		v.M.SetPassword = v.SetPassword
+		v.M.FS.Mount("/proc", procfs.New(v.M))   //nolint:errcheck // the image has the directory
+		v.M.FS.Mount("/sys", procfs.NewSys(v.M)) //nolint:errcheck // as above
+		h.visits[key] = v
+	}
+	v.mu.Lock()
+	v.uses++
+	v.mu.Unlock()
+	return v
+}
+
+// evict makes room for one view: the longest unused one that nobody uses goes.
+func (h *Host) evict() {
+	if len(h.visits) < h.c.Visitors {
+		return
+	}
+	oldest := ""
+	var at time.Time
+	for k, v := range h.visits {
+		v.mu.Lock()
+		if v.uses == 0 && (oldest == "" || v.used.Before(at)) {
+			oldest, at = k, v.used
+		}
+		v.mu.Unlock()
+	}
+	delete(h.visits, oldest)
+}
+
+func (v *Visit) idle(now time.Time) time.Duration {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.uses > 0 {
+		return 0
+	}
+	return now.Sub(v.used)
+}
+
+// Close ends one use of the view.
+func (v *Visit) Close() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.uses--
+	v.used = v.host.c.Clock.Now()
+}
+
+// Password reports whether this visitor set password for user on this host.
+func (v *Visit) Password(user, password string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	p, ok := v.passwords[user]
+	return ok && p == password
+}
+
+// SetPassword keeps a password that this visitor set.
+func (v *Visit) SetPassword(user, password string) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.passwords) < 64 && len(password) <= 256 {
+		v.passwords[user] = password
+	}
+}
+
+// Login is one login to open a session for.
+type Login struct {
+	User     string
+	From, To netip.AddrPort
+	Service  string // "ssh", "telnet"
+	Term     string
+	Recorder kernel.Recorder
+}
+
+// Open begins a session. It ends with cancel, with ctx, or when its budget is
+// used up. NewTTY gives it a terminal.
+func (v *Visit) Open(ctx context.Context, in Login) (*kernel.Session, context.Context, context.CancelCauseFunc) {
+	acc, ok := v.M.Account(in.User)
+	if !ok {
+		acc = kernel.Account{Name: in.User, UID: 1000, GID: 1000, Home: "/", Shell: "/bin/sh"}
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	u, _ := v.M.Persona.User(acc.Name)
+	u.Name, u.UID, u.GID, u.Home, u.Shell = acc.Name, acc.UID, acc.GID, acc.Home, acc.Shell
+	return &kernel.Session{
+		M: v.M, User: u, From: in.From, To: in.To, Started: v.M.Clock.Now(), Service: in.Service, Term: in.Term, Recorder: in.Recorder,
+		Budget: kernel.NewBudget(v.host.c.Limits, cancel),
+	}, ctx, cancel
+}
+
+// Line takes the lowest free pseudo-terminal; done gives it back.
+func (v *Visit) Line() (line string, done func()) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	n := 0
+	for v.ptys[n] {
+		n++
+	}
+	v.ptys[n] = true
+	return fmt.Sprintf("pts/%d", n), func() {
+		v.mu.Lock()
+		delete(v.ptys, n)
+		v.mu.Unlock()
+	}
+}
+
+// Shell is the first process of a session: the environment that sshd or login
+// give, the home directory, the descriptors fds.
+func Shell(s *kernel.Session, fds map[int]*kernel.FD) *kernel.Proc {
+	m := s.M
+	dir := s.User.Home
+	if in, err := m.FS.Stat(vfs.Root(), dir); err != nil || in.Kind != vfs.Dir {
+		dir = "/"
+	}
+	path := "/usr/local/bin:/usr/bin:/bin:/usr/games"
+	if s.User.UID == 0 {
+		path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+	}
+	env := map[string]string{
+		"USER": s.User.Name, "LOGNAME": s.User.Name, "HOME": s.User.Home, "PATH": path, "SHELL": s.User.Shell, "PWD": dir,
+		"LANG": "en_US.UTF-8", "XDG_SESSION_TYPE": "tty", "XDG_SESSION_CLASS": "user", "MOTD_SHOWN": "pam",
+		"XDG_RUNTIME_DIR": fmt.Sprintf("/run/user/%d", s.User.UID), "DBUS_SESSION_BUS_ADDRESS": fmt.Sprintf("unix:path=/run/user/%d/bus", s.User.UID),
+		"XDG_SESSION_ID": fmt.Sprint(40 + s.Started.Unix()%900),
+	}
+	if s.Service == "ssh" {
+		f, t := s.From, s.To
+		env["SSH_CLIENT"] = fmt.Sprintf("%s %d 22", f.Addr(), f.Port())
+		env["SSH_CONNECTION"] = fmt.Sprintf("%s %d %s 22", f.Addr(), f.Port(), m.Persona.NICs[0].IPv4)
+		_ = t
+	}
+	if s.Line != "" {
+		env["TERM"] = s.Term
+		env["SSH_TTY"] = "/dev/" + s.Line
+	}
+	var groups []uint32
+	for _, g := range m.Persona.Groups {
+		for _, u := range g.Members {
+			if u == s.User.Name {
+				groups = append(groups, g.GID)
+			}
+		}
+	}
+	ppid := m.Table.Reserve()
+	return &kernel.Proc{
+		S: s, M: m, PPID: ppid, Env: env, Dir: dir, Umask: 0o022, FDs: fds, Args: []string{s.User.Shell},
+		Caller: vfs.Caller{UID: s.User.UID, GID: s.User.GID, Groups: groups},
+	}
+}
+
+// Greeting is what a login on a terminal shows before the shell's prompt.
+func (h *Host) Greeting(s *kernel.Session) string {
+	p := h.c.Persona
+	k := p.Kernel
+	var b strings.Builder
+	fmt.Fprintf(&b, "Linux %s %s %s %s\n%s", p.Hostname, k.Release, k.Version, k.Machine, p.MOTD)
+	l := p.LastLogin
+	fmt.Fprintf(&b, "Last login: %s from %s\n", l.At.Format("Mon Jan _2 15:04:05 2006"), l.From)
+	return b.String()
+}

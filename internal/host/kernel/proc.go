@@ -36,6 +36,8 @@ type Machine struct {
 	// Runs answers for a foreign binary that a visitor brought; it is never
 	// run. nil: "cannot execute binary file".
 	Runs func(ctx context.Context, p *Proc, path string) int
+	// SetPassword keeps a password that the visitor set for a user.
+	SetPassword func(user, password string)
 }
 
 // Account is one line of the view's /etc/passwd.

@@ -1,0 +1,432 @@
+// Package procfs makes /proc and /sys of a fake host: every file is made from
+// the persona and the process table when it is opened.
+package procfs
+
+import (
+	"fmt"
+	"sort"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
+	"github.com/lapwing-defence/lapwing/internal/persona"
+)
+
+// Proc is the Provider of /proc.
+type Proc struct{ m *kernel.Machine }
+
+var _ vfs.Provider = (*Proc)(nil)
+
+// New is /proc of m.
+func New(m *kernel.Machine) *Proc { return &Proc{m} }
+
+// Create is the error of making a file in /proc.
+func (*Proc) Create() error { return vfs.ENOENT }
+
+// files are the plain files of /proc's root.
+var files = map[string]func(*Proc) string{
+	"cpuinfo": (*Proc).cpuinfo, "meminfo": (*Proc).meminfo, "uptime": (*Proc).uptime, "loadavg": (*Proc).loadavg,
+	"version": func(f *Proc) string { return f.m.Persona.Kernel.Proc + "\n" },
+	"cmdline": func(f *Proc) string { return f.m.Persona.Kernel.Cmdline + "\n" },
+	"mounts":  (*Proc).mounts, "stat": (*Proc).stat, "partitions": (*Proc).partitions, "swaps": (*Proc).swaps,
+	"filesystems": func(*Proc) string {
+		return "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevtmpfs\nnodev\tsecurityfs\nnodev\tpipefs\nnodev\tdevpts\n\text3\n\text2\n\text4\nnodev\tautofs\nnodev\tmqueue\n"
+	},
+	"modules": func(*Proc) string {
+		return "nft_chain_nat 16384 0 - Live 0x0000000000000000\nvirtio_net 73728 0 - Live 0x0000000000000000\next4 983040 1 - Live 0x0000000000000000\nvirtio_scsi 28672 2 - Live 0x0000000000000000\n"
+	},
+	"net/dev": (*Proc).netDev, "net/tcp": func(f *Proc) string { return f.netTCP("tcp") }, "net/tcp6": func(f *Proc) string { return f.netTCP("tcp6") },
+	"net/route": (*Proc).netRoute, "net/arp": (*Proc).netARP,
+	"net/udp": func(*Proc) string {
+		return "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n"
+	},
+	"sys/kernel/hostname":     func(f *Proc) string { return f.m.Persona.Hostname + "\n" },
+	"sys/kernel/osrelease":    func(f *Proc) string { return f.m.Persona.Kernel.Release + "\n" },
+	"sys/kernel/ostype":       func(*Proc) string { return "Linux\n" },
+	"sys/kernel/version":      func(f *Proc) string { return f.m.Persona.Kernel.Version + "\n" },
+	"sys/kernel/pid_max":      func(*Proc) string { return "4194304\n" },
+	"sys/vm/swappiness":       func(*Proc) string { return "60\n" },
+	"sys/net/ipv4/ip_forward": func(*Proc) string { return "0\n" },
+	"sys/fs/file-max":         func(*Proc) string { return "9223372036854775807\n" },
+}
+
+var dirs = []string{"", "net", "sys", "sys/kernel", "sys/vm", "sys/net", "sys/net/ipv4", "sys/fs", "bus", "driver", "fs", "irq", "scsi", "tty"}
+
+func (f *Proc) info(kind vfs.Kind, mode uint32, size int64) vfs.Info {
+	now := f.m.Clock.Now()
+	links := 1
+	if kind == vfs.Dir {
+		links = 2
+	}
+	return vfs.Info{Ino: 4026531840 + uint64(size), Dev: 22, Kind: kind, Mode: mode, Nlink: links, Size: 0, Atime: now, Mtime: now, Ctime: now, Birth: now}
+}
+
+// Lookup finds an entry.
+func (f *Proc) Lookup(c vfs.Caller, rel string) (vfs.Entry, bool) {
+	first, rest, _ := strings.Cut(rel, "/")
+	if pid, err := strconv.Atoi(first); err == nil {
+		return f.process(c, pid, rest)
+	}
+	switch first {
+	case "self", "thread-self":
+		if rest == "" {
+			in := f.info(vfs.Symlink, 0o777, 1)
+			in.Target = strconv.Itoa(c.PID)
+			return vfs.Entry{Info: in}, true
+		}
+	}
+	if rel == "mounts" {
+		in := f.info(vfs.Symlink, 0o777, 2)
+		in.Target = "self/mounts"
+		return vfs.Entry{Info: in}, true
+	}
+	for _, d := range dirs {
+		if d == rel {
+			return vfs.Entry{Info: f.info(vfs.Dir, 0o555, 3)}, true
+		}
+	}
+	if fn := files[rel]; fn != nil {
+		return f.file(0o444, func() string { return fn(f) }), true
+	}
+	return vfs.Entry{}, false
+}
+
+func (f *Proc) file(mode uint32, text func() string) vfs.Entry {
+	return vfs.Entry{Info: f.info(vfs.File, mode, 4), Read: func() []byte { return []byte(text()) }}
+}
+
+// List names the entries of a directory.
+func (f *Proc) List(_ vfs.Caller, rel string) []string {
+	if first, rest, _ := strings.Cut(rel, "/"); rel != "" {
+		if _, err := strconv.Atoi(first); err == nil {
+			if rest == "" {
+				return processFiles
+			}
+			return []string{"0", "1", "2"}
+		}
+	}
+	seen := map[string]bool{}
+	var out []string
+	add := func(p string) {
+		if rel != "" {
+			var ok bool
+			if p, ok = strings.CutPrefix(p, rel+"/"); !ok {
+				return
+			}
+		}
+		name, _, _ := strings.Cut(p, "/")
+		if name != "" && !seen[name] {
+			seen[name] = true
+			out = append(out, name)
+		}
+	}
+	for p := range files {
+		add(p)
+	}
+	for _, p := range dirs {
+		add(p)
+	}
+	sort.Strings(out)
+	if rel != "" {
+		return out
+	}
+	var pids []string
+	for _, e := range f.m.Table.List() {
+		pids = append(pids, strconv.Itoa(e.PID))
+	}
+	return append(append(pids, out...), "self", "thread-self")
+}
+
+var processFiles = []string{"attr", "auxv", "cgroup", "cmdline", "comm", "cwd", "environ", "exe", "fd", "limits", "maps", "mounts", "root", "stat", "statm", "status"}
+
+func (f *Proc) find(pid int) (kernel.Entry, bool) {
+	for _, e := range f.m.Table.List() {
+		if e.PID == pid {
+			return e, true
+		}
+	}
+	return kernel.Entry{}, false
+}
+
+func (f *Proc) process(c vfs.Caller, pid int, rel string) (vfs.Entry, bool) {
+	e, ok := f.find(pid)
+	if !ok {
+		return vfs.Entry{}, false
+	}
+	link := func(target string) (vfs.Entry, bool) {
+		if target == "" {
+			return vfs.Entry{}, false
+		}
+		in := f.info(vfs.Symlink, 0o777, 5)
+		in.UID, in.Target = e.UID, target
+		return vfs.Entry{Info: in}, true
+	}
+	text := func(s string) (vfs.Entry, bool) {
+		t := f.file(0o444, func() string { return s })
+		t.Info.UID = e.UID
+		return t, true
+	}
+	switch rel {
+	case "", "fd", "attr":
+		d := vfs.Entry{Info: f.info(vfs.Dir, 0o555, 6)}
+		d.Info.UID, d.Info.Nlink = e.UID, 9
+		return d, true
+	case "exe":
+		return link(e.Exe)
+	case "cwd":
+		return link("/")
+	case "root":
+		return link("/")
+	case "fd/0", "fd/1", "fd/2":
+		return link("/dev/null")
+	case "mounts":
+		return text(f.mounts())
+	case "comm":
+		return text(e.Name[:min(len(e.Name), 15)] + "\n")
+	case "cmdline":
+		if strings.HasPrefix(e.Command, "[") {
+			return text("")
+		}
+		return text(strings.ReplaceAll(e.Command, " ", "\x00") + "\x00")
+	case "status":
+		return text(status(e))
+	case "stat":
+		return text(fmt.Sprintf("%d (%s) %s %d %d %d 0 -1 4194560 %d 0 0 0 1 1 0 0 20 0 %d 0 %d %d %d 18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 17 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n",
+			e.PID, e.Name, e.State[:1], e.PPID, e.PGID, e.PID, 1200, max(e.Threads, 1), int64(e.Started.Sub(f.m.Persona.Boot)/(10*time.Millisecond)), e.VSZ*1024, e.RSS/4))
+	case "statm":
+		return text(fmt.Sprintf("%d %d %d 0 0 %d 0\n", e.VSZ/4, e.RSS/4, e.RSS/8, e.VSZ/16))
+	case "cgroup":
+		return text("0::/system.slice/" + e.Name + ".service\n")
+	case "limits":
+		return text("Limit                     Soft Limit           Hard Limit           Units     \nMax open files            1024                 524288               files     \n")
+	case "maps", "environ", "auxv":
+		if c.UID != 0 && c.UID != e.UID {
+			t := f.file(0o400, func() string { return "" })
+			return t, true
+		}
+		return text("")
+	}
+	return vfs.Entry{}, false
+}
+
+func status(e kernel.Entry) string {
+	return fmt.Sprintf("Name:\t%s\nUmask:\t0022\nState:\t%s (sleeping)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\nUid:\t%d\t%d\t%d\t%d\nGid:\t%d\t%d\t%d\t%d\nFDSize:\t64\nVmPeak:\t%8d kB\nVmSize:\t%8d kB\nVmRSS:\t%8d kB\nThreads:\t%d\n",
+		e.Name, e.State[:1], e.PID, e.PID, e.PPID, e.UID, e.UID, e.UID, e.UID, e.UID, e.UID, e.UID, e.UID, e.VSZ, e.VSZ, e.RSS, max(e.Threads, 1))
+}
+
+func (f *Proc) cpuinfo() string {
+	c := f.m.Persona.CPU
+	var b strings.Builder
+	for i := range c.Cores {
+		fmt.Fprintf(&b, "processor\t: %d\nvendor_id\t: %s\ncpu family\t: %d\nmodel\t\t: %d\nmodel name\t: %s\nstepping\t: %d\nmicrocode\t: 0x1\ncpu MHz\t\t: %.3f\ncache size\t: %d KB\nphysical id\t: 0\nsiblings\t: %d\ncore id\t\t: %d\ncpu cores\t: %d\napicid\t\t: %d\ninitial apicid\t: %d\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\nflags\t\t: %s\nbugs\t\t: spectre_v1 spectre_v2 spec_store_bypass\nbogomips\t: %.2f\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 40 bits physical, 48 bits virtual\npower management:\n\n",
+			i, c.Vendor, c.Family, c.ModelNum, c.Model, c.Stepping, c.MHz, c.CacheKB, c.Cores, i, c.Cores, i, i, c.Flags, c.Bogomips)
+	}
+	return b.String()
+}
+
+func (f *Proc) meminfo() string {
+	i := f.m.MemInfo(f.m.Clock.Now())
+	var b strings.Builder
+	for _, l := range []struct {
+		name string
+		kb   int64
+	}{
+		{"MemTotal", i.Total}, {"MemFree", i.Free}, {"MemAvailable", i.Available}, {"Buffers", i.Buffers}, {"Cached", i.Cached}, {"SwapCached", 0},
+		{"Active", i.Cached / 2}, {"Inactive", i.Cached / 3}, {"Unevictable", 0}, {"Mlocked", 0}, {"SwapTotal", i.SwapTotal}, {"SwapFree", i.SwapFree},
+		{"Dirty", 40}, {"Writeback", 0}, {"AnonPages", i.Total / 30}, {"Mapped", i.Total / 40}, {"Shmem", i.Shared}, {"KReclaimable", i.Total / 80},
+		{"Slab", i.Total / 50}, {"SReclaimable", i.Total / 80}, {"SUnreclaim", i.Total/50 - i.Total/80}, {"KernelStack", 2400}, {"PageTables", 1800},
+		{"CommitLimit", i.Total/2 + i.SwapTotal}, {"Committed_AS", i.Total / 8}, {"VmallocTotal", 34359738367}, {"VmallocUsed", 12000},
+		{"AnonHugePages", 0}, {"HugePages_Total", 0}, {"Hugepagesize", 2048}, {"DirectMap4k", 90000}, {"DirectMap2M", i.Total},
+	} {
+		unit := " kB"
+		if l.name == "HugePages_Total" {
+			unit = ""
+		}
+		fmt.Fprintf(&b, "%-16s%8d%s\n", l.name+":", l.kb, unit)
+	}
+	return b.String()
+}
+
+func (f *Proc) uptime() string {
+	up := f.m.Uptime(f.m.Clock.Now()).Seconds()
+	return fmt.Sprintf("%.2f %.2f\n", up, up*float64(f.m.Persona.CPU.Cores)*0.98)
+}
+
+func (f *Proc) loadavg() string {
+	l := f.m.Load(f.m.Clock.Now())
+	list := f.m.Table.List()
+	return fmt.Sprintf("%.2f %.2f %.2f 1/%d %d\n", l[0], l[1], l[2], len(list)+30, list[len(list)-1].PID)
+}
+
+func (f *Proc) mounts() string { return Mounts(f.m.Persona) }
+
+// Mounts is the text of /proc/mounts.
+func Mounts(p *persona.Persona) string {
+	var b strings.Builder
+	for _, m := range p.Mounts {
+		fmt.Fprintf(&b, "%s %s %s %s 0 0\n", m.Source, m.Target, m.FS, m.Options)
+	}
+	return b.String()
+}
+
+func (f *Proc) stat() string {
+	up := int64(f.m.Uptime(f.m.Clock.Now()).Seconds() * 100)
+	var b strings.Builder
+	n := int64(f.m.Persona.CPU.Cores)
+	line := func(name string, k int64) {
+		fmt.Fprintf(&b, "%s %d 0 %d %d %d 0 %d 0 0 0\n", name, k*up/90, k*up/140, k*up*97/100, k*up/900, k*up/4000)
+	}
+	line("cpu ", n)
+	for i := range f.m.Persona.CPU.Cores {
+		line("cpu"+strconv.Itoa(i), 1)
+	}
+	fmt.Fprintf(&b, "ctxt %d\nbtime %d\nprocesses %d\nprocs_running 1\nprocs_blocked 0\n", up*120, f.m.Persona.Boot.Unix(), 1000+up/700)
+	return b.String()
+}
+
+func (f *Proc) partitions() string {
+	var b strings.Builder
+	b.WriteString("major minor  #blocks  name\n\n")
+	for _, d := range f.m.Persona.Disks {
+		fmt.Fprintf(&b, "%4d %8d %10d %s\n", 8, 0, d.Bytes/1024, d.Name)
+		for i, p := range d.Parts {
+			fmt.Fprintf(&b, "%4d %8d %10d %s\n", 8, i+1, p.Bytes/1024, p.Name)
+		}
+	}
+	return b.String()
+}
+
+func (f *Proc) swaps() string {
+	return fmt.Sprintf("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/sda5                               partition\t%d\t\t0\t\t-2\n", f.m.Persona.Memory.SwapKB)
+}
+
+func (f *Proc) netDev() string {
+	var b strings.Builder
+	b.WriteString("Inter-|   Receive                                                |  Transmit\n face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n")
+	up := int64(f.m.Uptime(f.m.Clock.Now()).Seconds())
+	row := func(name string, rx, tx int64) {
+		fmt.Fprintf(&b, "%6s: %8d %7d    0    0    0     0          0         0 %8d %7d    0    0    0     0       0          0\n", name, rx, rx/640, tx, tx/480)
+	}
+	row("lo", up*31, up*31)
+	for _, n := range f.m.Persona.NICs {
+		row(n.Name, n.RxBytes+up*190, n.TxBytes+up*120)
+	}
+	return b.String()
+}
+
+func hexAddr(s string) string {
+	host, port, _ := strings.Cut(s, ":")
+	if i := strings.LastIndexByte(s, ':'); i >= 0 {
+		host, port = s[:i], s[i+1:]
+	}
+	n, _ := strconv.Atoi(port) //nolint:errcheck // "*" is 0
+	if strings.HasPrefix(host, "[") {
+		return fmt.Sprintf("%032X:%04X", 0, n)
+	}
+	var v [4]int
+	for i, p := range strings.SplitN(host, ".", 4) {
+		v[i], _ = strconv.Atoi(p) //nolint:errcheck // our own text
+	}
+	return fmt.Sprintf("%02X%02X%02X%02X:%04X", v[3], v[2], v[1], v[0], n)
+}
+
+func (f *Proc) netTCP(proto string) string {
+	var b strings.Builder
+	b.WriteString("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n")
+	i := 0
+	for _, s := range f.m.Persona.Sockets {
+		if s.Proto == proto {
+			fmt.Fprintf(&b, "%4d: %s %s 0A 00000000:00000000 00:00000000 00000000 %5d        0 %d 1 0000000000000000 100 0 0 10 0\n", i, hexAddr(s.Local), hexAddr(s.Peer), s.UID, s.Inode)
+			i++
+		}
+	}
+	return b.String()
+}
+
+func (f *Proc) netRoute() string {
+	n := f.m.Persona.NICs[0]
+	gw, net := hexAddr(n.Gateway + ":0")[:8], "00"+hexAddr(n.Gateway + ":0")[2:8]
+	return fmt.Sprintf("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n%s\t00000000\t%s\t0003\t0\t0\t0\t00000000\t0\t0\t0\n%s\t%s\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n", n.Name, gw, n.Name, net)
+}
+
+func (f *Proc) netARP() string {
+	n := f.m.Persona.NICs[0]
+	return fmt.Sprintf("IP address       HW type     Flags       HW address            Mask     Device\n%-16s 0x1         0x2         %s     *        %s\n", n.Gateway, "00:1b:17:00:01:0a", n.Name)
+}
+
+// Sys is the Provider of /sys.
+type Sys struct{ p *Proc }
+
+var _ vfs.Provider = (*Sys)(nil)
+
+// NewSys is /sys of m.
+func NewSys(m *kernel.Machine) *Sys { return &Sys{New(m)} }
+
+// Create is the error of making a file in /sys.
+func (*Sys) Create() error { return vfs.EACCES }
+
+func (s *Sys) files() map[string]string {
+	p := s.p.m.Persona
+	f := map[string]string{
+		"devices/system/cpu/online":              fmt.Sprintf("0-%d\n", p.CPU.Cores-1),
+		"devices/system/cpu/possible":            fmt.Sprintf("0-%d\n", p.CPU.Cores-1),
+		"class/dmi/id/product_name":              "Standard PC (i440FX + PIIX, 1996)\n",
+		"class/dmi/id/sys_vendor":                "QEMU\n",
+		"class/dmi/id/bios_vendor":               "SeaBIOS\n",
+		"kernel/mm/transparent_hugepage/enabled": "always [madvise] never\n",
+		"class/net/lo/address":                   "00:00:00:00:00:00\n",
+		"block/sda/size":                         strconv.FormatInt(p.Disks[0].Bytes/512, 10) + "\n",
+		"bus/pci/devices/.keep":                  "",
+		"fs/cgroup/cgroup.controllers":           "cpuset cpu io memory hugetlb pids rdma misc\n",
+		"kernel/security/lsm":                    "lockdown,capability,landlock,yama,apparmor,tomoyo,bpf,ipe,ima,evm",
+		"module/kernel/parameters/panic":         "0\n", "power/state": "freeze mem disk\n", "firmware/acpi/hotplug/force_remove": "0\n", "dev/block/.keep": "", "hypervisor/.keep": "",
+	}
+	for _, n := range p.NICs {
+		f["class/net/"+n.Name+"/address"] = n.MAC + "\n"
+		f["class/net/"+n.Name+"/mtu"] = strconv.Itoa(n.MTU) + "\n"
+		f["class/net/"+n.Name+"/operstate"] = "up\n"
+	}
+	return f
+}
+
+// Lookup finds an entry.
+func (s *Sys) Lookup(_ vfs.Caller, rel string) (vfs.Entry, bool) {
+	if rel == "" {
+		return vfs.Entry{Info: s.p.info(vfs.Dir, 0o555, 7)}, true
+	}
+	for name, text := range s.files() {
+		if name == rel {
+			return s.p.file(0o444, func() string { return text }), true
+		}
+		if strings.HasPrefix(name, rel+"/") {
+			return vfs.Entry{Info: s.p.info(vfs.Dir, 0o755, 8)}, true
+		}
+	}
+	return vfs.Entry{}, false
+}
+
+// List names the entries of a directory.
+func (s *Sys) List(_ vfs.Caller, rel string) []string {
+	seen := map[string]bool{}
+	for name := range s.files() {
+		if rel != "" {
+			rest, ok := strings.CutPrefix(name, rel+"/")
+			if !ok {
+				continue
+			}
+			name = rest
+		}
+		name, _, _ = strings.Cut(name, "/")
+		if name != ".keep" {
+			seen[name] = true
+		}
+	}
+	var out []string
+	for n := range seen {
+		out = append(out, n)
+	}
+	sort.Strings(out)
+	return out
+}
