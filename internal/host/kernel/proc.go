@@ -230,7 +230,7 @@ func (p *Proc) Getenv(name string) string { return p.Env[name] }
 // shared. Give it to Start or Run; they close its descriptors at the end.
 func (p *Proc) Child(args ...string) *Proc {
 	c := *p
-	c.PPID, c.PID = p.PID, 0
+	c.PPID, c.PID, c.Path = p.PID, 0, ""
 	c.Args = args
 	c.Env = maps.Clone(p.Env)
 	c.FDs = make(map[int]*FD, len(p.FDs))

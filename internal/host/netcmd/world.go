@@ -1,0 +1,56 @@
+package netcmd
+
+import (
+	"context"
+	"hash/fnv"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+)
+
+// World answers for everything outside a fake host, by one word of the
+// configuration: serve, timeout, refuse, not-found. It reaches nothing.
+type World struct{ Downloads string }
+
+var _ kernel.Net = World{}
+
+// Resolve gives one stable address for a name.
+func (World) Resolve(name string) ([]netip.Addr, bool) {
+	if a, err := netip.ParseAddr(name); err == nil {
+		return []netip.Addr{a}, true
+	}
+	if !strings.Contains(name, ".") {
+		return nil, false
+	}
+	h := fnv.New32a()
+	h.Write([]byte(name)) //nolint:errcheck // never fails
+	v := h.Sum32()
+	return []netip.Addr{netip.AddrFrom4([4]byte{byte(45 + v%150), byte(v >> 8), byte(v >> 16), byte(1 + v>>24%250)})}, true
+}
+
+// Fetch answers a download with a harmless placeholder, or fails as configured.
+func (w World) Fetch(_ context.Context, f kernel.Fetch) kernel.Reply {
+	host, _, _ := strings.Cut(hostPort(f.URL, "80"), ":")
+	addrs, found := w.Resolve(host)
+	if !found {
+		return kernel.Reply{Failure: "resolve", Delay: 20 * time.Millisecond}
+	}
+	r := kernel.Reply{Addr: addrs[0], Status: 200, Type: "application/octet-stream", Delay: 120 * time.Millisecond}
+	switch w.Downloads {
+	case "timeout":
+		return kernel.Reply{Failure: "timeout", Addr: addrs[0], Delay: 20 * time.Second}
+	case "refuse":
+		return kernel.Reply{Failure: "refused", Addr: addrs[0]}
+	case "not-found":
+		r.Status, r.Type, r.Body = 404, "text/html", []byte("<html><head><title>404 Not Found</title></head></html>\n")
+		return r
+	}
+	if strings.HasSuffix(f.URL, "/") || strings.Contains(f.URL, ".htm") {
+		r.Type, r.Body = "text/html", []byte("<html><body></body></html>\n")
+		return r
+	}
+	r.Body = []byte("#!/bin/sh\n")
+	return r
+}
