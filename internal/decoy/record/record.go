@@ -1,0 +1,250 @@
+// Package record turns what a visitor does on a fake host into events,
+// recordings and captures. Every decoy with a shell uses it.
+package record
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/decoy"
+	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/host"
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
+)
+
+const (
+	maxText    = 16 << 10 // bytes of a command line in an event; the rest is told as a length
+	maxCapture = 32 << 20
+	maxFiles   = 64 // captures of one session
+	flushEvery = 250 * time.Millisecond
+	castMax    = 16 << 20 // bytes of one recording
+)
+
+// Session records one login. It implements kernel.Recorder.
+type Session struct {
+	s    *decoy.Session
+	ctx  context.Context //nolint:containedctx // outlives the requests of a session, on purpose
+	ID   string
+	User string
+
+	mu       sync.Mutex
+	wg       sync.WaitGroup
+	commands int
+	files    int
+	seen     map[string]bool
+	start    time.Time
+	cast     []byte
+	castSize int
+	stopCast func() bool
+	partial  []byte // an incomplete UTF-8 character of the output
+}
+
+var _ kernel.Recorder = (*Session)(nil)
+
+// New begins a session and emits session-started. ctx must outlive the visit.
+func New(ctx context.Context, s *decoy.Session, user, kind string) *Session {
+	r := &Session{s: s, ctx: ctx, ID: s.IDs.New(), User: user, seen: map[string]bool{}, start: s.Clock.Now()}
+	e := r.event(event.ActionSessionStarted, event.DepthEnter)
+	e.Add("lapwing.session.kind", kind)
+	r.post(e)
+	return r
+}
+
+func (r *Session) event(action string, d event.Depth) event.Event {
+	e := r.s.Event(action)
+	e.Session, e.User, e.Depth = r.ID, r.User, d
+	return e
+}
+
+// post emits without making the visitor wait; Close waits for all.
+func (r *Session) post(e event.Event) {
+	r.wg.Go(func() { r.s.Emit(r.ctx, e) }) //nolint:errcheck // the recorder counts what it refuses
+}
+
+// Line records a command.
+func (r *Session) Line(_ context.Context, l kernel.Line) {
+	e := r.event(event.ActionCommandExecuted, event.DepthAct)
+	e.CommandLine = l.Text
+	if len(l.Text) > maxText {
+		e.CommandLine = l.Text[:maxText]
+		e.AddInt("lapwing.command.length", int64(len(l.Text)))
+	}
+	e.ExitCode, e.HasExit = l.Exit, true
+	e.Add("process.working_directory", l.Dir)
+	e.AddInt("process.pid", int64(l.PID))
+	r.mu.Lock()
+	r.commands++
+	r.mu.Unlock()
+	r.post(e)
+}
+
+// Fetch records a request for something outside.
+func (r *Session) Fetch(_ context.Context, f kernel.Fetch) {
+	e := r.event(event.ActionDownloadRequested, event.DepthAct)
+	e.URL = f.URL[:min(len(f.URL), 4096)]
+	e.Add("process.name", f.Tool)
+	e.Add("http.request.method", f.Method)
+	if f.Path != "" && f.Path != "-" {
+		e.Path = f.Path
+	}
+	r.post(e)
+}
+
+// Password records a password that was set on the fake host.
+func (r *Session) Password(_ context.Context, user, password string) {
+	e := r.event(event.ActionPasswordChanged, event.DepthAct)
+	e.Add("user.target.name", user)
+	e.Add(PasswordField, password)
+	r.post(e)
+}
+
+// PasswordField carries a typed password to the hub, which replaces it by a
+// keyed hash before anything is written.
+const PasswordField = "lapwing.password.text"
+
+// Note records anything else.
+func (r *Session) Note(_ context.Context, action, reason string) {
+	e := r.event(event.ActionLimitReached, event.DepthAct)
+	e.Reason = action + ": " + reason[:min(len(reason), 1000)]
+	r.post(e)
+}
+
+// Emit records an event of a decoy's own.
+func (r *Session) Emit(action string, d event.Depth, fill func(*event.Event)) {
+	e := r.event(action, d)
+	fill(&e)
+	r.post(e)
+}
+
+// Capture keeps what a visitor left at path.
+func (r *Session) Capture(path string, content io.Reader, how string) {
+	r.mu.Lock()
+	r.files++
+	over := r.files > maxFiles
+	r.mu.Unlock()
+	if over {
+		return
+	}
+	sum, size, err := r.s.Rec.Capture(r.ctx, content, maxCapture)
+	e := r.event(event.ActionFileCaptured, event.DepthAct)
+	e.Path, e.SHA256, e.Size = path, sum, size
+	e.Add("lapwing.capture.how", how)
+	if err != nil {
+		e.Reason = err.Error()
+	}
+	r.mu.Lock()
+	dup := r.seen[path+sum]
+	r.seen[path+sum] = true
+	r.mu.Unlock()
+	if !dup && (size > 0 || err != nil) {
+		r.post(e)
+	}
+}
+
+// Watch makes sure that files about to vanish are captured.
+func (r *Session) Watch(fs *vfs.FS) {
+	fs.OnLoss(func(path string, c vfs.Content) { r.content(path, c) })
+}
+
+func (r *Session) content(path string, c vfs.Content) {
+	if _, program := c.(vfs.Program); program || c.Size() == 0 {
+		return
+	}
+	r.Capture(path, io.NewSectionReader(c, 0, c.Size()), "file")
+}
+
+// Sweep captures what the visitor has written and not removed.
+func (r *Session) Sweep(fs *vfs.FS) {
+	for _, f := range fs.Dirty() {
+		if c, err := fs.Content(vfs.Root(), f.Path); err == nil {
+			r.content(f.Path, c)
+		}
+		fs.ClearDirty(f.Path)
+	}
+}
+
+// Header begins the recording of a terminal.
+func (r *Session) Header(rows, cols int, term string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := fmt.Appendf(nil, `{"version":2,"width":%d,"height":%d,"timestamp":%d,"env":{"SHELL":"/bin/bash","TERM":`, cols, rows, r.start.Unix())
+	h = event.AppendString(h, term[:min(len(term), 64)])
+	r.add(append(h, "}}\n"...))
+}
+
+// Output records terminal output.
+func (r *Session) Output(b []byte) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	text := string(append(r.partial, b...))
+	r.partial = nil
+	for k := 1; k < 4 && k <= len(text); k++ { // keep a cut-off character for the next chunk
+		if c := text[len(text)-k]; c >= 0xc0 {
+			if need := map[bool]int{true: 4, false: 3}[c >= 0xf0]; c >= 0xe0 && k < need || c < 0xe0 && k < 2 {
+				r.partial = []byte(text[len(text)-k:])
+				text = text[:len(text)-k]
+			}
+			break
+		} else if c < 0x80 {
+			break
+		}
+	}
+	if text == "" {
+		return
+	}
+	line := fmt.Appendf(nil, "[%.6f, \"o\", ", r.s.Clock.Now().Sub(r.start).Seconds())
+	line = event.AppendString(line, strings.ToValidUTF8(text, "\ufffd"))
+	r.add(append(line, "]\n"...))
+}
+
+// add queues recording lines; they leave at least every flushEvery.
+func (r *Session) add(line []byte) {
+	if r.castSize += len(line); r.castSize > castMax {
+		return
+	}
+	r.cast = append(r.cast, line...)
+	if len(r.cast) > 16<<10 {
+		r.flush()
+	} else if r.stopCast == nil {
+		r.stopCast = r.s.Clock.AfterFunc(flushEvery, func() {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			r.flush()
+		})
+	}
+}
+
+func (r *Session) flush() {
+	if r.stopCast != nil {
+		r.stopCast()
+		r.stopCast = nil
+	}
+	if len(r.cast) > 0 {
+		r.s.Rec.Cast(r.ctx, r.ID, r.cast) //nolint:errcheck // the recorder counts what it refuses
+		r.cast = nil
+	}
+}
+
+// Close ends the session: what was written is captured, the totals are
+// emitted, and everything is durable when it returns.
+func (r *Session) Close(v *host.Visit, why string) {
+	if v != nil {
+		r.Sweep(v.M.FS)
+	}
+	r.mu.Lock()
+	r.flush()
+	commands, files := r.commands, r.files
+	r.mu.Unlock()
+	e := r.event(event.ActionSessionEnded, event.DepthEnter)
+	e.AddInt("event.duration", int64(r.s.Clock.Now().Sub(r.start)))
+	e.AddInt("lapwing.session.commands", int64(commands))
+	e.AddInt("lapwing.session.captures", int64(files))
+	e.Reason = why
+	r.wg.Wait()
+	r.s.Emit(r.ctx, e) //nolint:errcheck // the recorder counts what it refuses
+}
