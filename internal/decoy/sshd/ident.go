@@ -1,0 +1,178 @@
+package sshd
+
+import (
+	"bytes"
+	"crypto/md5" //nolint:gosec // HASSH is defined with MD5
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"io"
+	"net"
+	"strings"
+	"sync"
+)
+
+// maxIdent is the longest identification line that OpenSSH reads, in bytes.
+const maxIdent = 8192
+
+// errIdent ends a connection whose identification was answered here.
+var errIdent = errors.New("no SSH client")
+
+// identConn reads the client's identification line as OpenSSH 9.2 does
+// (RFC 4253, section 4.2), then gives the transport a line that it accepts.
+// It also keeps the client's first KEXINIT.
+type identConn struct {
+	net.Conn
+	banner string
+
+	mu      sync.Mutex
+	replay  []byte // bytes the transport has yet to read
+	client  string // the client's line
+	kex     []byte // the client's first packets, until its KEXINIT is whole
+	kexDone bool
+	sent    bool // the server's line went out
+}
+
+// newIdentConn sends the server's line and reads the client's.
+func newIdentConn(c net.Conn, banner string) (*identConn, error) {
+	ic := &identConn{Conn: c, banner: banner}
+	if _, err := io.WriteString(c, banner+"\r\n"); err != nil {
+		return nil, err
+	}
+	line, rest, err := readIdent(c)
+	if err != nil {
+		return nil, err
+	}
+	ic.client = line
+	switch verdict := judgeIdent(line); verdict {
+	case "":
+	default:
+		io.WriteString(c, verdict+"\r\n") //nolint:errcheck // the connection ends
+		return ic, errIdent
+	}
+	short := line
+	if len(short) > 200 { // the transport takes 255 bytes; OpenSSH takes more
+		short = short[:200]
+	}
+	ic.replay = append([]byte(short+"\r\n"), rest...)
+	ic.observe(rest)
+	return ic, nil
+}
+
+func judgeIdent(line string) string {
+	rest, ok := strings.CutPrefix(line, "SSH-")
+	version, software, found := strings.Cut(rest, "-")
+	if !ok || !found || software == "" && !strings.HasSuffix(line, "-") {
+		return "Invalid SSH identification string."
+	}
+	major, minor, dot := strings.Cut(version, ".")
+	if !dot || strings.Trim(major, "0123456789") != "" || strings.Trim(minor, "0123456789") != "" || major == "" || minor == "" {
+		return "Invalid SSH identification string."
+	}
+	if major == "2" || major == "1" && minor == "99" {
+		return ""
+	}
+	return "Protocol major versions differ."
+}
+
+// readIdent reads one line; what follows it in the same segment is rest.
+func readIdent(c net.Conn) (line string, rest []byte, err error) {
+	var buf []byte
+	chunk := make([]byte, 512)
+	for len(buf) < maxIdent {
+		n, err := c.Read(chunk)
+		buf = append(buf, chunk[:n]...)
+		if i := bytes.IndexByte(buf, '\n'); i >= 0 {
+			return strings.TrimRight(string(buf[:i]), "\r"), buf[i+1:], nil
+		}
+		if err != nil {
+			return "", nil, err
+		}
+	}
+	return string(buf[:64]), nil, nil
+}
+
+// Read gives the replayed bytes first.
+func (c *identConn) Read(b []byte) (int, error) {
+	c.mu.Lock()
+	if len(c.replay) > 0 {
+		n := copy(b, c.replay)
+		c.replay = c.replay[n:]
+		c.mu.Unlock()
+		return n, nil
+	}
+	c.mu.Unlock()
+	n, err := c.Conn.Read(b)
+	if n > 0 {
+		c.observe(b[:n])
+	}
+	return n, err
+}
+
+// Write drops the transport's own identification line: it has gone out.
+func (c *identConn) Write(b []byte) (int, error) {
+	if !c.sent && bytes.HasPrefix(b, []byte("SSH-2.0-")) {
+		c.sent = true
+		i := bytes.IndexByte(b, '\n')
+		if i < 0 || i+1 == len(b) {
+			return len(b), nil
+		}
+		n, err := c.Conn.Write(b[i+1:])
+		return i + 1 + n, err
+	}
+	return c.Conn.Write(b)
+}
+
+const maxKex = 35000 // bytes of a packet, RFC 4253 section 6.1
+
+func (c *identConn) observe(b []byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.kexDone {
+		return
+	}
+	c.kex = append(c.kex, b...)
+	if len(c.kex) >= 5 {
+		n := int(binary.BigEndian.Uint32(c.kex))
+		if n > maxKex || len(c.kex) >= n+4 || len(c.kex) > maxKex {
+			c.kexDone = true
+		}
+	}
+}
+
+// Kex is what a client's KEXINIT offers (RFC 4253, section 7.1).
+type Kex struct {
+	KeyExchange, HostKeys, Ciphers, MACs, Compression string
+}
+
+// HASSH is the fingerprint of a client (salesforce/hassh).
+func (k Kex) HASSH() string {
+	sum := md5.Sum([]byte(k.KeyExchange + ";" + k.Ciphers + ";" + k.MACs + ";" + k.Compression)) //nolint:gosec // as defined
+	return hex.EncodeToString(sum[:])
+}
+
+// ParseKex reads a KEXINIT packet as it is on the wire, unencrypted.
+func ParseKex(p []byte) (Kex, bool) {
+	if len(p) < 6+16 || p[5] != 20 {
+		return Kex{}, false
+	}
+	p = p[6+16:]
+	var lists [10]string
+	for i := range lists {
+		if len(p) < 4 {
+			return Kex{}, false
+		}
+		n := int(binary.BigEndian.Uint32(p))
+		if n < 0 || n > len(p)-4 {
+			return Kex{}, false
+		}
+		lists[i], p = string(p[4:4+n]), p[4+n:]
+	}
+	return Kex{KeyExchange: lists[0], HostKeys: lists[1], Ciphers: lists[2], MACs: lists[4], Compression: lists[6]}, true
+}
+
+func (c *identConn) clientKex() (Kex, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return ParseKex(c.kex)
+}
