@@ -14,7 +14,7 @@ import (
 var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
 // types are the decoys that exist.
-var types = []string{"ssh", "telnet"}
+var types = []string{"ssh"}
 
 type checker struct {
 	doc    *yamldoc.Document

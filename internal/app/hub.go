@@ -1,0 +1,193 @@
+//go:build unix
+
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/clock"
+	"github.com/lapwing-defence/lapwing/internal/config"
+	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/journal"
+	"github.com/lapwing-defence/lapwing/internal/journal/uplink"
+	"github.com/lapwing-defence/lapwing/internal/vault"
+)
+
+// HubOrders is what the supervisor tells the hub.
+type HubOrders struct {
+	Dir      Dir            `json:"dir"`
+	Observer string         `json:"observer"`
+	Config   *config.Config `json:"config"`
+}
+
+// keeper is the hub's Handler: it keeps what comes up from the worker.
+type keeper struct {
+	dir     Dir
+	journal *journal.Spool
+	vault   *vault.Vault
+}
+
+var _ uplink.Handler = (*keeper)(nil)
+
+// Events appends a batch to the journal.
+func (k *keeper) Events(ctx context.Context, b uplink.Batch) error {
+	_, err := k.journal.AppendOnce(ctx, b.Depth, journal.Key{Client: b.Client, Seq: b.Seq}, b.Lines)
+	if errors.Is(err, journal.ErrFull) {
+		return errors.Join(uplink.ErrFull, err)
+	}
+	return err
+}
+
+// Capture seals a file.
+func (k *keeper) Capture(_ context.Context, r io.Reader) (string, int64, error) {
+	return k.vault.Put(r)
+}
+
+// sessionFile is where a recording lies; an id that is no UUID has none.
+func (d Dir) sessionFile(id string) (string, error) {
+	if len(id) != 36 || strings.Trim(id, "0123456789abcdef-") != "" {
+		return "", fmt.Errorf("%q is not the id of a session", id)
+	}
+	return filepath.Join(d.recordings(), id+".cast"), nil
+}
+
+// Cast writes a part of a recording.
+func (k *keeper) Cast(_ context.Context, session string, offset int64, data []byte) error {
+	name, err := k.dir.sessionFile(session)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o600)
+	if err != nil {
+		return err
+	}
+	defer f.Close() //nolint:errcheck // the write tells
+	_, err = f.WriteAt(data, offset)
+	return err
+}
+
+// State is not kept yet: a visitor's changes live as long as the worker.
+func (k *keeper) State(context.Context, string, []byte) error { return nil }
+
+// RunHub is the hub process.
+func RunHub(ctx context.Context, log *slog.Logger) error {
+	var o HubOrders
+	ctl, err := openControl(&o)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { lines(ctl.conn, func(string) {}); cancel() }()
+	unlock, err := o.Dir.lock(ctx, "hub.lock", 15*time.Second)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	spool, err := journal.Open(journal.Config{Dir: o.Dir.journal(), Limit: int64(o.Config.Journal.Limit), Log: log})
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	defer spool.Close() //nolint:errcheck // everything acknowledged is synced
+	key, err := o.Dir.key("vault")
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	v, err := vault.Open(o.Dir.captures(), key, int64(o.Config.Captures.Quota))
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	site, err := o.Dir.key("site")
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	in := &intake{observer: o.Observer, passwords: o.Config.Record.Passwords, key: site, now: time.Now}
+	up := uplink.NewServer(uplink.ServerConfig{
+		Handler: &keeper{o.Dir, spool, v}, Clock: clock.System(), Log: log, MaxCapture: int64(o.Config.Captures.MaxFile),
+		Stamp: func(_ string, e *event.Event) { in.stamp(e, in.now()) },
+	})
+	jl, err := listenUnix(o.Dir.journalSocket())
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	al, err := listenUnix(o.Dir.apiSocket())
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	srv := &http.Server{Handler: apiHandler(spool), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	errs := make(chan error, 2)
+	go func() { errs <- up.ServeListener(ctx, jl) }()
+	go func() { errs <- srv.Serve(al) }()
+	if err := ctl.tell("ready"); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case err = <-errs:
+	}
+	cancel()
+	srv.Close() //nolint:errcheck // the listeners end
+	if errors.Is(err, http.ErrServerClosed) {
+		err = nil
+	}
+	return err
+}
+
+// fatal tells the supervisor that starting this process again is no use.
+func fatal(ctl *control, err error) error {
+	ctl.tell("fatal " + strings.ReplaceAll(err.Error(), "\n", " ")) //nolint:errcheck // the exit status tells too
+	return err
+}
+
+// listenUnix listens on a socket that only the owner may use.
+func listenUnix(path string) (net.Listener, error) {
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	ln, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("listen on %s: %w", path, err)
+	}
+	return ln, os.Chmod(path, 0o600)
+}
+
+// apiHandler answers the local API: GET /events gives every event in the
+// order of the journal; with follow=1 it goes on as they come.
+func apiHandler(j journal.Journal) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
+		from := journal.Position{}
+		follow := r.URL.Query().Get("follow") == "1"
+		if r.URL.Query().Get("from") == "end" {
+			from = j.End()
+		}
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		w.WriteHeader(http.StatusOK)
+		rc := http.NewResponseController(w)
+		for {
+			var err error
+			from, err = j.Read(r.Context(), from, func(e journal.Entry) error {
+				_, err := w.Write(e.Data)
+				return err
+			})
+			if err != nil || rc.Flush() != nil || !follow || j.Wait(r.Context(), from) != nil {
+				return
+			}
+		}
+	})
+	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
+		json.NewEncoder(w).Encode(map[string]string{"end": j.End().String()}) //nolint:errcheck // the client sees
+	})
+	return mux
+}

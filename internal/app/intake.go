@@ -1,0 +1,70 @@
+//go:build unix
+
+package app
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/event"
+)
+
+// passwordField carries a typed password from the worker to the hub, and no further.
+const passwordField = "lapwing.password.text"
+
+// intake is what the hub does to every event before it is written anywhere.
+type intake struct {
+	observer  string
+	passwords string // hmac, full, none
+	key       []byte
+	now       func() time.Time
+}
+
+// lines rewrites a batch of NDJSON lines: the sensor's name and the time of
+// arrival are ours to say, a password text does not pass. A line that is no
+// event is an error of the worker.
+func (in *intake) lines(batch []byte) ([]byte, error) {
+	out := make([]byte, 0, len(batch)+len(batch)/4)
+	now := in.now()
+	for len(batch) > 0 {
+		line, rest, _ := bytes.Cut(batch, []byte{'\n'})
+		batch = rest
+		if len(line) == 0 {
+			continue
+		}
+		e, err := event.Decode(line)
+		if err != nil {
+			return nil, err
+		}
+		in.stamp(&e, now)
+		out = append(e.AppendJSON(out), '\n')
+	}
+	return out, nil
+}
+
+func (in *intake) stamp(e *event.Event, now time.Time) {
+	e.Observer = in.observer
+	e.Ingested = now
+	e.Exercise = "" // known by where it runs, never by content
+	kept := e.Extra[:0]
+	for _, f := range e.Extra {
+		if f.Name != passwordField {
+			if f.Name != "lapwing.password.hmac" { // the hub's to say
+				kept = append(kept, f)
+			}
+			continue
+		}
+		text := f.Value.Text()
+		switch in.passwords {
+		case "full":
+			kept = append(kept, event.Field{Name: "lapwing.password.value", Value: f.Value})
+			fallthrough
+		case "hmac":
+			kept = append(kept, event.Field{Name: "lapwing.password.hmac", Value: event.String(passwordHash(in.key, text))})
+		}
+		kept = append(kept,
+			event.Field{Name: "lapwing.password.length", Value: event.Int(passwordLength(text))},
+			event.Field{Name: "lapwing.password.class", Value: event.String(passwordClass(text))})
+	}
+	e.Extra = kept
+}

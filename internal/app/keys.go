@@ -1,0 +1,111 @@
+//go:build unix
+
+package app
+
+import (
+	"crypto/hmac"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+const keySize = 32 // bytes of every symmetric key
+
+// key reads the key called name from the data directory; the first call makes it.
+func (d Dir) key(name string) ([]byte, error) {
+	file := filepath.Join(d.keys(), name)
+	data, err := os.ReadFile(file)
+	switch {
+	case err == nil:
+		k, err := hex.DecodeString(strings.TrimSpace(string(data)))
+		if err != nil || len(k) != keySize {
+			return nil, fmt.Errorf("read the key %s: it is damaged; restore it from a backup", file)
+		}
+		return k, nil
+	case !errors.Is(err, os.ErrNotExist):
+		return nil, fmt.Errorf("read the key %s: %w", name, err)
+	}
+	k := make([]byte, keySize)
+	rand.Read(k) //nolint:errcheck // never fails (crypto/rand)
+	if err := writeFile(file, []byte(hex.EncodeToString(k)+"\n")); err != nil {
+		return nil, fmt.Errorf("write the key %s: %w", name, err)
+	}
+	return k, nil
+}
+
+// writeFile writes a private file whole or not at all, and syncs it.
+func writeFile(file string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) //nolint:errcheck // gone after the rename
+	if _, err := tmp.Write(data); err != nil {
+		tmp.Close() //nolint:errcheck // the other error is told
+		return err
+	}
+	if err := tmp.Sync(); err != nil {
+		tmp.Close() //nolint:errcheck // as above
+		return err
+	}
+	if err := tmp.Close(); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), file); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(file))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	defer d.Close() //nolint:errcheck // only read
+	return d.Sync()
+}
+
+// passwordHash is HMAC-SHA-256 with the site key, in hex, cut to 16 bytes:
+// equal passwords can be told to be equal, none can be found without the key.
+func passwordHash(key []byte, password string) string {
+	m := hmac.New(sha256.New, key)
+	m.Write([]byte("password\x00" + password)) //nolint:errcheck // never fails
+	return hex.EncodeToString(m.Sum(nil)[:16])
+}
+
+// passwordClass names the kinds of characters in a password.
+func passwordClass(s string) string {
+	var lower, upper, digit, other bool
+	for _, r := range s {
+		switch {
+		case unicode.IsLower(r):
+			lower = true
+		case unicode.IsUpper(r):
+			upper = true
+		case unicode.IsDigit(r):
+			digit = true
+		default:
+			other = true
+		}
+	}
+	var out []string
+	for _, c := range []struct {
+		in   bool
+		name string
+	}{{lower, "lower"}, {upper, "upper"}, {digit, "digit"}, {other, "other"}} {
+		if c.in {
+			out = append(out, c.name)
+		}
+	}
+	return strings.Join(out, "+")
+}
+
+func passwordLength(s string) int64 { return int64(utf8.RuneCountInString(s)) }

@@ -1,0 +1,159 @@
+//go:build unix
+
+package app
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/clock"
+	"github.com/lapwing-defence/lapwing/internal/config"
+	"github.com/lapwing-defence/lapwing/internal/confine"
+	"github.com/lapwing-defence/lapwing/internal/decoy"
+	"github.com/lapwing-defence/lapwing/internal/decoy/access"
+	"github.com/lapwing-defence/lapwing/internal/decoy/sshd"
+	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/host"
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/netcmd"
+	"github.com/lapwing-defence/lapwing/internal/host/programs"
+	"github.com/lapwing-defence/lapwing/internal/journal/uplink"
+)
+
+// WorkerOrders is what the supervisor tells the decoy worker: everything it
+// will ever know.
+type WorkerOrders struct {
+	Observer   string          `json:"observer"`
+	Hosts      []WorkerHost    `json:"hosts"`
+	Limits     config.Limits   `json:"limits"`
+	Visitors   config.Visitors `json:"visitors"`
+	Seed       uint64          `json:"seed"`
+	ParentNS   string          `json:"parent_ns"`
+	ParentUID  int             `json:"parent_uid"`
+	MustBeHeld bool            `json:"must_be_held"` // end rather than serve unconfined
+}
+
+// WorkerHost is one fake host and the decoys on it.
+type WorkerHost struct {
+	Config   config.Host `json:"config"`
+	Identity *identity   `json:"identity"`
+	Decoys   []int       `json:"decoys"` // index into the inherited listeners by decoy, -1 = skipped
+}
+
+const firstListener = 4 // descriptor of the first inherited listener
+
+// RunWorker is the decoy worker process.
+func RunWorker(ctx context.Context, log *slog.Logger) error {
+	var o WorkerOrders
+	ctl, err := openControl(&o)
+	if err != nil {
+		return err
+	}
+	debug.SetGCPercent(50)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	lns, err := inherit(&o)
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	report, err := confine.Enter(o.ParentNS, o.ParentUID)
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	if data, err := json.Marshal(report); err == nil {
+		ctl.tell("report " + string(data)) //nolint:errcheck // a gone supervisor is seen below
+	}
+	if o.MustBeHeld && !report.Whole() {
+		return fatal(ctl, fmt.Errorf("a decoy listens beyond loopback, and the process that serves it cannot be confined (have: %s; %s): use a kernel with Landlock and user namespaces, start as root, or accept the risk with --accept-unconfined", report, report.Missing))
+	}
+	rec, err := uplink.NewClient(uplink.ClientConfig{Name: o.Observer, Log: log, Dial: func(context.Context) (net.Conn, error) { return ctl.dial() }})
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	upCtx, upCancel := context.WithCancel(context.WithoutCancel(ctx))
+	upDone := make(chan struct{})
+	go func() { rec.Run(upCtx); close(upDone) }() //nolint:errcheck // ends with upCtx
+	defer func() { upCancel(); <-upDone }()
+	var wg sync.WaitGroup
+	if err := serve(ctx, &o, lns, rec, log, &wg); err != nil {
+		return fatal(ctl, err)
+	}
+	if err := ctl.tell("ready"); err != nil {
+		cancel()
+	}
+	wg.Wait()
+	return nil
+}
+
+// inherit takes the listeners that the supervisor bound.
+func inherit(o *WorkerOrders) (map[int]net.Listener, error) {
+	lns := map[int]net.Listener{}
+	for _, h := range o.Hosts {
+		for _, i := range h.Decoys {
+			if i < 0 {
+				continue
+			}
+			f := os.NewFile(uintptr(firstListener+i), "listener")
+			ln, err := net.FileListener(f)
+			f.Close() //nolint:errcheck // FileListener has its own copy
+			if err != nil {
+				return nil, fmt.Errorf("take a listener: %w", err)
+			}
+			lns[i] = ln
+		}
+	}
+	return lns, nil
+}
+
+// serve starts every decoy.
+func serve(ctx context.Context, o *WorkerOrders, lns map[int]net.Listener, rec decoy.Recorder, log *slog.Logger, wg *sync.WaitGroup) error {
+	clk := clock.System()
+	all := programs.All()
+	gate := decoy.NewGate(decoy.Limits{
+		PerSource: o.Limits.Connections.PerSource, Total: o.Limits.Connections.Total, Session: o.Limits.Session, Idle: o.Limits.Idle,
+	})
+	ids := event.NewIDs(nil, clk.Now)
+	for n, h := range o.Hosts {
+		fake := host.New(host.Config{
+			Name: h.Config.Name, Persona: h.Identity.Persona, Programs: all, Clock: clk, Seed: o.Seed + uint64(n),
+			Net: netcmd.World{Downloads: h.Config.Downloads}, Keep: o.Visitors.Keep, Visitors: o.Visitors.Max,
+		})
+		door := access.New(policy(h), kernel.NewRand(o.Seed, uint64(n)), clk.Now)
+		for i, d := range h.Config.Decoys {
+			if h.Decoys[i] < 0 {
+				continue
+			}
+			if d.Type != "ssh" {
+				return fmt.Errorf("decoy type %q does not exist yet", d.Type)
+			}
+			srv, err := sshd.New(sshd.Config{Banner: h.Identity.Persona.SSH.Banner, HostKeys: h.Identity.HostKeys, Door: door, Tunnels: h.Config.Tunnels})
+			if err != nil {
+				return err
+			}
+			c := decoy.ServerConfig{Name: d.Type, Proto: "ssh", LogType: sshd.LogConnection, Host: fake, Decoy: srv, Gate: gate, Clock: clk, IDs: ids, Rec: rec, Log: log}
+			ln := lns[h.Decoys[i]]
+			wg.Go(func() {
+				if err := decoy.Serve(ctx, ln, c, 2*time.Second); err != nil && !errors.Is(err, net.ErrClosed) {
+					log.Error("a decoy stopped", "decoy", d.Type, "error", err)
+				}
+			})
+		}
+	}
+	return nil
+}
+
+func policy(h WorkerHost) access.Policy {
+	p := access.Policy{After: h.Config.Login.After, None: h.Config.Login.None}
+	for _, a := range h.Config.Login.Accept {
+		p.Accept = append(p.Accept, access.Credential{User: a.User, Password: a.Password})
+	}
+	return p
+}

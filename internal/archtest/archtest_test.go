@@ -1,0 +1,134 @@
+package archtest
+
+import (
+	"slices"
+	"strings"
+	"testing"
+)
+
+const root = "../.."
+
+func load(t *testing.T) map[string]*Package {
+	t.Helper()
+	pkgs, err := Load(root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(pkgs) < 10 {
+		t.Fatalf("only %d packages found below %s", len(pkgs), root)
+	}
+	return pkgs
+}
+
+func TestImportsFollowTheTable(t *testing.T) {
+	pkgs := load(t)
+	for dir, pkg := range pkgs {
+		name := strings.TrimPrefix(dir, "internal/")
+		allowed, ok := table[name]
+		if !ok {
+			t.Errorf("package %s has no row in the table (it imports %q)", name, pkg.Internal())
+			continue
+		}
+		for _, im := range pkg.Internal() {
+			if !slices.Contains(allowed, im) {
+				t.Errorf("%s imports %s, which its row does not allow (%v)", name, im, pkg.Imports[Module+"internal/"+im])
+			}
+		}
+		for _, im := range allowed {
+			if !slices.Contains(pkg.Internal(), im) {
+				t.Errorf("the row of %s allows %s, which it does not import: narrow the row", name, im)
+			}
+		}
+	}
+	for name := range table {
+		if pkgs["internal/"+name] == nil && pkgs[name] == nil {
+			t.Errorf("the table has a row for %s, and there is no such package", name)
+		}
+	}
+}
+
+// forbidden is what packages below a prefix may not import at all.
+var forbidden = map[string][]string{
+	"internal/host":    {"os", "os/exec", "os/user", "os/signal", "syscall", "net", "net/http", "plugin", "unsafe", "runtime/cgo", "golang.org/x/sys", "mvdan.cc/sh/v3/interp", "mvdan.cc/sh/v3/expand", "path/filepath", "io/ioutil", "runtime/debug"},
+	"internal/decoy":   {"os", "os/exec", "os/user", "os/signal", "syscall", "net/http", "plugin", "unsafe", "golang.org/x/sys"},
+	"internal/persona": {"os", "os/exec", "os/user", "syscall", "net", "net/http", "golang.org/x/sys"},
+}
+
+// guests is what packages below a prefix may import of other people's.
+var guests = map[string][]string{
+	"internal/host": {
+		"mvdan.cc/sh/v3/syntax", "github.com/pkg/sftp", "github.com/klauspost/compress", "golang.org/x/crypto",
+	},
+	"internal/decoy": {"golang.org/x/crypto"},
+}
+
+func TestStrangersReachNothing(t *testing.T) {
+	for dir, pkg := range load(t) {
+		for prefix, bad := range forbidden {
+			if !below(dir, prefix) {
+				continue
+			}
+			for im, files := range pkg.Imports {
+				for _, b := range bad {
+					if im == b || strings.HasPrefix(im, b+"/") && strings.Contains(b, ".") {
+						t.Errorf("%s imports %s (%v)", dir, im, files)
+					}
+				}
+			}
+		}
+		for prefix, good := range guests {
+			if !below(dir, prefix) {
+				continue
+			}
+			for im, files := range pkg.Imports {
+				if first, _, _ := strings.Cut(im, "/"); !strings.Contains(first, ".") || strings.HasPrefix(im, Module) {
+					continue
+				}
+				if !slices.ContainsFunc(good, func(g string) bool { return below(im, g) }) {
+					t.Errorf("%s imports %s (%v), which is not on its list of guests", dir, im, files)
+				}
+			}
+		}
+	}
+}
+
+// netNames is what a decoy may use of package net: types and helpers that
+// touch no network.
+var netNames = []string{
+	"Conn", "Listener", "Addr", "TCPAddr", "TCPConn", "UDPAddr", "Error", "OpError", "ErrClosed", "JoinHostPort", "SplitHostPort",
+	"Pipe", "Buffers", "IP", "ParseIP",
+}
+
+func TestDecoysDialAndListenNowhere(t *testing.T) {
+	for dir, pkg := range load(t) {
+		if !below(dir, "internal/decoy") {
+			continue
+		}
+		for call, places := range pkg.Calls {
+			switch {
+			case strings.HasPrefix(call, "net.") && !slices.Contains(netNames, strings.TrimPrefix(call, "net.")):
+				t.Errorf("%s uses %s (%v)", dir, call, places)
+			case call == "golang.org/x/crypto/ssh.Dial":
+				t.Errorf("%s uses %s (%v)", dir, call, places)
+			}
+		}
+	}
+}
+
+// clocked packages also run in the range, on virtual time.
+var clocked = []string{"internal/host", "internal/decoy", "internal/persona", "internal/detect", "internal/pipeline"}
+
+func TestTimeIsHandedIn(t *testing.T) {
+	for dir, pkg := range load(t) {
+		if !slices.ContainsFunc(clocked, func(p string) bool { return below(dir, p) }) {
+			continue
+		}
+		for _, call := range []string{"time.Now", "time.Sleep", "time.After", "time.NewTimer", "time.NewTicker", "time.Tick", "time.AfterFunc", "time.Since", "time.Until"} {
+			if places := pkg.Calls[call]; places != nil {
+				t.Errorf("%s uses %s (%v); take a clock.Clock", dir, call, places)
+			}
+		}
+	}
+}
+
+func below(dir, prefix string) bool { return dir == prefix || strings.HasPrefix(dir, prefix+"/") }

@@ -1,0 +1,116 @@
+//go:build unix
+
+// Package cli is the commands of the program, one file for each group. Only
+// this package knows cobra.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/lapwing-defence/lapwing/internal/app"
+	"github.com/lapwing-defence/lapwing/internal/yamldoc"
+)
+
+// IO is what a command talks to.
+type IO struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// The exit statuses.
+const (
+	statusFine  = 0
+	statusError = 2
+	statusUsage = 64
+)
+
+// usageError is a wrong use of a command.
+type usageError struct{ error }
+
+// globals are the flags that every command takes.
+type globals struct {
+	IO
+	data    string
+	config  string
+	json    bool
+	quiet   bool
+	version string
+}
+
+func (g *globals) dir() (app.Dir, error) {
+	if g.data != "" {
+		return app.Dir(g.data), nil
+	}
+	return app.DefaultDir()
+}
+
+func (g *globals) log() *slog.Logger {
+	level := slog.LevelInfo
+	if g.quiet {
+		level = slog.LevelError
+	}
+	return slog.New(slog.NewTextHandler(g.Err, &slog.HandlerOptions{Level: level}))
+}
+
+// Run runs the program with args and gives its exit status.
+func Run(ctx context.Context, args []string, std IO, version string) int {
+	g := &globals{IO: std, version: version}
+	root := newRoot(g)
+	root.SetArgs(args)
+	root.SetIn(std.In)
+	root.SetOut(std.Out)
+	root.SetErr(std.Err)
+	err := root.ExecuteContext(ctx)
+	var use usageError
+	var faults yamldoc.Faults
+	switch {
+	case err == nil:
+		return statusFine
+	case errors.As(err, &use) || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "unknown flag") || strings.HasPrefix(err.Error(), "unknown shorthand") || strings.Contains(err.Error(), "arg(s)"):
+		fmt.Fprintf(std.Err, "lapwing: %v\nTry 'lapwing --help'.\n", err) //nolint:errcheck // nowhere else to say it
+		return statusUsage
+	case errors.As(err, &faults):
+		fmt.Fprintln(std.Err, err) //nolint:errcheck // as above
+	default:
+		fmt.Fprintf(std.Err, "lapwing: %v\n", err) //nolint:errcheck // as above
+	}
+	return statusError
+}
+
+func newRoot(g *globals) *cobra.Command {
+	root := &cobra.Command{
+		Use:          "lapwing",
+		Short:        "A defence platform for small teams",
+		Long:         "lapwing lures intruders away from what matters: decoys that record them, a judge that raises alerts, a keeper of everything seen.\n\nExit status: 0 fine, 2 error, 64 wrong usage.",
+		Example:      "  lapwing up                     start decoys and watch\n  lapwing alerts                 what was raised\n  lapwing session replay ID      watch what an intruder did",
+		SilenceUsage: true, SilenceErrors: true,
+	}
+	f := root.PersistentFlags()
+	f.StringVar(&g.data, "data", "", "data directory (default $XDG_STATE_HOME/lapwing)")
+	f.StringVar(&g.config, "config", "", "configuration file; none is needed")
+	f.BoolVar(&g.json, "json", false, "one JSON object a line")
+	f.BoolVar(&g.quiet, "quiet", false, "say only what goes wrong")
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
+	root.AddCommand(newUp(g), newCheck(g), newVersion(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g))
+	for _, c := range []*cobra.Command{
+		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunHub(c.Context(), g.log()) }},
+		{Use: "worker", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunWorker(c.Context(), g.log()) }},
+	} {
+		root.AddCommand(c)
+	}
+	return root
+}
+
+func newVersion(g *globals) *cobra.Command {
+	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
+		_, err := fmt.Fprintf(g.Out, "lapwing %s\n", g.version)
+		return err
+	}}
+}

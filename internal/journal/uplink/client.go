@@ -1,0 +1,348 @@
+package uplink
+
+import (
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/event"
+)
+
+// ClientConfig is what NewClient takes. Zero limits mean the defaults.
+type ClientConfig struct {
+	Name string // of the sensor, at most MaxKey bytes
+	Dial func(ctx context.Context) (net.Conn, error)
+	Log  *slog.Logger
+
+	Timeout   time.Duration // how long a call waits for a hub that is away, 10 s
+	Queue     int           // emits that wait, 4096; more of them block
+	Batch     int           // events of one frame, 512
+	CastBytes int           // of recordings that wait, 4 MiB; more of them block
+}
+
+// Client is the sender's side. Its methods are safe for concurrent use and
+// work while Run does.
+type Client struct {
+	cfg ClientConfig
+	id  [16]byte
+	seq uint64 // of the batcher
+
+	queue chan *emit
+	pool  sync.Pool
+	done  chan struct{} // closed when Run ends
+
+	mu    sync.Mutex
+	cur   *link
+	moved chan struct{} // closed when cur changes
+
+	casts casts
+	stats clientStats
+}
+
+type clientStats struct {
+	events, batches, repeated, refused, expired, castLost atomic.Uint64
+}
+
+// ClientStats counts what a Client did.
+type ClientStats struct {
+	Events, Batches uint64 // acknowledged
+	Repeated        uint64 // batches sent again, the answer was lost
+	Refused         uint64 // events that the hub did not take
+	Expired         uint64 // events given up, the hub was away for too long
+	CastLost        uint64 // bytes of recordings given up
+}
+
+// emit is one call of Emit.
+type emit struct {
+	lines []byte
+	n     int
+	depth event.Depth
+	at    time.Time
+	done  chan error
+}
+
+var _ event.Sink = (*Client)(nil)
+
+// NewClient makes a Client; Run sets it to work.
+func NewClient(cfg ClientConfig) (*Client, error) {
+	if len(cfg.Name) == 0 || len(cfg.Name) > MaxKey {
+		return nil, fmt.Errorf("sensor name %q: 1 to %d bytes", cfg.Name, MaxKey)
+	}
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	def(&cfg.Timeout, 10*time.Second)
+	def(&cfg.Queue, 4096)
+	def(&cfg.Batch, 512)
+	def(&cfg.CastBytes, 4<<20)
+	c := &Client{cfg: cfg, queue: make(chan *emit, cfg.Queue), done: make(chan struct{}), moved: make(chan struct{})}
+	rand.Read(c.id[:]) //nolint:errcheck // never fails
+	c.pool.New = func() any { return &emit{done: make(chan error, 1)} }
+	c.casts.init(cfg.CastBytes)
+	return c, nil
+}
+
+// Stats is a copy of the counters.
+func (c *Client) Stats() ClientStats {
+	return ClientStats{
+		Events: c.stats.events.Load(), Batches: c.stats.batches.Load(), Repeated: c.stats.repeated.Load(),
+		Refused: c.stats.refused.Load(), Expired: c.stats.expired.Load(), CastLost: c.stats.castLost.Load(),
+	}
+}
+
+// Run connects, sends, and connects again, until ctx ends. Then all calls
+// end with ErrClosed.
+func (c *Client) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer close(c.done)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { c.batcher(ctx) })
+	wg.Go(func() { c.caster(ctx) })
+	const first, most = 20 * time.Millisecond, time.Second
+	for wait := first; ctx.Err() == nil; wait = min(2*wait, most) {
+		if worked, err := c.connect(ctx); ctx.Err() == nil {
+			if worked {
+				wait = first
+			}
+			c.cfg.Log.Warn("the hub is away", "error", err, "next", wait.String())
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+		case <-t.C:
+		}
+		t.Stop()
+	}
+	return nil
+}
+
+// connect lives through one connection; worked tells whether HELLO was taken.
+func (c *Client) connect(ctx context.Context) (worked bool, err error) {
+	conn, err := c.cfg.Dial(ctx)
+	if err != nil {
+		return false, fmt.Errorf("connect to the hub: %w", err)
+	}
+	l := newLink(conn, c.cfg.Timeout)
+	stop := context.AfterFunc(ctx, l.close)
+	defer stop()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	var rerr error
+	wg.Go(func() { rerr = l.read() })
+	_, err = l.call(kindHello, l.id(), c.id[:], []byte(c.cfg.Name))
+	if err != nil {
+		l.close()
+		return false, fmt.Errorf("greet the hub: %w", err)
+	}
+	c.set(l)
+	<-l.dead
+	c.set(nil)
+	wg.Wait()
+	return true, rerr
+}
+
+func (c *Client) set(l *link) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.cur = l
+	close(c.moved)
+	c.moved = make(chan struct{})
+}
+
+// live waits for a connection until the deadline, in ctx or not.
+func (c *Client) live(ctx context.Context, deadline time.Time) (*link, error) {
+	var timer *time.Timer
+	for {
+		c.mu.Lock()
+		l, moved := c.cur, c.moved
+		c.mu.Unlock()
+		if l != nil && !l.isDead() {
+			return l, nil
+		}
+		if timer == nil {
+			timer = time.NewTimer(time.Until(deadline))
+			defer timer.Stop()
+		}
+		select {
+		case <-moved:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-c.done:
+			return nil, ErrClosed
+		case <-timer.C:
+			return nil, ErrAway
+		}
+	}
+}
+
+// Emit implements event.Sink: it returns nil when the hub has e durably. It
+// waits for a hub that is away as long as ctx lasts, at most the Timeout.
+func (c *Client) Emit(ctx context.Context, e event.Event) error {
+	return c.EmitAll(ctx, e)
+}
+
+// EmitAll is Emit for events that belong together: one round trip, and all
+// or none of them are kept.
+func (c *Client) EmitAll(ctx context.Context, events ...event.Event) error {
+	if len(events) == 0 {
+		return nil
+	}
+	r, _ := c.pool.Get().(*emit)
+	r.lines, r.n, r.depth, r.at = r.lines[:0], len(events), events[0].Depth, time.Now()
+	for i := range events {
+		n := len(r.lines)
+		r.lines = append(events[i].AppendJSON(r.lines), '\n')
+		if len(r.lines)-n > event.MaxLine || len(r.lines) > MaxPayload-64 {
+			c.pool.Put(r)
+			return fmt.Errorf("emit event: %w", ErrTooBig)
+		}
+		if rank(events[i].Depth) < rank(r.depth) {
+			r.depth = events[i].Depth
+		}
+	}
+	if err := c.enqueue(ctx, r); err != nil {
+		return fmt.Errorf("emit event: %w", err)
+	}
+	select {
+	case err := <-r.done:
+		if cap(r.lines) <= 64<<10 {
+			c.pool.Put(r)
+		}
+		if err != nil {
+			return fmt.Errorf("emit event: %w", err)
+		}
+	case <-ctx.Done():
+		return fmt.Errorf("emit event: %w", ctx.Err())
+	case <-c.done:
+		return fmt.Errorf("emit event: %w", ErrClosed)
+	}
+	for i := range events {
+		if events[i].Action == event.ActionSessionEnded {
+			c.casts.end(events[i].Session)
+		}
+	}
+	return nil
+}
+
+func (c *Client) enqueue(ctx context.Context, r *emit) error {
+	select {
+	case c.queue <- r:
+		return nil
+	default:
+	}
+	t := time.NewTimer(c.cfg.Timeout)
+	defer t.Stop()
+	select {
+	case c.queue <- r:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-c.done:
+		return ErrClosed
+	case <-t.C:
+		return ErrBusy
+	}
+}
+
+// rank orders depths by who goes first when room is short; an event without
+// a depth is about ourselves and goes last.
+func rank(d event.Depth) int {
+	if d == event.DepthNone {
+		return int(event.DepthAct) + 1
+	}
+	return int(d)
+}
+
+// State hands over the newest snapshot of a key; no data forgets it.
+func (c *Client) State(ctx context.Context, key string, data []byte) error {
+	if len(key) == 0 || len(key) > MaxKey || len(data) > 1<<20 {
+		return fmt.Errorf("hand over state: %w", ErrTooBig)
+	}
+	deadline := time.Now().Add(c.cfg.Timeout)
+	head := appendName(nil, key)
+	for {
+		l, err := c.live(ctx, deadline)
+		if err == nil {
+			if _, err = l.call(kindState, l.id(), head, data); away(err) && time.Now().Before(deadline) {
+				continue // the same snapshot twice does no harm
+			}
+		}
+		if err != nil {
+			return fmt.Errorf("hand over state: %w", err)
+		}
+		return nil
+	}
+}
+
+// Capture streams what r gives, at most limit bytes, to the hub. If r fails,
+// what came before is kept, and the error comes with its name and size. A
+// connection that breaks loses the capture: r cannot be read again.
+func (c *Client) Capture(ctx context.Context, r io.Reader, limit int64) (sum string, size int64, err error) {
+	sum, size, rerr, err := c.capture(ctx, io.LimitReader(r, limit))
+	if err != nil {
+		return "", 0, fmt.Errorf("hand over a capture: %w", err)
+	}
+	if rerr != nil {
+		return sum, size, fmt.Errorf("read a capture: %w", rerr)
+	}
+	return sum, size, nil
+}
+
+func (c *Client) capture(ctx context.Context, r io.Reader) (sum string, size int64, rerr, err error) {
+	l, err := c.live(ctx, time.Now().Add(c.cfg.Timeout))
+	if err != nil {
+		return "", 0, nil, err
+	}
+	id := l.id()
+	if _, err := l.call(kindBlob, id); err != nil {
+		return "", 0, nil, err
+	}
+	h := sha256.New()
+	buf := make([]byte, 32<<10)
+	for rerr == nil && ctx.Err() == nil {
+		var n int
+		n, rerr = fill(r, buf)
+		if n > 0 {
+			if _, err := l.call(kindChunk, id, buf[:n]); err != nil {
+				return "", 0, nil, err
+			}
+			h.Write(buf[:n])
+			size += int64(n)
+			if n == len(buf) && n < chunkSize {
+				buf = make([]byte, chunkSize)
+			}
+		}
+	}
+	if errors.Is(rerr, io.EOF) {
+		rerr = nil
+	} else if rerr == nil {
+		rerr = ctx.Err()
+	}
+	end := binary.LittleEndian.AppendUint64(h.Sum(nil), uint64(size)) //nolint:gosec // not negative
+	if _, err := l.call(kindEnd, id, end); err != nil {
+		return "", 0, nil, err
+	}
+	return hex.EncodeToString(end[:sha256.Size]), size, rerr, nil
+}
+
+// fill reads until buf is full or r ends.
+func fill(r io.Reader, buf []byte) (n int, err error) {
+	for n < len(buf) && err == nil {
+		var m int
+		m, err = r.Read(buf[n:])
+		n += m
+	}
+	return n, err
+}
