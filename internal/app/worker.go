@@ -57,7 +57,7 @@ func RunWorker(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(50)
+	debug.SetGCPercent(100)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	lns, err := inherit(&o)
