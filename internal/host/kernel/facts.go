@@ -21,9 +21,9 @@ func wave(t time.Time, phase float64) float64 {
 func (m *Machine) MemInfo(t time.Time) MemInfo {
 	p := m.Persona
 	phase := float64(p.Seed%97) / 7
-	used := p.Memory.BaseKB + int64(wave(t, phase)*float64(p.Memory.BaseKB)/40)
-	cache := p.Memory.CacheKB + int64(wave(t, phase+1)*float64(p.Memory.CacheKB)/100)
-	buffers := cache / 14
+	used := (p.Memory.BaseKB + int64(wave(t, phase)*float64(p.Memory.BaseKB)/40)) &^ 3 // whole pages
+	cache := (p.Memory.CacheKB + int64(wave(t, phase+1)*float64(p.Memory.CacheKB)/100)) &^ 3
+	buffers := cache / 14 &^ 3
 	i := MemInfo{Total: p.Memory.TotalKB, Buffers: buffers, Cached: cache - buffers, Shared: 600 + p.Memory.TotalKB/4096, SwapTotal: p.Memory.SwapKB, SwapFree: p.Memory.SwapKB}
 	i.Free = i.Total - used - cache
 	i.Available = i.Free + cache*9/10
