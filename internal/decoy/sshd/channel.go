@@ -4,13 +4,16 @@ import (
 	"bytes"
 	"context"
 	"io"
+	"strings"
 	"sync"
 
 	"golang.org/x/crypto/ssh"
 
 	"github.com/lapwing-defence/lapwing/internal/decoy/record"
+	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/host"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/sftpfs"
 	"github.com/lapwing-defence/lapwing/internal/host/shell"
 )
 
@@ -54,7 +57,16 @@ func (c *channel) serve(reqs <-chan *ssh.Request) {
 			reply(r, true)
 			c.run(reqs, "exec", m.Command)
 			return
-		default: // x11-req, auth-agent-req@openssh.com, subsystem and what does not exist
+		case "subsystem":
+			var m struct{ Name string }
+			if ssh.Unmarshal(r.Payload, &m) != nil || m.Name != "sftp" {
+				reply(r, false)
+				continue
+			}
+			reply(r, true)
+			c.run(reqs, "sftp", "")
+			return
+		default: // x11-req, auth-agent-req@openssh.com and what does not exist
 			reply(r, false)
 		}
 	}
@@ -113,10 +125,13 @@ func (c *channel) run(reqs <-chan *ssh.Request, kind, command string) {
 		p.Env[k] = val
 	}
 	status := 0
-	if kind == "exec" {
+	switch {
+	case kind == "sftp":
+		status = c.sftp(ctx, p, rec)
+	case kind == "exec":
 		status = shell.Exec(ctx, p, command)
 		rec.Line(ctx, kernel.Line{Text: command, Dir: p.Dir, User: c.user, PID: p.PID, Exit: status})
-	} else {
+	default:
 		if c.pty {
 			io.WriteString(p.Stdout(), v.s.Host.Greeting(sess)) //nolint:errcheck // a gone client is seen elsewhere
 		}
@@ -139,6 +154,34 @@ func (c *channel) run(reqs <-chan *ssh.Request, kind, command string) {
 	pump.Wait()
 	rec.Close(v.host, why)
 }
+
+// sftp serves the subsystem on the channel.
+func (c *channel) sftp(ctx context.Context, p *kernel.Proc, rec *record.Session) int {
+	stop := context.AfterFunc(ctx, func() { c.ch.Close() }) //nolint:errcheck // ends Serve
+	defer stop()
+	p.Args = []string{"/usr/lib/openssh/sftp-server"}
+	if err := sftpfs.Serve(p, c.ch, watcher{rec}); err != nil {
+		return 255
+	}
+	return 0
+}
+
+// watcher turns what is done by SFTP into events.
+type watcher struct{ rec *record.Session }
+
+func (w watcher) Read(path string) {
+	w.rec.Emit(event.ActionFileRead, event.DepthAct, func(e *event.Event) { e.Path = clip(path) })
+}
+
+func (w watcher) Changed(verb, path, target string) {
+	w.rec.Emit(event.ActionFileChanged, event.DepthAct, func(e *event.Event) {
+		e.Path = clip(path)
+		e.Add("lapwing.file.verb", strings.ToLower(verb))
+		e.Add("file.target_path", clip(target))
+	})
+}
+
+func clip(s string) string { return s[:min(len(s), 4096)] }
 
 const maxStdin = 32 << 20 // bytes of standard input that are kept
 
