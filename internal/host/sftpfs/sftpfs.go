@@ -24,16 +24,21 @@ type Watcher interface {
 }
 
 // Serve speaks SFTP on rw as the session's user until rw ends.
-func Serve(p *kernel.Proc, rw io.ReadWriteCloser, w Watcher) error {
+func Serve(p *kernel.Proc, rw io.ReadWriter, w Watcher) error {
 	h := &handlers{p: p, w: w}
-	srv := sftp.NewRequestServer(rw, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h}, sftp.WithStartDirectory(p.Dir))
+	srv := sftp.NewRequestServer(open{rw}, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h}, sftp.WithStartDirectory(p.Dir))
 	err := srv.Serve()
-	srv.Close() //nolint:errcheck // rw is closed by its owner
+	srv.Close() //nolint:errcheck // open files of the fake host alone
 	if errors.Is(err, io.EOF) {
 		return nil
 	}
 	return err
 }
+
+// open keeps the library from closing what its owner has yet to end in order.
+type open struct{ io.ReadWriter }
+
+func (open) Close() error { return nil }
 
 type handlers struct {
 	p *kernel.Proc
