@@ -207,6 +207,9 @@ func TestFirstLoop(t *testing.T) {
 	if got := in.lapwing("captures", "get", "--raw", sum); got != "left behind\n" {
 		t.Errorf("the captured file comes back as %q", got)
 	}
+	if got := in.lapwing("captures", "get", sum); !strings.HasPrefix(got, "PK\x03\x04") || strings.Contains(got, "left behind") {
+		t.Errorf("the archive is not one, or not encrypted: %q", got)
+	}
 }
 
 // TestKill kills the processes while visitors work: every session whose end
@@ -312,7 +315,7 @@ func TestStatuses(t *testing.T) {
 		{"check /nonexistent", 2, "no such file"},
 		{"alerts --data " + dir, 2, "holds nothing yet"},
 		{"session", 64, "show, replay or cast"},
-		{"captures get abc", 64, "--raw"},
+		{"captures get abc --data " + dir, 2, "holds no captured files"},
 		{"up --expose nonsense --data " + dir, 2, "write an address"},
 	} {
 		out, _ := command(t, strings.Fields(tt.args)...).CombinedOutput()

@@ -5,6 +5,7 @@ package app
 import (
 	"bufio"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +18,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/journal"
 	"github.com/lapwing-defence/lapwing/internal/vault"
+	"github.com/lapwing-defence/lapwing/internal/vault/aezip"
 )
 
 // Query says which events Events gives.
@@ -147,8 +149,9 @@ func (d Dir) Recording(session string) ([]byte, error) {
 	return data, nil
 }
 
-// Capture writes a captured file, opened, to w.
-func (d Dir) Capture(w io.Writer, sum string) error {
+// Capture writes a captured file to w: raw, or in a zip archive encrypted with
+// the password that analysts expect, "infected".
+func (d Dir) Capture(w io.Writer, sum string, raw bool) error {
 	if _, err := os.Stat(filepath.Join(d.keys(), "vault")); err != nil {
 		return fmt.Errorf("the data directory %s holds no captured files", d)
 	}
@@ -160,5 +163,22 @@ func (d Dir) Capture(w io.Writer, sum string) error {
 	if err != nil {
 		return err
 	}
-	return v.Get(w, sum)
+	if raw {
+		return v.Get(w, sum)
+	}
+	var size counter
+	if err := v.Get(&size, sum); err != nil {
+		return err
+	}
+	f := aezip.File{Name: sum, Password: "infected", Modified: time.Now(), Size: int64(size), Salt: rand.Reader}
+	return aezip.Write(w, f, func(w io.Writer) error { return v.Get(w, sum) })
+}
+
+// counter counts what is written to it.
+type counter int64
+
+// Write implements io.Writer.
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(len(p))
+	return len(p), nil
 }

@@ -315,7 +315,7 @@ func newSession(g *globals) *cobra.Command {
 
 func newCaptures(g *globals) *cobra.Command {
 	c := &cobra.Command{
-		Use: "captures", Short: "List the files that visitors left", Args: cobra.NoArgs, Example: "  lapwing captures\n  lapwing captures get SHA256 --raw -o sample.bin",
+		Use: "captures", Short: "List the files that visitors left", Args: cobra.NoArgs, Example: "  lapwing captures\n  lapwing captures get SHA256 -o sample.zip",
 		RunE: func(c *cobra.Command, _ []string) error {
 			dir, err := g.dir()
 			if err != nil {
@@ -338,11 +338,8 @@ func newCaptures(g *globals) *cobra.Command {
 	var out string
 	get := &cobra.Command{
 		Use: "get SHA256", Short: "Take a captured file out of its seal", Args: cobra.ExactArgs(1),
-		Long: "Writes the file as the visitor left it. It may be malware: --raw says that you know.\n\nExit status: 0 fine, 2 error, 64 wrong usage.",
+		Long: "Writes the file as the visitor left it in a zip archive, encrypted (AES-256) with the password \"infected\",\nso that nothing on the way runs or removes it. --raw gives the file itself: it may be malware.\n\nExit status: 0 fine, 2 error, 64 wrong usage.",
 		RunE: func(_ *cobra.Command, args []string) error {
-			if !raw {
-				return usageError{fmt.Errorf("captures get: the file may be malware; say --raw to have it unsealed")}
-			}
 			dir, err := g.dir()
 			if err != nil {
 				return err
@@ -356,10 +353,10 @@ func newCaptures(g *globals) *cobra.Command {
 				defer f.Close() //nolint:errcheck // the write tells
 				w = f
 			}
-			return dir.Capture(w, args[0])
+			return dir.Capture(w, args[0], raw)
 		},
 	}
-	get.Flags().BoolVar(&raw, "raw", false, "as it is, not sealed")
+	get.Flags().BoolVar(&raw, "raw", false, "the file itself, not in an encrypted archive")
 	get.Flags().StringVarP(&out, "output", "o", "", "file to write; it must not exist")
 	c.AddCommand(get)
 	return c
