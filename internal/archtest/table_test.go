@@ -35,6 +35,7 @@ var table = map[string][]string{
 	"journal/uplink":      {"clock", "event"},
 	"persona":             {"personas", "yamldoc"},
 	"personas":            {},
+	"sigma":               {},
 	"vault":               {},
 	"vault/aezip":         {},
 	"yamldoc":             {},
