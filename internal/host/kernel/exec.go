@@ -22,22 +22,41 @@ const (
 	SIGSTOP = 19
 )
 
+// signals are the names of signals 0 to 31.
+var signals = [...]string{
+	"EXIT", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
+	"STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
+}
+
 // SignalNumber reads a signal's name (HUP, SIGHUP) or number.
 func SignalNumber(s string) (int, bool) {
 	if n, err := strconv.Atoi(s); err == nil {
 		return n, n >= 0 && n < 65
 	}
-	names := []string{
-		"EXIT", "HUP", "INT", "QUIT", "ILL", "TRAP", "ABRT", "BUS", "FPE", "KILL", "USR1", "SEGV", "USR2", "PIPE", "ALRM", "TERM",
-		"STKFLT", "CHLD", "CONT", "STOP", "TSTP", "TTIN", "TTOU", "URG", "XCPU", "XFSZ", "VTALRM", "PROF", "WINCH", "IO", "PWR", "SYS",
-	}
 	s = strings.TrimPrefix(strings.ToUpper(s), "SIG")
-	for i, n := range names {
+	for i, n := range signals {
 		if n == s {
 			return i, true
 		}
 	}
 	return 0, false
+}
+
+// SignalName is the name of a signal without SIG, "" for a number without one.
+func SignalName(n int) string {
+	switch {
+	case n >= 0 && n < len(signals):
+		return signals[n]
+	case n == 34:
+		return "RTMIN"
+	case n > 34 && n < 50:
+		return "RTMIN+" + strconv.Itoa(n-34)
+	case n >= 50 && n < 64:
+		return "RTMAX-" + strconv.Itoa(64-n)
+	case n == 64:
+		return "RTMAX"
+	}
+	return ""
 }
 
 // Killed is the cause of a context that a signal ended.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 // answers is what a line of the table of attack commands must give, by the
@@ -96,7 +97,7 @@ var answers = []struct {
 }
 
 func TestAttackCommands(t *testing.T) {
-	data, err := os.ReadFile("../../../../shared/decoys/attack_commands.tsv")
+	data, err := os.ReadFile(sharedtest.Dir(t) + "/decoys/attack_commands.tsv")
 	if err != nil {
 		t.Skip("the table of attack commands is not here: ", err)
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host/netcmd"
 	"github.com/lapwing-defence/lapwing/internal/host/shell"
 	"github.com/lapwing-defence/lapwing/internal/persona"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 type silent struct{}
@@ -63,7 +64,7 @@ func run(t testing.TB, v *host.Visit, line, input string) (out string, status in
 }
 
 func TestBelievability(t *testing.T) {
-	f, err := os.Open("../../../../shared/decoys/believability.tsv")
+	f, err := os.Open(sharedtest.Dir(t) + "/decoys/believability.tsv")
 	if err != nil {
 		t.Skip("the believability table is not here: ", err)
 	}

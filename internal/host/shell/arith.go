@@ -57,6 +57,11 @@ func (s *sh) arithText(ctx context.Context, t string) (int64, bool) {
 	if validName(t) {
 		return s.arithText(ctx, s.get(t))
 	}
+	if t[0] >= '0' && t[0] <= '9' && strings.Trim(t, "0123456789") == "" {
+		s.fail(1, "%s: value too great for base (error token is \"%s\")", t, t)
+		s.abort()
+		return 0, false
+	}
 	p := syntax.NewParser(syntax.Variant(syntax.LangBash))
 	x, err := p.Arithmetic(strings.NewReader(t))
 	if err != nil || len(t) > 4096 {
@@ -175,6 +180,7 @@ func (s *sh) binary(ctx context.Context, x *syntax.BinaryArithm) int64 {
 		s.arith(ctx, x.X)
 		return s.arith(ctx, x.Y)
 	}
+	s.expr = x
 	a, b := s.arith(ctx, x.X), s.arith(ctx, x.Y)
 	if op, ok := assigning[x.Op]; ok {
 		return s.store(ctx, x.X, s.operate(op, a, b))
@@ -188,6 +194,15 @@ var assigning = map[syntax.BinAritOperator]syntax.BinAritOperator{
 	syntax.ShlAssgn: syntax.Shl, syntax.ShrAssgn: syntax.Shr,
 }
 
+// exprText is the expression being worked on, as bash quotes it.
+func (s *sh) exprText() string {
+	if s.dialect != Bash || s.expr == nil {
+		return ""
+	}
+	text := source(&syntax.Word{Parts: []syntax.WordPart{&syntax.ArithmExp{X: s.expr}}})
+	return strings.ReplaceAll(strings.TrimSuffix(strings.TrimPrefix(text, "$(("), "))"), " ", "") + ": "
+}
+
 func (s *sh) operate(op syntax.BinAritOperator, a, b int64) int64 {
 	switch op {
 	case syntax.Add:
@@ -198,7 +213,7 @@ func (s *sh) operate(op syntax.BinAritOperator, a, b int64) int64 {
 		return a * b
 	case syntax.Quo, syntax.Rem:
 		if b == 0 {
-			s.fail(1, "division by 0 (error token is \"0\")")
+			s.fail(1, "%sdivision by 0 (error token is \"0\")", s.exprText())
 			s.abort()
 			return 0
 		}

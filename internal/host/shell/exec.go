@@ -2,7 +2,6 @@ package shell
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -36,6 +35,9 @@ func (s *sh) stmt(ctx context.Context, st *syntax.Stmt) {
 		s.noExit++
 	}
 	s.redirected(ctx, st)
+	if len(s.subs) > 0 {
+		s.endSubs(ctx)
+	}
 	if st.Negated {
 		s.noExit--
 		if s.jump.kind == noJump {
@@ -322,155 +324,6 @@ func source(n syntax.Node) string {
 	return strings.TrimSpace(b.String())
 }
 
-func (s *sh) ifClause(ctx context.Context, c *syntax.IfClause) {
-	for c != nil {
-		if len(c.Cond) > 0 {
-			s.noExit++
-			s.stmts(ctx, c.Cond)
-			s.noExit--
-			if s.stop(ctx) {
-				return
-			}
-			if s.status != 0 {
-				s.status = 0
-				c = c.Else
-				continue
-			}
-		}
-		s.stmts(ctx, c.Then)
-		return
-	}
-	s.status = 0
-}
-
-// looped runs the body of a loop once; it reports whether to go on.
-func (s *sh) looped(ctx context.Context, body []*syntax.Stmt) bool {
-	s.stmts(ctx, body)
-	switch s.jump.kind {
-	case jumpBreak, jumpContinue:
-		if s.jump.n > 1 && s.loops > 1 {
-			s.jump.n--
-			return false
-		}
-		again := s.jump.kind == jumpContinue
-		s.jump = jump{}
-		return again
-	}
-	return s.step(ctx)
-}
-
-func (s *sh) while(ctx context.Context, c *syntax.WhileClause) {
-	s.loops++
-	defer func() { s.loops-- }()
-	last := 0
-	for s.step(ctx) {
-		s.noExit++
-		s.stmts(ctx, c.Cond)
-		s.noExit--
-		if s.stop(ctx) {
-			if s.jump.kind == jumpBreak || s.jump.kind == jumpContinue {
-				s.jump = jump{}
-			}
-			break
-		}
-		if (s.status == 0) == c.Until {
-			s.status = last
-			return
-		}
-		if !s.looped(ctx, c.Do) {
-			return
-		}
-		last = s.status
-	}
-}
-
-func (s *sh) forClause(ctx context.Context, c *syntax.ForClause) {
-	s.loops++
-	defer func() { s.loops-- }()
-	if loop, ok := c.Loop.(*syntax.CStyleLoop); ok {
-		s.cStyle(ctx, loop, c.Do)
-		return
-	}
-	it, ok := c.Loop.(*syntax.WordIter)
-	if !ok {
-		return
-	}
-	list := s.params
-	if it.InPos.IsValid() {
-		list = s.args(ctx, it.Items)
-	}
-	s.status = 0
-	if c.Select {
-		s.selectLoop(ctx, it.Name.Value, list, c.Do)
-		return
-	}
-	for _, v := range list {
-		if s.stop(ctx) || !s.set(ctx, it.Name.Value, v) || !s.looped(ctx, c.Do) {
-			return
-		}
-	}
-}
-
-func (s *sh) cStyle(ctx context.Context, c *syntax.CStyleLoop, body []*syntax.Stmt) {
-	if c.Init != nil {
-		s.arith(ctx, c.Init)
-	}
-	s.status = 0
-	for s.step(ctx) && (c.Cond == nil || s.arith(ctx, c.Cond) != 0) {
-		if s.stop(ctx) || !s.looped(ctx, body) {
-			return
-		}
-		if c.Post != nil {
-			s.arith(ctx, c.Post)
-		}
-	}
-}
-
-func (s *sh) selectLoop(ctx context.Context, name string, list []string, body []*syntax.Stmt) {
-	for s.step(ctx) {
-		for i, v := range list {
-			fmt.Fprintf(s.p.Stderr(), "%d) %s\n", i+1, v) //nolint:errcheck // the visitor's own stderr
-		}
-		fmt.Fprint(s.p.Stderr(), "#? ") //nolint:errcheck // as above
-		line, ok := s.readLine(ctx, s.p.Stdin(), '\n', 0)
-		if !ok {
-			return
-		}
-		s.put("REPLY", line)
-		v := ""
-		if n, _ := number(line); n >= 1 && n <= int64(len(list)) {
-			v = list[n-1]
-		}
-		if !s.set(ctx, name, v) || !s.looped(ctx, body) {
-			return
-		}
-	}
-}
-
-func (s *sh) caseClause(ctx context.Context, c *syntax.CaseClause) {
-	word := s.text(ctx, c.Word)
-	s.status = 0
-	through := false
-	for _, item := range c.Items {
-		hit := through
-		for i := 0; i < len(item.Patterns) && !hit; i++ {
-			hit = match(s.pattern(ctx, item.Patterns[i]), word, s.opts.nocase)
-		}
-		if !hit {
-			continue
-		}
-		s.stmts(ctx, item.Stmts)
-		switch item.Op {
-		case syntax.Fallthrough:
-			through = true
-		case syntax.Resume:
-			through = false
-		default:
-			return
-		}
-	}
-}
-
 // call runs a simple command.
 func (s *sh) call(ctx context.Context, c *syntax.CallExpr) {
 	s.subst = false
@@ -496,6 +349,7 @@ func (s *sh) call(ctx context.Context, c *syntax.CallExpr) {
 		defer s.temporary(ctx, c.Assigns)()
 	}
 	s.invoke(ctx, args)
+	s.lastArg = args[len(args)-1]
 }
 
 func (s *sh) trace(c *syntax.CallExpr, args []string) {
@@ -570,6 +424,7 @@ func (s *sh) function(ctx context.Context, f *syntax.FuncDecl, args []string) {
 	params, loops := s.params, s.loops
 	s.params, s.loops = args, 0
 	s.scopes = append(s.scopes, nil)
+	s.fnames = append(s.fnames, f.Name.Value)
 	s.stmt(ctx, f.Body)
 	for name, old := range s.scopes[len(s.scopes)-1] {
 		if old == nil {
@@ -579,93 +434,10 @@ func (s *sh) function(ctx context.Context, f *syntax.FuncDecl, args []string) {
 		}
 	}
 	s.scopes = s.scopes[:len(s.scopes)-1]
+	s.fnames = s.fnames[:len(s.fnames)-1]
 	s.params, s.loops = params, loops
 	s.calls--
 	if s.jump.kind == jumpReturn {
 		s.jump = jump{}
 	}
-}
-
-// external runs a program of the file system.
-func (s *sh) external(ctx context.Context, args []string) {
-	c := s.p.Child(args...)
-	c.Env = s.environ()
-	c.PGID, c.Root = 0, 0
-	status, err := s.p.Run(ctx, c)
-	if err == nil {
-		s.status = status
-		return
-	}
-	if errors.Is(err, vfs.ENOEXEC) {
-		s.script(ctx, args)
-		return
-	}
-	s.notRun(args[0], err)
-}
-
-// notRun words why a program did not start.
-func (s *sh) notRun(name string, err error) {
-	slash := strings.Contains(name, "/")
-	if in, e := s.p.M.FS.Stat(s.p.Caller, s.p.Abs(name)); slash && e == nil && in.Kind == vfs.Dir {
-		err = vfs.EISDIR
-	}
-	switch {
-	case errors.Is(err, vfs.ENOENT) && (!slash || s.dialect != Bash):
-		text := "command not found"
-		if s.dialect != Bash {
-			text = "not found"
-		}
-		s.fail(127, "%s: %s", name, text)
-	case errors.Is(err, vfs.ENOENT), errors.Is(err, vfs.ENOTDIR):
-		s.fail(map[bool]int{true: 127, false: 126}[errors.Is(err, vfs.ENOENT)], "%s: %s", name, err)
-	case errors.Is(err, vfs.EISDIR) && s.dialect != Bash:
-		s.fail(126, "%s: %s", name, vfs.EACCES)
-	case errors.Is(err, vfs.EAGAIN):
-		s.fail(254, "fork: retry: Resource temporarily unavailable")
-	default:
-		s.fail(126, "%s: %s", name, err)
-	}
-}
-
-// script runs a file without a #! line, or says that it is none.
-func (s *sh) script(ctx context.Context, args []string) {
-	path, err := s.p.LookPath(args[0])
-	if err != nil {
-		s.notRun(args[0], err)
-		return
-	}
-	data, err := s.p.M.FS.ReadFile(s.p.Caller, s.p.Abs(path), maxSource)
-	if err != nil {
-		s.notRun(args[0], err)
-		return
-	}
-	if binary(data) {
-		if isELF(data) && s.p.M.Runs != nil {
-			s.status = s.p.M.Runs(ctx, s.p, path)
-			return
-		}
-		s.fail(126, "%s: cannot execute binary file: Exec format error", args[0])
-		return
-	}
-	sub := s.subProc()
-	defer sub.CloseFDs()
-	c := s.fork(sub)
-	c.funcs, c.opts = nil, options{}
-	c.name, c.params = args[0], args[1:]
-	s.status = c.source(ctx, string(data))
-}
-
-func isELF(data []byte) bool { return len(data) > 4 && string(data[:4]) == "\x7fELF" }
-
-func binary(data []byte) bool {
-	line := data[:min(len(data), 80)]
-	for _, c := range line {
-		if c == '\n' {
-			return false
-		}
-		if c == 0 {
-			return true
-		}
-	}
-	return false
 }

@@ -378,6 +378,11 @@ func (s *sh) glob(f field) []string {
 	pat := f.pattern()
 	matches := s.globDir("", strings.Split(pat, "/"), strings.HasPrefix(pat, "/"), 0)
 	if len(matches) == 0 {
+		if s.opts.failglob {
+			s.fail(1, "no match: %s", f.String())
+			s.abort()
+			return nil
+		}
 		if s.opts.nullglob {
 			return nil
 		}

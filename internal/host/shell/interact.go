@@ -9,7 +9,6 @@ import (
 	"mvdan.cc/sh/v3/syntax"
 
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
-	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
 
 // interact is the loop of a shell on a terminal.
@@ -114,36 +113,6 @@ func (s *sh) readCommand(ctx context.Context, ed *editor) (string, bool) {
 func (s *sh) incomplete(text string) bool {
 	_, err := s.parser().Parse(strings.NewReader(text), "")
 	return err != nil && syntax.IsIncomplete(err)
-}
-
-// prompt is PS1 as the persona's start files set it.
-func (s *sh) prompt() string {
-	mark := "$ "
-	if s.p.Caller.UID == 0 {
-		mark = "# "
-	}
-	if s.dialect == Dash {
-		return mark
-	}
-	ps1, set := s.lookup("PS1")
-	dir, home := s.p.Dir, s.get("HOME")
-	if home != "" && home != "/" && (dir == home || strings.HasPrefix(dir, home+"/")) {
-		dir = "~" + dir[len(home):]
-	}
-	user, host := s.p.M.UserName(s.p.Caller.UID), s.p.M.Persona.Hostname
-	if set {
-		base := s.p.Dir[strings.LastIndexByte(s.p.Dir, '/')+1:]
-		r := strings.NewReplacer(`\u`, user, `\h`, host, `\w`, dir, `\W`, base, `\$`, mark[:1], `\n`, "\n", `\[`, "", `\]`, "", `\e`, "\x1b", `\033`, "\x1b", `\a`, "\a")
-		return r.Replace(ps1)
-	}
-	if s.dialect == Ash {
-		return user + "@" + host + ":" + dir + mark
-	}
-	title := ""
-	if s.p.Caller.UID != 0 && strings.HasPrefix(s.get("TERM"), "xterm") {
-		title = "\x1b]0;" + user + "@" + host + ": " + dir + "\a"
-	}
-	return title + user + "@" + host + ":" + dir + mark
 }
 
 type readResult uint8
@@ -403,116 +372,4 @@ func (e *editor) recall(step int) {
 		e.back(d)
 	}
 	e.pos = len(e.buf)
-}
-
-const maxCandidates = 200
-
-// complete is the tab key: the word before the cursor as a path, or as a
-// command where a command stands.
-func (e *editor) complete(prompt string) {
-	start := e.pos
-	for start > 0 && !strings.ContainsRune(" \t;|&<>", e.buf[start-1]) {
-		start--
-	}
-	word := string(e.buf[start:e.pos])
-	first := strings.TrimSpace(string(e.buf[:start])) == "" || strings.ContainsRune(";|&", lastRune(strings.TrimSpace(string(e.buf[:start]))))
-	var names []string
-	if first && !strings.Contains(word, "/") {
-		names = e.commands(word)
-	} else {
-		names = e.paths(word)
-	}
-	base := word[strings.LastIndexByte(word, '/')+1:]
-	common := commonPrefix(names)
-	if len(common) > len(base) {
-		add := common[len(base):]
-		if len(names) == 1 && !strings.HasSuffix(add, "/") {
-			add += " "
-		}
-		e.insert([]rune(add))
-		return
-	}
-	if len(names) == 1 && !strings.HasSuffix(names[0], "/") {
-		e.insert([]rune(" "))
-		return
-	}
-	e.tabs++
-	if e.tabs < 2 || len(names) == 0 {
-		e.put("\a")
-		return
-	}
-	e.put("\n" + strings.Join(names, "  ") + "\n" + prompt + string(e.buf))
-	e.back(len(e.buf) - e.pos)
-}
-
-func lastRune(s string) rune {
-	r := []rune(s)
-	if len(r) == 0 {
-		return ' '
-	}
-	return r[len(r)-1]
-}
-
-func (e *editor) commands(prefix string) []string {
-	var out []string
-	for d := range strings.SplitSeq(e.s.get("PATH"), ":") {
-		list, err := e.s.p.M.FS.ReadDir(e.s.p.Caller, e.s.p.Abs(d))
-		if err != nil {
-			continue
-		}
-		for _, in := range list {
-			if strings.HasPrefix(in.Name, prefix) && len(out) < maxCandidates && !contains(out, in.Name) {
-				out = append(out, in.Name)
-			}
-		}
-	}
-	return out
-}
-
-func contains(l []string, s string) bool {
-	for _, v := range l {
-		if v == s {
-			return true
-		}
-	}
-	return false
-}
-
-func (e *editor) paths(word string) []string {
-	dir, base := ".", word
-	if i := strings.LastIndexByte(word, '/'); i >= 0 {
-		dir, base = word[:i+1], word[i+1:]
-	}
-	if rest, ok := strings.CutPrefix(dir, "~/"); ok {
-		dir = e.s.get("HOME") + "/" + rest
-	}
-	list, err := e.s.p.M.FS.ReadDir(e.s.p.Caller, e.s.p.Abs(dir))
-	if err != nil {
-		return nil
-	}
-	var out []string
-	for _, in := range list {
-		if !strings.HasPrefix(in.Name, base) || base == "" && strings.HasPrefix(in.Name, ".") || len(out) >= maxCandidates {
-			continue
-		}
-		name := in.Name
-		if in.Kind == vfs.Dir {
-			name += "/"
-		}
-		out = append(out, name)
-	}
-	return out
-}
-
-func commonPrefix(l []string) string {
-	if len(l) == 0 {
-		return ""
-	}
-	p := l[0]
-	for _, s := range l[1:] {
-		for !strings.HasPrefix(s, p) {
-			p = p[:len(p)-1]
-		}
-	}
-	return p
 }

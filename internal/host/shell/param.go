@@ -41,7 +41,11 @@ func (e *expander) param(p *syntax.ParamExp, quoted bool) {
 		return
 	}
 	if !set && s.opts.nounset && p.Param.Value != "@" && p.Param.Value != "*" {
-		s.fail(127, "%s: unbound variable", name)
+		if s.dialect == Bash {
+			s.fail(127, "%s: unbound variable", name)
+		} else {
+			s.fail(2, "%s: parameter not set", name)
+		}
 		s.abort()
 		return
 	}
@@ -153,6 +157,9 @@ func (s *sh) keys(name string) []string {
 		sort.Strings(out)
 	case v.isArray:
 		for i := range v.list {
+			if v.holes[i] {
+				continue
+			}
 			out = append(out, strconv.Itoa(i))
 		}
 	default:
@@ -170,6 +177,14 @@ func (s *sh) elements(name string) []string {
 		var out []string
 		for _, k := range s.keys(name) {
 			out = append(out, v.dict[k])
+		}
+		return out
+	case v.isArray && len(v.holes) > 0:
+		var out []string
+		for i, e := range v.list {
+			if !v.holes[i] {
+				out = append(out, e)
+			}
 		}
 		return out
 	case v.isArray:
@@ -201,7 +216,7 @@ func (s *sh) valueOf(ctx context.Context, name string, index syntax.ArithmExpr) 
 	if i < 0 {
 		i += int64(len(v.list))
 	}
-	if i < 0 || i >= int64(len(v.list)) {
+	if i < 0 || i >= int64(len(v.list)) || v.holes[int(i)] {
 		return "", false
 	}
 	return v.list[i], true
@@ -245,6 +260,9 @@ func (e *expander) expansion(p *syntax.ParamExp, name, value string, set, quoted
 			return
 		}
 	default:
+		if !set && x.Op == syntax.OtherParamOps {
+			return
+		}
 		value = s.trim(e.ctx, x, value)
 	}
 	e.result(value, quoted)

@@ -4,15 +4,18 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/host/strftime"
 )
 
 const maxPrintf = 1 << 20 // bytes of output; widths are cut to it
 
 // Printf is printf(1): the format is used again until the arguments are used
-// up. warn holds one text for each argument that is no number. more is asked
+// up. now is the time for %(...)T. warn holds one text for each argument that is no number. more is asked
 // before each round; false ends it.
-func Printf(format string, args []string, more func() bool) (out string, warn []string) {
-	p := printer{args: args}
+func Printf(format string, args []string, now time.Time, more func() bool) (out string, warn []string) {
+	p := printer{args: args, now: now}
 	for {
 		used := p.i
 		p.round(format)
@@ -27,6 +30,7 @@ type printer struct {
 	args []string
 	i    int
 	stop bool
+	now  time.Time
 	warn []string
 }
 
@@ -97,6 +101,21 @@ func (p *printer) verb(f string, i int) int {
 		spec = "%"
 	}
 	switch f[i] {
+	case '(':
+		end := strings.Index(f[i:], ")T")
+		if end < 0 {
+			p.warn = append(p.warn, "`(': invalid format character")
+			p.stop = true
+			return i
+		}
+		form := f[i+1 : i+end]
+		at := p.now
+		if a := p.next(); a != "" && a != "-1" && a != "-2" {
+			n, _ := strconv.ParseInt(a, 10, 64) //nolint:errcheck // 0 for nonsense
+			at = time.Unix(n, 0)
+		}
+		fmt.Fprintf(&p.b, spec+"s", strftime.Format(form, at.UTC()))
+		return i + end + 1
 	case '%':
 		p.b.WriteByte('%')
 	case 's':

@@ -106,6 +106,14 @@ func (s *sh) redirectOne(ctx context.Context, r *syntax.Redirect, put func(int, 
 	case syntax.AppOut, syntax.AppAll:
 		fl = vfs.WriteOnly | vfs.Create | vfs.Append
 	}
+	if in, err := s.p.M.FS.Stat(s.p.Caller, s.p.Abs(name)); s.opts.noclobber && r.Op == syntax.RdrOut && err == nil && in.Kind == vfs.File {
+		if s.dialect == Bash {
+			s.fail(1, "%s: cannot overwrite existing file", name)
+		} else {
+			s.fail(2, "cannot create %s: File exists", name)
+		}
+		return false
+	}
 	f, err := s.open(name, fl)
 	if err != nil {
 		s.redirectFailed(name, fl, err)
@@ -129,7 +137,7 @@ func (s *sh) redirectFailed(name string, fl vfs.Flags, err error) {
 		verb = "open"
 	}
 	if errors.Is(err, vfs.ENOENT) {
-		text = map[bool]string{true: "nonexistent directory", false: "No such file"}[verb == "create" && s.dialect != Ash]
+		text = map[bool]string{true: "Directory nonexistent", false: "No such file"}[verb == "create" && s.dialect != Ash]
 		if s.dialect == Ash && verb == "create" {
 			text = "nonexistent directory"
 		}
@@ -332,18 +340,35 @@ func (s *sh) procSubst(ctx context.Context, p *syntax.ProcSubst) string {
 			text += "\n"
 		}
 		s.p.SetFD(n, textFD(text))
+		s.subs = append(s.subs, closer{fd: n})
 		return "/dev/fd/" + strconv.Itoa(n)
 	}
 	r, w := kernel.Pipe(ctx, s.p.S.Budget)
 	sub := s.subProc()
 	sub.SetFD(0, r)
 	c := s.fork(sub)
-	if _, err := sub.Launch(ctx, func(ctx context.Context, _ *kernel.Proc) int { return c.finish(ctx, p.Stmts) }); err != nil {
+	task, err := sub.Launch(ctx, func(ctx context.Context, _ *kernel.Proc) int { return c.finish(ctx, p.Stmts) })
+	if err != nil {
 		w.Close() //nolint:errcheck // nobody reads
 		return "/dev/null"
 	}
 	s.p.SetFD(n, w)
+	s.subs = append(s.subs, closer{n, task})
 	return "/dev/fd/" + strconv.Itoa(n)
+}
+
+// endSubs closes the process substitutions of a command that has ended.
+func (s *sh) endSubs(ctx context.Context) {
+	for _, c := range s.subs {
+		if f := s.p.FDs[c.fd]; f != nil {
+			f.Close() //nolint:errcheck // the command that used it has ended
+			delete(s.p.FDs, c.fd)
+		}
+		if c.task != nil {
+			c.task.Wait(ctx)
+		}
+	}
+	s.subs = nil
 }
 
 // assign does one name=value, name+=value, name[i]=value or name=(...).
@@ -394,7 +419,7 @@ func (s *sh) assignArray(ctx context.Context, name string, a *syntax.Assign) boo
 		return false
 	}
 	if !a.Append {
-		v.list = nil
+		v.list, v.holes = nil, nil
 		if v.dict != nil {
 			v.dict = map[string]string{}
 		}
@@ -450,8 +475,13 @@ func (s *sh) setIndex(ctx context.Context, name string, index syntax.ArithmExpr,
 		return false
 	}
 	for int64(len(v.list)) <= i {
+		if v.holes == nil {
+			v.holes = map[int]bool{}
+		}
+		v.holes[len(v.list)] = true
 		v.list = append(v.list, "")
 	}
+	delete(v.holes, int(i))
 	if add {
 		value = v.list[i] + value
 	}

@@ -3,11 +3,13 @@ package shell
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
 
 // Programs are the shells as programs of the fake host.
@@ -41,7 +43,11 @@ func run(ctx context.Context, p *kernel.Proc, d Dialect) int {
 			continue
 		}
 		if !s.setFlags(a, &args) {
-			fmt.Fprintf(p.Stderr(), "%s: %s: invalid option\n", s.name, a) //nolint:errcheck // the visitor's own stderr
+			if d != Bash {
+				fmt.Fprintf(p.Stderr(), "%s: 0: Illegal option %s\n", s.name, a) //nolint:errcheck // the visitor's own stderr
+				return 2
+			}
+			fmt.Fprintf(p.Stderr(), "%s: %s: invalid option\n", s.name, a) //nolint:errcheck // as above
 			return 2
 		}
 		s.opts.command = s.opts.command || a[0] == '-' && a[1] != '-' && strings.Contains(a, "c")
@@ -63,7 +69,11 @@ func run(ctx context.Context, p *kernel.Proc, d Dialect) int {
 
 func (s *sh) runCommand(ctx context.Context, args []string) int {
 	if len(args) == 0 {
-		fmt.Fprintf(s.p.Stderr(), "%s: -c: option requires an argument\n", s.name) //nolint:errcheck // the visitor's own stderr
+		if s.dialect != Bash {
+			fmt.Fprintf(s.p.Stderr(), "%s: 0: -c requires an argument\n", s.name) //nolint:errcheck // the visitor's own stderr
+			return 2
+		}
+		fmt.Fprintf(s.p.Stderr(), "%s: -c: option requires an argument\n", s.name) //nolint:errcheck // as above
 		return 2
 	}
 	if len(args) > 1 {
@@ -74,6 +84,13 @@ func (s *sh) runCommand(ctx context.Context, args []string) int {
 
 func (s *sh) runFile(ctx context.Context, args []string) int {
 	data, err := s.p.M.FS.ReadFile(s.p.Caller, s.p.Abs(args[0]), maxSource)
+	if errors.Is(err, vfs.EISDIR) && s.dialect == Bash {
+		fmt.Fprintf(s.p.Stderr(), "%[1]s: %[1]s: Is a directory\n", args[0]) //nolint:errcheck // the visitor's own stderr
+		return 126
+	}
+	if errors.Is(err, vfs.EISDIR) && s.dialect == Dash {
+		return 0
+	}
 	if err != nil {
 		w := s.p.Stderr()
 		switch s.dialect {

@@ -35,6 +35,21 @@ type variable struct {
 	exported bool
 	readonly bool
 	integer  bool
+	holes    map[int]bool // indexes of list that are not set
+	ref      string       // declare -n: the name it stands for
+}
+
+// drop unsets one element of an array.
+func (v *variable) drop(i int) {
+	v.list[i] = ""
+	if v.holes == nil {
+		v.holes = map[int]bool{}
+	}
+	v.holes[i] = true
+	for n := len(v.list); n > 0 && v.holes[n-1]; n-- {
+		delete(v.holes, n-1)
+		v.list = v.list[:n-1]
+	}
 }
 
 // jump is a pending change of control: break, continue, return, exit.
@@ -55,37 +70,49 @@ const (
 
 // sh is one shell process.
 type sh struct {
-	p       *kernel.Proc
-	dialect Dialect
-	name    string // $0
-	params  []string
-	vars    map[string]*variable
-	scopes  []map[string]*variable // saved values of local variables
-	funcs   map[string]*syntax.FuncDecl
-	aliases map[string]string
-	traps   map[string]string
-	opts    options
-	status  int
-	jump    jump
-	loops   int
-	calls   int
-	depth   int
-	line    int
-	lastBG  int
-	jobs    []*job
-	hist    []string
-	sub     bool // a subshell
-	noExit  int  // errexit is off while > 0 (conditions)
-	dirs    []string
-	seconds int64
-	optPos  int
-	subst   bool // the last expansion ran a command: its status counts
+	p         *kernel.Proc
+	dialect   Dialect
+	name      string // $0
+	params    []string
+	vars      map[string]*variable
+	scopes    []map[string]*variable // saved values of local variables
+	funcs     map[string]*syntax.FuncDecl
+	aliases   map[string]string
+	traps     map[string]string
+	opts      options
+	status    int
+	jump      jump
+	loops     int
+	calls     int
+	depth     int
+	line      int
+	lastBG    int
+	jobs      []*job
+	hist      []string
+	sub       bool // a subshell
+	noExit    int  // errexit is off while > 0 (conditions)
+	dirs      []string
+	seconds   int64
+	optPos    int
+	sourced   int // nesting of "."
+	lastArg   string
+	badOption bool              // set -o met an unknown name
+	expr      syntax.ArithmExpr // for error texts
+	fnames    []string
+	subs      []closer // descriptors of process substitutions of this command
+	subst     bool     // the last expansion ran a command: its status counts
 }
 
 type options struct {
 	errexit, nounset, xtrace, noglob, pipefail, noexec, verbose, allexport bool
 	interactive, login, stdin, command                                     bool
 	nullglob, dotglob, nocase, extglob, failglob, noclobber                bool
+}
+
+// closer is an open process substitution.
+type closer struct {
+	fd   int
+	task *kernel.Task // of >(...), else nil
 }
 
 type job struct {
@@ -111,6 +138,8 @@ func newShell(p *kernel.Proc, d Dialect) *sh {
 	}
 	if d == Bash {
 		s.put("BASH_VERSION", bashVersion)
+		s.vars["BASH_VERSINFO"] = &variable{isArray: true, readonly: true, list: bashVersInfo}
+		s.lastArg = s.name
 		s.put("SHELLOPTS", "braceexpand:hashall:interactive-comments")
 	}
 	s.put("OPTIND", "1")
@@ -119,6 +148,8 @@ func newShell(p *kernel.Proc, d Dialect) *sh {
 	}
 	return s
 }
+
+var bashVersInfo = []string{"5", "2", "15", "1", "release", "x86_64-pc-linux-gnu"}
 
 const bashVersion = "5.2.15(1)-release"
 
@@ -132,6 +163,7 @@ func (s *sh) fork(p *kernel.Proc) *sh {
 		n := *v
 		n.list = append([]string(nil), v.list...)
 		n.dict = maps.Clone(v.dict)
+		n.holes = maps.Clone(v.holes)
 		c.vars[k] = &n
 	}
 	c.funcs = maps.Clone(s.funcs)
@@ -183,6 +215,11 @@ func (s *sh) get(name string) string {
 func (s *sh) lookup(name string) (value string, set bool) {
 	if v := s.vars[name]; v != nil {
 		switch {
+		case v.ref != "" && v.ref != name:
+			if t := s.vars[v.ref]; t == nil || t.ref == "" {
+				return s.lookup(v.ref)
+			}
+			return "", false
 		case v.dict != nil:
 			return v.dict["0"], true
 		case v.isArray:
@@ -213,6 +250,8 @@ func (s *sh) special(name string) (string, bool) {
 		return s.name, true
 	case "-":
 		return s.flags(), true
+	case "_":
+		return s.lastArg, true
 	case "PPID":
 		return strconv.Itoa(s.p.PPID), true
 	case "RANDOM":
@@ -251,6 +290,11 @@ func (s *sh) bashSpecial(name string) (string, bool) {
 		return "linux-gnu", true
 	case "MACHTYPE":
 		return k.Machine + "-pc-linux-gnu", true
+	case "FUNCNAME":
+		if n := len(s.fnames); n > 0 {
+			return s.fnames[n-1], true
+		}
+		return "", false
 	case "BASH":
 		return "/bin/bash", true
 	case "EPOCHSECONDS":
@@ -314,8 +358,16 @@ func (s *sh) put(name, value string) bool {
 // set assigns as a visitor's assignment does.
 func (s *sh) set(ctx context.Context, name, value string) bool {
 	v := s.vars[name]
+	if v != nil && v.ref != "" && (s.vars[v.ref] == nil || s.vars[v.ref].ref == "") {
+		return s.set(ctx, v.ref, value)
+	}
 	if v != nil && v.readonly {
-		s.fail(1, "%s: %s", name, map[bool]string{true: "is read only", false: "readonly variable"}[s.dialect != Bash])
+		if s.dialect == Bash {
+			s.fail(1, "%s: readonly variable", name)
+		} else {
+			s.fail(2, "%s: is read only", name)
+			s.jump = jump{kind: jumpExit}
+		}
 		return false
 	}
 	if v != nil && v.integer {

@@ -3,7 +3,7 @@ package shell
 import (
 	"context"
 	"errors"
-	"fmt"
+
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -39,12 +39,28 @@ func (s *sh) eval(ctx context.Context, text string) int {
 	s.calls++
 	defer func() { s.calls-- }()
 	text = strings.ReplaceAll(text, "\x00", "")
-	// Each complete line runs before the next is parsed, so that a later
-	// syntax error does not undo what came before it.
+	// A line is run only when the whole of it was read: a syntax error undoes
+	// nothing of the lines before it, and everything of its own.
+	var list []*syntax.Stmt
 	err := s.parser().Stmts(strings.NewReader(s.alias(text)), func(st *syntax.Stmt) bool {
-		s.stmt(ctx, st)
-		return s.step(ctx)
+		list = append(list, st)
+		return s.p.Step(1) == nil
 	})
+	bad := ^uint(0)
+	var pe syntax.ParseError
+	if errors.As(err, &pe) {
+		bad = pe.Pos.Line()
+	}
+	var le syntax.LangError
+	if errors.As(err, &le) {
+		bad = le.Pos.Line()
+	}
+	for _, st := range list {
+		if st.End().Line() >= bad || s.stop(ctx) || !s.step(ctx) {
+			break
+		}
+		s.stmt(ctx, st)
+	}
 	if err != nil && !s.stop(ctx) {
 		s.syntaxError(text, err)
 	}
@@ -102,55 +118,6 @@ func (s *sh) alias(text string) string {
 		return v + " " + rest
 	}
 	return text
-}
-
-// syntaxError words a parser's error as the shell does, and sets the status.
-func (s *sh) syntaxError(text string, err error) {
-	line, token, eof := 1, "", false
-	var pe syntax.ParseError
-	var le syntax.LangError
-	switch {
-	case errors.As(err, &pe):
-		line = int(pe.Pos.Line())
-		eof = pe.Incomplete
-		token = tokenAt(text, int(pe.Pos.Offset()))
-	case errors.As(err, &le):
-		line = int(le.Pos.Line())
-		token = tokenAt(text, int(le.Pos.Offset()))
-	}
-	s.line = line
-	lines := strings.Split(strings.TrimSuffix(text, "\n"), "\n")
-	where := ""
-	if s.opts.command && s.dialect == Bash {
-		where = "-c: "
-	}
-	prefix := fmt.Sprintf("%s: %sline %d: ", s.name, where, line)
-	if s.opts.interactive {
-		prefix = s.name + ": "
-	}
-	if s.dialect != Bash {
-		prefix = s.prefix()
-	}
-	w := s.p.Stderr()
-	s.status = 2
-	switch {
-	case eof && strings.Contains(pe.Text, "quote") && s.dialect == Bash:
-		q := pe.Text[len(pe.Text)-1:]
-		if i := strings.IndexAny(pe.Text, "'\"`"); i >= 0 {
-			q = pe.Text[i : i+1]
-		}
-		fmt.Fprintf(w, "%sunexpected EOF while looking for matching `%s'\n", prefix, q) //nolint:errcheck // the visitor's own stderr
-	case s.dialect != Bash && eof:
-		fmt.Fprintf(w, "%sSyntax error: %s\n", prefix, map[bool]string{true: "Unterminated quoted string", false: "end of file unexpected"}[strings.Contains(pe.Text, "quote")]) //nolint:errcheck // as above
-	case s.dialect != Bash:
-		fmt.Fprintf(w, "%s%s error: \"%s\" unexpected\n", prefix, map[bool]string{true: "syntax", false: "Syntax"}[s.dialect == Ash], token) //nolint:errcheck // as above
-	case eof:
-		s.line = len(lines) + 1
-		fmt.Fprintf(w, "%s: %sline %d: syntax error: unexpected end of file\n", s.name, where, len(lines)+1) //nolint:errcheck // as above
-	default:
-		shown := lines[min(max(line-1, 0), len(lines)-1)]
-		fmt.Fprintf(w, "%ssyntax error near unexpected token `%s'\n%s`%s'\n", prefix, token, prefix, shown) //nolint:errcheck // as above
-	}
 }
 
 // tokenAt is the shell token at an offset.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"regexp"
 	"strconv"
+	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
 
@@ -24,7 +25,7 @@ func biTest(_ context.Context, s *sh, args []string) int {
 	if len(args) == 0 {
 		return 1
 	}
-	ok := t.or()
+	ok := t.byCount()
 	if t.status == 0 && t.i < len(t.args) {
 		t.fault("too many arguments")
 	}
@@ -32,6 +33,31 @@ func biTest(_ context.Context, s *sh, args []string) int {
 		return t.status
 	}
 	return int(truth(!ok))
+}
+
+// byCount evaluates by the number of arguments, as POSIX says for up to four.
+func (t *tester) byCount() bool {
+	a := t.args
+	switch {
+	case len(a) == 2 && a[0] == "!":
+		t.i = 2
+		return a[1] == ""
+	case len(a) == 2 && !(len(a[0]) == 2 && a[0][0] == '-' && strings.Contains("abcdefghknoprstuvwxzGLNORS", a[0][1:])):
+		if t.s.dialect == Bash {
+			t.fault(a[0] + ": unary operator expected")
+		} else {
+			t.fault(a[0] + ": unexpected operator")
+		}
+	case len(a) == 3 && a[0] != "!" && a[0] != "(" && a[1] != "-a" && a[1] != "-o" && !t.binaryOp(a[1]):
+		if t.s.dialect == Bash {
+			t.fault(a[1] + ": binary operator expected")
+		} else {
+			t.fault(a[0] + ": unexpected operator")
+		}
+	default:
+		return t.or()
+	}
+	return false
 }
 
 type tester struct {
@@ -79,7 +105,7 @@ func (t *tester) not() bool {
 		t.i++
 		return !t.not()
 	}
-	if left >= 3 && binaryOp(t.peek(1)) {
+	if left >= 3 && t.binaryOp(t.peek(1)) {
 		a, op, b := t.peek(0), t.peek(1), t.peek(2)
 		t.i += 3
 		return t.compare(a, op, b)
@@ -101,9 +127,11 @@ func (t *tester) not() bool {
 	return t.args[t.i-1] != ""
 }
 
-func binaryOp(op string) bool {
+func (t *tester) binaryOp(op string) bool {
 	switch op {
-	case "=", "==", "!=", "<", ">", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-nt", "-ot", "-ef":
+	case "==":
+		return t.s.dialect != Dash
+	case "=", "!=", "<", ">", "-eq", "-ne", "-lt", "-le", "-gt", "-ge", "-nt", "-ot", "-ef":
 		return true
 	}
 	return false

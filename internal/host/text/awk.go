@@ -229,7 +229,7 @@ func (a *awkRun) stmt(st string) {
 			args = append(args, a.eval(x))
 		}
 		if len(args) > 0 {
-			out, _ := shell.Printf(args[0], args[1:], func() bool { return false })
+			out, _ := shell.Printf(args[0], args[1:], a.p.Now(), func() bool { return false })
 			a.broken = !put(a.p, out)
 		}
 	case "next":
@@ -516,7 +516,7 @@ func (a *awkRun) logic(x, op, y string) string {
 func (a *awkRun) primary(s string) string {
 	switch {
 	case s[0] == '"' && len(s) > 1:
-		out, _ := shell.Printf(strings.ReplaceAll(s[1:len(s)-1], "%", "%%"), nil, func() bool { return false })
+		out, _ := shell.Printf(strings.ReplaceAll(s[1:len(s)-1], "%", "%%"), nil, a.p.Now(), func() bool { return false })
 		return out
 	case s[0] == '/' && len(s) > 1 && strings.HasSuffix(s, "/"):
 		re, err := compile(s[1:len(s)-1], true, false, false, false)
@@ -593,7 +593,7 @@ func (a *awkRun) call(name, list string) string {
 		for i := 1; i < len(args); i++ {
 			rest = append(rest, arg(i))
 		}
-		out, _ := shell.Printf(arg(0), rest, func() bool { return false })
+		out, _ := shell.Printf(arg(0), rest, a.p.Now(), func() bool { return false })
 		return out
 	}
 	return ""
