@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"os"
-	"runtime/debug"
 	"sync"
 	"time"
 
@@ -57,9 +56,9 @@ func RunWorker(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(100)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go tend(ctx)
 	lns, err := inherit(&o)
 	if err != nil {
 		return fatal(ctl, err)

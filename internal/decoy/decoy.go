@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"sync"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/clock"
@@ -45,6 +46,8 @@ type Session struct {
 	Clock clock.Clock
 	IDs   *event.IDs
 	Rec   Recorder
+
+	pending sync.WaitGroup // events on their way
 }
 
 // Event begins an event of this connection: ids, addresses, host, time.
@@ -60,3 +63,26 @@ func (s *Session) Event(action string) event.Event {
 
 // Emit hands e over and returns when it is durable, or with the reason why not.
 func (s *Session) Emit(ctx context.Context, e event.Event) error { return s.Rec.Emit(ctx, e) }
+
+// poster is a Recorder that takes an event without a goroutine that waits for
+// it; done is called once, and events of one caller keep their order.
+type poster interface {
+	Post(ctx context.Context, e event.Event, done func(error))
+}
+
+// Post hands e over without making the visitor wait. The Server waits for it
+// at the end of the visit. ctx must outlive the visit.
+func (s *Session) Post(ctx context.Context, e event.Event) {
+	s.pending.Add(1)
+	if p, ok := s.Rec.(poster); ok {
+		p.Post(ctx, e, func(error) { s.pending.Done() })
+		return
+	}
+	go func() {
+		defer s.pending.Done()
+		s.Emit(ctx, e) //nolint:errcheck // the recorder counts what it refuses
+	}()
+}
+
+// Wait returns when every event posted so far is durable or was refused.
+func (s *Session) Wait() { s.pending.Wait() }

@@ -134,34 +134,46 @@ func addrPort(a net.Addr) netip.AddrPort {
 
 // visit serves one connection.
 func (c *ServerConfig) visit(ctx context.Context, conn net.Conn, grace time.Duration) {
-	defer conn.Close() //nolint:errcheck // may be closed already
 	s := &Session{
 		ID: c.IDs.New(), Source: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr()), Start: c.Clock.Now(),
 		Name: c.Name, Proto: c.Proto, Host: c.Host, Clock: c.Clock, IDs: c.IDs, Rec: c.Rec,
 	}
+	defer s.Wait()
+	defer conn.Close() //nolint:errcheck // may be closed already
 	key := host.Key(s.Source.Addr())
 	// Events must leave even when the process is about to stop.
-	last, cancelLast := context.WithTimeout(context.WithoutCancel(ctx), c.Gate.l.Session+time.Minute)
-	defer cancelLast()
+	last := context.WithoutCancel(ctx)
 	if why := c.Gate.enter(key); why != "" {
-		e := s.Event(event.ActionConnectionRefused)
-		e.Reason, e.Depth = why, event.DepthTouch
-		s.Emit(last, e) //nolint:errcheck // a refused visitor is not worth a wait
+		c.refused(last, s, why)
 		return
 	}
 	defer c.Gate.leave(key)
 	lc := &limitedConn{Conn: conn, clock: c.Clock, idle: c.Gate.l.Idle, left: c.Gate.l.Bytes, until: s.Start.Add(c.Gate.l.Session)}
 	s.Conn = lc
-	opened := s.Event(event.ActionConnectionOpened)
-	opened.Depth, opened.LogType = event.DepthTouch, c.LogType
-	pending := s.Post(last, opened)
-	ctx, cancel := context.WithDeadline(ctx, s.Start.Add(c.Gate.l.Session))
+	c.opened(last, s)
+	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	defer c.Clock.AfterFunc(c.Gate.l.Session, cancel)()
 	closed := context.AfterFunc(ctx, func() {
 		c.Clock.AfterFunc(grace, func() { conn.Close() }) //nolint:errcheck // ends the visit
 	})
 	defer closed()
-	err := c.guarded(ctx, s)
+	c.closed(last, s, lc, c.guarded(ctx, s))
+}
+
+func (c *ServerConfig) refused(ctx context.Context, s *Session, why string) {
+	e := s.Event(event.ActionConnectionRefused)
+	e.Reason, e.Depth = why, event.DepthTouch
+	s.Post(ctx, e)
+}
+
+func (c *ServerConfig) opened(ctx context.Context, s *Session) {
+	e := s.Event(event.ActionConnectionOpened)
+	e.Depth, e.LogType = event.DepthTouch, c.LogType
+	s.Post(ctx, e)
+}
+
+func (c *ServerConfig) closed(ctx context.Context, s *Session, lc *limitedConn, err error) {
 	e := s.Event(event.ActionConnectionClosed)
 	e.Depth = event.DepthTouch
 	e.AddInt("event.duration", int64(c.Clock.Now().Sub(s.Start)))
@@ -170,10 +182,7 @@ func (c *ServerConfig) visit(ctx context.Context, conn net.Conn, grace time.Dura
 	if err != nil {
 		e.Reason = clip(err.Error(), 300)
 	}
-	<-pending
-	if err := s.Emit(last, e); err != nil {
-		c.Log.Warn("an event was not kept", "action", e.Action, "error", err)
-	}
+	s.Post(ctx, e)
 }
 
 func clip(s string, n int) string { return s[:min(len(s), n)] }
@@ -187,17 +196,6 @@ func (c *ServerConfig) guarded(ctx context.Context, s *Session) (err error) {
 		}
 	}()
 	return c.Decoy.Serve(ctx, s)
-}
-
-// Post emits without making the visitor wait; the channel is closed when the
-// event is durable or was refused.
-func (s *Session) Post(ctx context.Context, e event.Event) <-chan struct{} {
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		s.Emit(ctx, e) //nolint:errcheck // the recorder counts what it refuses
-	}()
-	return done
 }
 
 // limitedConn reads with a limit of bytes and deadlines.

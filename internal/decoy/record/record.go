@@ -33,7 +33,6 @@ type Session struct {
 	User string
 
 	mu       sync.Mutex
-	wg       sync.WaitGroup
 	commands int
 	files    int
 	seen     map[string]bool
@@ -61,10 +60,8 @@ func (r *Session) event(action string, d event.Depth) event.Event {
 	return e
 }
 
-// post emits without making the visitor wait; Close waits for all.
-func (r *Session) post(e event.Event) {
-	r.wg.Go(func() { r.s.Emit(r.ctx, e) }) //nolint:errcheck // the recorder counts what it refuses
-}
+// post emits without making the visitor wait.
+func (r *Session) post(e event.Event) { r.s.Post(r.ctx, e) }
 
 // Line records a command.
 func (r *Session) Line(_ context.Context, l kernel.Line) {
@@ -230,8 +227,8 @@ func (r *Session) flush() {
 	}
 }
 
-// Close ends the session: what was written is captured, the totals are
-// emitted, and everything is durable when it returns.
+// Close ends the session: what was written is captured and the totals are
+// emitted. Everything is durable when the visit ends (decoy.Session.Wait).
 func (r *Session) Close(v *host.Visit, why string) {
 	if v != nil {
 		r.Sweep(v.M.FS)
@@ -245,6 +242,5 @@ func (r *Session) Close(v *host.Visit, why string) {
 	e.AddInt("lapwing.session.commands", int64(commands))
 	e.AddInt("lapwing.session.captures", int64(files))
 	e.Reason = why
-	r.wg.Wait()
-	r.s.Emit(r.ctx, e) //nolint:errcheck // the recorder counts what it refuses
+	r.post(e)
 }

@@ -110,14 +110,32 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	}
 	defer sc.Close() //nolint:errcheck // the visit ends
 	v.hostKeys(sc)
+	v.loop(sc, chans, reqs)
+	return nil
+}
+
+// loop answers requests and opens channels until the connection ends, then
+// waits for the channels.
+func (v *visit) loop(sc *ssh.ServerConn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
 	var wg sync.WaitGroup
-	wg.Go(func() { v.global(reqs) })
-	for nc := range chans {
-		v.channel(&wg, sc, nc)
+	for chans != nil || reqs != nil {
+		select {
+		case nc, ok := <-chans:
+			if !ok {
+				chans = nil
+				continue
+			}
+			v.channel(&wg, sc, nc)
+		case r, ok := <-reqs:
+			if !ok {
+				reqs = nil
+				continue
+			}
+			v.global(r)
+		}
 	}
 	sc.Close() //nolint:errcheck // the visit ends
 	wg.Wait()
-	return nil
 }
 
 func quote(s string) string { return fmt.Sprintf("%.200q", s) }
@@ -131,7 +149,7 @@ func quiet(err error) error {
 }
 
 func (v *visit) post(e event.Event) {
-	v.posts.Go(func() { v.s.Emit(v.last, e) }) //nolint:errcheck // the recorder counts what it refuses
+	v.s.Post(v.last, e)
 }
 
 func (v *visit) protocolError(why string) {
@@ -217,17 +235,15 @@ func (v *visit) hostKeys(sc *ssh.ServerConn) {
 }
 
 // global answers global requests (RFC 4254, section 4).
-func (v *visit) global(reqs <-chan *ssh.Request) {
-	for r := range reqs {
-		if r.Type == "tcpip-forward" {
-			e := v.s.Event(event.ActionTunnelRequested)
-			e.Depth, e.Outcome = event.DepthAct, "failure"
-			e.Add("lapwing.tunnel.kind", r.Type)
-			v.post(e)
-		}
-		if r.WantReply {
-			r.Reply(false, nil) //nolint:errcheck // a gone client is seen elsewhere
-		}
+func (v *visit) global(r *ssh.Request) {
+	if r.Type == "tcpip-forward" {
+		e := v.s.Event(event.ActionTunnelRequested)
+		e.Depth, e.Outcome = event.DepthAct, "failure"
+		e.Add("lapwing.tunnel.kind", r.Type)
+		v.post(e)
+	}
+	if r.WantReply {
+		r.Reply(false, nil) //nolint:errcheck // a gone client is seen elsewhere
 	}
 }
 

@@ -93,12 +93,12 @@ func (t *Task) Wait(ctx context.Context) int {
 // ENOEXEC (a file that is neither program nor script with #!; the shell then
 // reads it as a script), EISDIR. c's descriptors are closed in every case.
 func (p *Proc) Run(ctx context.Context, c *Proc) (status int, err error) {
-	t, err := p.Start(ctx, c)
+	prog, err := p.load(c)
 	if err != nil {
+		c.CloseFDs()
 		return 127, err
 	}
-	<-t.done // programs end soon after ctx does
-	return t.status, nil
+	return c.RunProgram(ctx, prog)
 }
 
 // Start is Run without the wait.
@@ -114,9 +114,34 @@ func (p *Proc) Start(ctx context.Context, c *Proc) (*Task, error) {
 // Launch runs prog as the process c: a new pid, an entry in the process
 // table, a context that a signal to that pid ends.
 func (p *Proc) Launch(ctx context.Context, prog Program) (*Task, error) {
+	ctx, end, err := p.begin(ctx)
+	if err != nil {
+		return nil, err
+	}
+	t := &Task{PID: p.PID, done: make(chan struct{})}
+	go func() {
+		defer close(t.done)
+		defer end()
+		t.status = p.call(ctx, prog)
+	}()
+	return t, nil
+}
+
+// RunProgram is Launch and the wait, on the caller's goroutine.
+func (p *Proc) RunProgram(ctx context.Context, prog Program) (status int, err error) {
+	ctx, end, err := p.begin(ctx)
+	if err != nil {
+		return 127, err
+	}
+	defer end()
+	return p.call(ctx, prog), nil
+}
+
+// begin makes p a process; end takes it off the table and closes its descriptors.
+func (p *Proc) begin(ctx context.Context) (_ context.Context, end func(), _ error) {
 	if err := p.S.Budget.Spawn(); err != nil {
 		p.CloseFDs()
-		return nil, vfs.EAGAIN
+		return nil, nil, vfs.EAGAIN
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	p.PID = p.M.Table.add(p, cancel)
@@ -124,16 +149,12 @@ func (p *Proc) Launch(ctx context.Context, prog Program) (*Task, error) {
 		p.PGID = p.PID
 	}
 	p.Caller.PID = p.PID
-	t := &Task{PID: p.PID, done: make(chan struct{})}
-	go func() {
-		defer close(t.done)
-		defer p.S.Budget.Exited()
-		defer cancel(nil)
-		defer p.M.Table.remove(p.PID)
-		defer p.CloseFDs()
-		t.status = p.call(ctx, prog)
-	}()
-	return t, nil
+	return ctx, func() {
+		p.CloseFDs()
+		p.M.Table.remove(p.PID)
+		cancel(nil)
+		p.S.Budget.Exited()
+	}, nil
 }
 
 // call runs prog; a panic of ours ends this program only, as a crash would.

@@ -4,6 +4,7 @@
 package kernel
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"maps"
@@ -59,24 +60,34 @@ func (m *Machine) Accounts() []Account {
 	}
 	var out []Account
 	for line := range strings.Lines(string(data)) {
-		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
-		if len(f) < 7 {
-			continue
-		}
-		uid, err1 := strconv.ParseUint(f[2], 10, 32)
-		gid, err2 := strconv.ParseUint(f[3], 10, 32)
-		if err1 == nil && err2 == nil {
-			out = append(out, Account{f[0], uint32(uid), uint32(gid), f[4], f[5], f[6]})
+		if a, ok := parseAccount(line); ok {
+			out = append(out, a)
 		}
 	}
 	return out
 }
 
+func parseAccount(line string) (Account, bool) {
+	f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+	if len(f) < 7 {
+		return Account{}, false
+	}
+	uid, err1 := strconv.ParseUint(f[2], 10, 32)
+	gid, err2 := strconv.ParseUint(f[3], 10, 32)
+	return Account{f[0], uint32(uid), uint32(gid), f[4], f[5], f[6]}, err1 == nil && err2 == nil
+}
+
 // Account finds a user by name.
 func (m *Machine) Account(name string) (Account, bool) {
-	for _, a := range m.Accounts() {
-		if a.Name == name {
-			return a, true
+	data, err := m.FS.ReadFile(vfs.Root(), "/etc/passwd", maxPasswd)
+	if err != nil {
+		return Account{}, false
+	}
+	for line := range bytes.Lines(data) {
+		if len(line) > len(name) && line[len(name)] == ':' && string(line[:len(name)]) == name {
+			if a, ok := parseAccount(string(line)); ok {
+				return a, true
+			}
 		}
 	}
 	return Account{}, false

@@ -171,10 +171,9 @@ func Login(ctx context.Context, p *kernel.Proc) int {
 }
 
 func start(ctx context.Context, p *kernel.Proc, prog kernel.Program) int {
-	t, err := p.Launch(ctx, prog)
+	status, err := p.RunProgram(ctx, prog)
 	if err != nil {
 		return 254
 	}
-	<-t.Done()
-	return t.Status()
+	return status
 }

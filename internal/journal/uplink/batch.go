@@ -15,6 +15,7 @@ import (
 func (c *Client) batcher(ctx context.Context) {
 	var held *emit
 	var batch []*emit
+	var last time.Time
 	buf := make([]byte, 0, 64<<10)
 	for {
 		batch = batch[:0]
@@ -25,13 +26,33 @@ func (c *Client) batcher(ctx context.Context) {
 				return
 			}
 		}
+		c.linger(ctx, last)
 		batch, held = c.collect(batch, held)
-		if c.send(ctx, batch, &buf); ctx.Err() != nil {
+		last = time.Now()
+		c.send(ctx, batch, &buf)
+		if ctx.Err() != nil {
+			if held != nil {
+				c.tell(held, ErrClosed)
+			}
 			return
 		}
 		if cap(buf) > 2*MaxPayload {
 			buf = make([]byte, 0, 64<<10)
 		}
+	}
+}
+
+// linger lets a batch gather where the last one has just gone.
+func (c *Client) linger(ctx context.Context, last time.Time) {
+	d := c.cfg.Linger - time.Since(last)
+	if d <= 0 || len(c.queue) >= c.cfg.Batch {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
 	}
 }
 
@@ -92,7 +113,7 @@ func (c *Client) finish(batch []*emit, err error) {
 	n := uint64(0)
 	for _, r := range batch {
 		n += uint64(r.n) //nolint:gosec // not negative
-		r.done <- err
+		c.tell(r, err)
 	}
 	switch {
 	case err == nil:

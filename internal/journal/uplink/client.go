@@ -28,6 +28,7 @@ type ClientConfig struct {
 	Queue     int           // emits that wait, 4096; more of them block
 	Batch     int           // events of one frame, 512
 	CastBytes int           // of recordings that wait, 4 MiB; more of them block
+	Linger    time.Duration // least time between two batches, 4 ms: under load batches grow, alone an event goes at once
 }
 
 // Client is the sender's side. Its methods are safe for concurrent use and
@@ -69,6 +70,7 @@ type emit struct {
 	depth event.Depth
 	at    time.Time
 	done  chan error
+	then  func(error) // of Post; nil: done
 }
 
 var _ event.Sink = (*Client)(nil)
@@ -85,6 +87,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	def(&cfg.Queue, 4096)
 	def(&cfg.Batch, 512)
 	def(&cfg.CastBytes, 4<<20)
+	def(&cfg.Linger, 4*time.Millisecond)
 	c := &Client{cfg: cfg, queue: make(chan *emit, cfg.Queue), done: make(chan struct{}), moved: make(chan struct{})}
 	rand.Read(c.id[:]) //nolint:errcheck // never fails
 	c.pool.New = func() any { return &emit{done: make(chan error, 1)} }
@@ -104,6 +107,7 @@ func (c *Client) Stats() ClientStats {
 // end with ErrClosed.
 func (c *Client) Run(ctx context.Context) error {
 	var wg sync.WaitGroup
+	defer c.drain()
 	defer wg.Wait()
 	defer close(c.done)
 	ctx, cancel := context.WithCancel(ctx)
@@ -199,27 +203,16 @@ func (c *Client) EmitAll(ctx context.Context, events ...event.Event) error {
 	if len(events) == 0 {
 		return nil
 	}
-	r, _ := c.pool.Get().(*emit)
-	r.lines, r.n, r.depth, r.at = r.lines[:0], len(events), events[0].Depth, time.Now()
-	for i := range events {
-		n := len(r.lines)
-		r.lines = append(events[i].AppendJSON(r.lines), '\n')
-		if len(r.lines)-n > event.MaxLine || len(r.lines) > MaxPayload-64 {
-			c.pool.Put(r)
-			return fmt.Errorf("emit event: %w", ErrTooBig)
-		}
-		if rank(events[i].Depth) < rank(r.depth) {
-			r.depth = events[i].Depth
-		}
+	r, err := c.encode(events)
+	if err != nil {
+		return fmt.Errorf("emit event: %w", err)
 	}
 	if err := c.enqueue(ctx, r); err != nil {
 		return fmt.Errorf("emit event: %w", err)
 	}
 	select {
 	case err := <-r.done:
-		if cap(r.lines) <= 64<<10 {
-			c.pool.Put(r)
-		}
+		c.recycle(r)
 		if err != nil {
 			return fmt.Errorf("emit event: %w", err)
 		}
@@ -234,6 +227,78 @@ func (c *Client) EmitAll(ctx context.Context, events ...event.Event) error {
 		}
 	}
 	return nil
+}
+
+// Post is Emit without the wait: done is called once with the outcome, from
+// another goroutine, and must not block. Events of one caller keep their
+// order. Post waits only while the queue is full, at most the Timeout.
+func (c *Client) Post(ctx context.Context, e event.Event, done func(error)) {
+	r, err := c.encode([]event.Event{e})
+	if err != nil {
+		done(fmt.Errorf("emit event: %w", err))
+		return
+	}
+	r.then = done
+	if e.Action == event.ActionSessionEnded {
+		r.then = func(err error) { c.casts.end(e.Session); done(err) }
+	}
+	if err := c.enqueue(ctx, r); err != nil {
+		r.then = nil
+		done(fmt.Errorf("emit event: %w", err))
+		return
+	}
+	select {
+	case <-c.done: // nobody else takes it any more
+		c.drain()
+	default:
+	}
+}
+
+// encode writes events into one emit of the pool.
+func (c *Client) encode(events []event.Event) (*emit, error) {
+	r, _ := c.pool.Get().(*emit)
+	r.lines, r.n, r.depth, r.at, r.then = r.lines[:0], len(events), events[0].Depth, time.Now(), nil
+	for i := range events {
+		n := len(r.lines)
+		r.lines = append(events[i].AppendJSON(r.lines), '\n')
+		if len(r.lines)-n > event.MaxLine || len(r.lines) > MaxPayload-64 {
+			c.pool.Put(r)
+			return nil, ErrTooBig
+		}
+		if rank(events[i].Depth) < rank(r.depth) {
+			r.depth = events[i].Depth
+		}
+	}
+	return r, nil
+}
+
+func (c *Client) recycle(r *emit) {
+	if cap(r.lines) <= 64<<10 {
+		c.pool.Put(r)
+	}
+}
+
+// drain ends what waits in the queue after Run.
+func (c *Client) drain() {
+	for {
+		select {
+		case r := <-c.queue:
+			c.tell(r, ErrClosed)
+		default:
+			return
+		}
+	}
+}
+
+// tell says how an emit went.
+func (c *Client) tell(r *emit, err error) {
+	then := r.then
+	if then == nil {
+		r.done <- err
+		return
+	}
+	c.recycle(r)
+	then(err)
 }
 
 func (c *Client) enqueue(ctx context.Context, r *emit) error {
