@@ -3,6 +3,7 @@ package evtx
 import (
 	"encoding/binary"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"testing"
@@ -266,6 +267,31 @@ func TestDamage(t *testing.T) {
 	d = NewDecoder(sigma.NewFields())
 	if got := ids(d, chunk); got != "" || d.Stats.Chunks != 1 {
 		t.Errorf("no chunk: %s %+v", got, d.Stats)
+	}
+}
+
+// TestMutations decodes many damaged copies of a chunk, on every run.
+func TestMutations(t *testing.T) {
+	w := newChunk()
+	w.record(1, func() {
+		w.instance(func() { w.open("Event", true); w.elem("A", true, 0); w.add(tokEnd) }, subst{typString, u16s("x")})
+	})
+	w.record(2, func() { w.open("Event", false); w.elem("B", false, "y"); w.add(tokEnd) })
+	chunk := w.done()
+	rng := rand.New(rand.NewPCG(1, 2))
+	whole := 0
+	for range 5000 {
+		c := append([]byte(nil), chunk...)
+		for range 1 + rng.IntN(3) {
+			c[chunkHead+rng.IntN(len(c)-chunkHead)] = byte(rng.Uint32())
+		}
+		d := NewDecoder(sigma.NewFields())
+		if len(decodeAll(t, d, c)) == 2 {
+			whole++
+		}
+	}
+	if whole == 0 || whole == 5000 {
+		t.Errorf("%d of 5000 copies gave both records", whole)
 	}
 }
 
