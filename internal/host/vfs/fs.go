@@ -36,6 +36,34 @@ type node struct {
 type Base struct {
 	root *node
 	next uint64
+
+	once  sync.Once
+	paths map[uint64]string  // of files by inode number
+	progs map[Program]string // a path that holds the program
+}
+
+// index finds files of the base; it is made when first asked for.
+func (b *Base) index() (paths map[uint64]string, progs map[Program]string) {
+	b.once.Do(func() {
+		b.paths, b.progs = map[uint64]string{}, map[Program]string{}
+		b.enter("", b.root)
+	})
+	return b.paths, b.progs
+}
+
+func (b *Base) enter(path string, dir *node) {
+	for name, n := range dir.children {
+		p := path + "/" + name
+		switch n.kind {
+		case Dir:
+			b.enter(p, n)
+		case File:
+			b.paths[n.ino] = p
+			if c, ok := n.content.(Program); ok && (b.progs[c] == "" || p < b.progs[c]) {
+				b.progs[c] = p
+			}
+		}
+	}
 }
 
 // FS is one visitor's view: a Base and what the visitor changed. All methods
@@ -49,6 +77,7 @@ type FS struct {
 	next   uint64
 	used   int64
 	nodes  int
+	gen    uint64
 	mounts map[uint64]Provider
 	onLoss func(path string, content Content)
 }
@@ -129,7 +158,16 @@ func (f *FS) Used() (bytes int64, nodes int) {
 	return f.used, f.nodes
 }
 
-func (f *FS) now() time.Time {
+// Generation rises with every change of this view. It begins at 0.
+func (f *FS) Generation() uint64 {
+	f.mu.RLock()
+	defer f.mu.RUnlock()
+	return f.gen
+}
+
+// touch counts a change and tells its time. The lock is held for writing.
+func (f *FS) touch() time.Time {
+	f.gen++
 	if f.opt.Now == nil {
 		return time.Time{}
 	}

@@ -66,7 +66,7 @@ func (f *FS) open(c Caller, path string, fl Flags, perm uint32) (*Handle, *lost,
 		l = vanish(h.path, h.n)
 		f.charge(h.n, 0) //nolint:errcheck // shrinking always works
 		h.n.content, h.n.data, h.n.mutable, h.n.written = nil, nil, true, true
-		h.n.mtime = f.now()
+		h.n.mtime = f.touch()
 		h.n.ctime = h.n.mtime
 	}
 	return h, l, nil
@@ -239,7 +239,7 @@ func (h *Handle) writeAt(b []byte, off int64) (int, error) {
 	}
 	copy(n.data[off:], b)
 	n.dirty, n.written = true, true
-	n.mtime = h.f.now()
+	n.mtime = h.f.touch()
 	n.ctime = n.mtime
 	n.mode &^= ModeSetUID | ModeSetGID
 	return len(b), nil
@@ -301,7 +301,7 @@ func (h *Handle) Truncate(size int64) error {
 	err := h.f.resize(h.n, size)
 	if err == nil {
 		h.n.dirty, h.n.written = true, true
-		h.n.mtime = h.f.now()
+		h.n.mtime = h.f.touch()
 		h.n.ctime = h.n.mtime
 	}
 	h.f.mu.Unlock()

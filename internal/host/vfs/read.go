@@ -156,7 +156,7 @@ func (f *FS) Changes() []Changed {
 	defer f.mu.RUnlock()
 	var out []Changed
 	f.collect("", f.get(f.base.root), &out)
-	sort.Slice(out, func(i, j int) bool { return out[i].Path < out[j].Path })
+	sort.SliceStable(out, func(i, j int) bool { return out[i].Path < out[j].Path })
 	return out
 }
 
@@ -193,10 +193,22 @@ func (f *FS) collect(path string, dir *node, out *[]Changed) {
 		if c = f.get(c); !c.own {
 			return
 		}
-		*out = append(*out, Changed{Path: p, Info: c.info(name), dirty: c.dirty})
-		if c.kind == Dir {
-			f.collect(p, c, out)
+		var base *node
+		if dir.lower != nil {
+			base = dir.lower.children[name]
 		}
+		if base != nil && base.ino != c.ino { // another took its place
+			*out = append(*out, Changed{Path: p, Removed: true})
+		}
+		*out = append(*out, Changed{Path: p, Info: c.info(name), dirty: c.dirty})
+		if c.kind != Dir {
+			return
+		}
+		if c.lower != nil && (base == nil || base.ino != c.ino) {
+			f.collectAll(p, c, out) // a directory of the base that was moved here
+			return
+		}
+		f.collect(p, c, out)
 	}
 	for name, c := range dir.children {
 		if c != nil || dir.lower != nil && dir.lower.children[name] != nil {
@@ -209,6 +221,21 @@ func (f *FS) collect(path string, dir *node, out *[]Changed) {
 	for name, c := range dir.lower.children {
 		if _, ok := dir.children[name]; !ok && f.over[c.ino] != nil {
 			visit(name, c)
+		}
+	}
+}
+
+// collectAll lists everything below a directory.
+func (f *FS) collectAll(path string, dir *node, out *[]Changed) {
+	for _, name := range f.names(dir) {
+		c := f.child(dir, name)
+		if c == nil {
+			continue
+		}
+		p := path + "/" + name
+		*out = append(*out, Changed{Path: p, Info: c.info(name), dirty: c.dirty})
+		if c.kind == Dir {
+			f.collectAll(p, c, out)
 		}
 	}
 }

@@ -1,15 +1,23 @@
 package vfs
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
+// A snapshot is a length (uint32, little-endian) and that many bytes of JSON
+// which describe the changed nodes, then the contents of the files that a
+// visitor wrote, in the order of their nodes.
+
 // The limits of a snapshot.
 const (
-	maxSnapshot = 256 << 20 // bytes
-	version     = 1
+	maxSnapshot = 64 << 20 // bytes that Restore reads
+	version     = 2
 )
 
 type snapshot struct {
@@ -18,102 +26,156 @@ type snapshot struct {
 }
 
 type snapshotNode struct {
-	Path    string    `json:"p"`
-	Removed bool      `json:"x,omitempty"`
-	Kind    Kind      `json:"k,omitempty"`
-	Mode    uint32    `json:"m,omitempty"`
-	UID     uint32    `json:"u,omitempty"`
-	GID     uint32    `json:"g,omitempty"`
-	Mtime   time.Time `json:"t"`
-	Target  string    `json:"l,omitempty"`
-	Major   uint32    `json:"a,omitempty"`
-	Minor   uint32    `json:"b,omitempty"`
-	Attr    Attr      `json:"f,omitempty"`
-	Same    bool      `json:"s,omitempty"` // content is the base's
-	From    string    `json:"i,omitempty"` // content is that of a program of the base at this path
-	Data    []byte    `json:"d,omitempty"`
+	Path    string `json:"p"`
+	Removed bool   `json:"x,omitempty"`
+	Kind    Kind   `json:"k,omitempty"`
+	Mode    uint32 `json:"m,omitempty"`
+	UID     uint32 `json:"u,omitempty"`
+	GID     uint32 `json:"g,omitempty"`
+	Atime   int64  `json:"ta,omitempty"` // nanoseconds since 1970
+	Mtime   int64  `json:"tm,omitempty"`
+	Ctime   int64  `json:"tc,omitempty"`
+	Birth   int64  `json:"tb,omitempty"`
+	Target  string `json:"l,omitempty"`
+	Major   uint32 `json:"a,omitempty"`
+	Minor   uint32 `json:"b,omitempty"`
+	Attr    Attr   `json:"f,omitempty"`
+	From    string `json:"i,omitempty"` // content is that of the base's file at this path
+	Link    string `json:"h,omitempty"` // another name of the file at this path
+	Size    int64  `json:"s,omitempty"` // bytes of content that follow
 }
 
-// Snapshot is what the visitor changed, for Restore.
-func (f *FS) Snapshot() ([]byte, error) {
-	s := snapshot{Version: version}
-	for _, c := range f.Changes() {
+// Snapshot is what the visitor changed, for Restore, with at most limit bytes
+// of contents: the largest files that do not fit are left out and counted.
+func (f *FS) Snapshot(limit int64) (data []byte, omitted int, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	var changes []Changed
+	f.collect("", f.get(f.base.root), &changes)
+	slices.SortStableFunc(changes, func(a, b Changed) int { return cmpPath(a.Path, b.Path) })
+	s := snapshot{Version: version, Nodes: make([]snapshotNode, 0, len(changes))}
+	contents := make([]Content, 0, len(changes))
+	links := map[uint64]string{}
+	for _, c := range changes {
 		n := snapshotNode{Path: c.Path, Removed: c.Removed}
+		var content Content
 		if !c.Removed {
-			in := c.Info
-			n.Kind, n.Mode, n.UID, n.GID, n.Mtime = in.Kind, in.Mode, in.UID, in.GID, in.Mtime
-			n.Target, n.Major, n.Minor, n.Attr = in.Target, in.Major, in.Minor, in.Attr
-			if in.Kind == File {
-				f.snapContent(c.Path, &n)
-			}
+			content = f.describe(&n, c.Info, links)
 		}
-		s.Nodes = append(s.Nodes, n)
+		s.Nodes, contents = append(s.Nodes, n), append(contents, content)
 	}
-	return json.Marshal(s)
-}
-
-func (f *FS) snapContent(path string, n *snapshotNode) {
-	content, err := f.Content(Root(), path)
+	s.Nodes, contents, omitted = fit(s.Nodes, contents, limit)
+	head, err := json.Marshal(s)
 	if err != nil {
-		return
+		return nil, 0, fmt.Errorf("snapshot a view: %w", err)
 	}
-	base := f.baseNode(path)
-	switch c := content.(type) {
-	case Program:
-		n.From = f.programPath(c)
-	default:
-		if base != nil && !base.own && f.unchanged(base, path) {
-			n.Same = true
-			return
+	var out bytes.Buffer
+	out.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(head)))) //nolint:gosec // bounded by MaxNodes
+	out.Write(head)
+	for i, c := range contents {
+		if s.Nodes[i].Size > 0 {
+			at := out.Len()
+			out.Write(make([]byte, s.Nodes[i].Size))
+			c.ReadAt(out.Bytes()[at:], 0) //nolint:errcheck // whole by construction
 		}
-		n.Data = make([]byte, content.Size())
-		content.ReadAt(n.Data, 0) //nolint:errcheck // whole by construction
 	}
+	return out.Bytes(), omitted, nil
 }
 
-// unchanged reports whether the file at path still has the base's bytes.
-func (f *FS) unchanged(base *node, path string) bool {
-	f.mu.RLock()
-	defer f.mu.RUnlock()
-	fr, err := f.walk(Root(), path, false)
-	return err == nil && fr.n != nil && fr.n.ino == base.ino && !fr.n.dirty && !fr.n.written
+// cmpPath orders a directory before what is in it, and siblings by name.
+func cmpPath(a, b string) int {
+	return slices.Compare(strings.Split(a, "/"), strings.Split(b, "/"))
 }
 
-// baseNode is the node of the base at a plain path.
-func (f *FS) baseNode(path string) *node {
-	clean := New(f.base, Options{})
-	fr, err := clean.walk(Root(), path, false)
-	if err != nil {
+// describe fills in a node; the content is nil where it need not be kept.
+func (f *FS) describe(n *snapshotNode, in Info, links map[uint64]string) Content {
+	n.Kind, n.Mode, n.UID, n.GID = in.Kind, in.Mode, in.UID, in.GID
+	n.Atime, n.Mtime, n.Ctime, n.Birth = nano(in.Atime), nano(in.Mtime), nano(in.Ctime), nano(in.Birth)
+	n.Target, n.Major, n.Minor, n.Attr = in.Target, in.Major, in.Minor, in.Attr
+	if in.Kind == Dir {
 		return nil
 	}
-	return fr.n
+	if in.Nlink > 1 {
+		if first := links[in.Ino]; first != "" {
+			n.Link = first
+			return nil
+		}
+		links[in.Ino] = n.Path
+	}
+	if in.Kind != File {
+		return nil
+	}
+	fr, err := f.walk(Root(), n.Path, false)
+	if err != nil || fr.n == nil {
+		return nil
+	}
+	paths, progs := f.base.index()
+	if p := paths[in.Ino]; p != "" && !fr.n.written {
+		n.From = p
+		return nil
+	}
+	content := fr.n.freeze()
+	if p, ok := content.(Program); ok && progs[p] != "" {
+		n.From = progs[p]
+		return nil
+	}
+	n.Size = content.Size()
+	return content
 }
 
-// programPath finds a path of the base that holds p.
-func (f *FS) programPath(p Program) string {
-	for _, dir := range []string{"/usr/bin", "/usr/sbin", "/bin", "/sbin", "/usr/local/bin"} {
-		d := f.baseNode(dir)
-		if d == nil {
+func nano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+// fit leaves out the largest contents, with every name of those files, until
+// the rest is within limit.
+func fit(nodes []snapshotNode, contents []Content, limit int64) (_ []snapshotNode, _ []Content, omitted int) {
+	total := int64(0)
+	order := make([]int, len(nodes))
+	for i := range nodes {
+		total += nodes[i].Size
+		order[i] = i
+	}
+	if total <= limit {
+		return nodes, contents, 0
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return int(min(max(nodes[b].Size-nodes[a].Size, -1), 1)) })
+	drop := map[string]bool{}
+	for _, i := range order {
+		if total <= limit {
+			break
+		}
+		total -= nodes[i].Size
+		drop[nodes[i].Path] = true
+	}
+	keptNodes, keptContents := nodes[:0], contents[:0]
+	for i, n := range nodes {
+		if drop[n.Path] || drop[n.Link] {
+			omitted++
 			continue
 		}
-		for name, n := range d.children {
-			if q, ok := n.content.(Program); ok && q == p {
-				return dir + "/" + name
-			}
-		}
+		keptNodes, keptContents = append(keptNodes, n), append(keptContents, contents[i])
 	}
-	return ""
+	return keptNodes, keptContents, omitted
 }
 
 // Restore is a view of base with the changes of a snapshot, within the limits
 // of o. A snapshot that does not decode is an error; a change that no longer
 // fits the base is left out.
 func Restore(base *Base, o Options, data []byte) (*FS, error) {
-	if len(data) > maxSnapshot {
-		return nil, fmt.Errorf("restore a view: %d bytes, the limit is %d", len(data), maxSnapshot)
+	if len(data) > maxSnapshot || len(data) < 4 {
+		return nil, fmt.Errorf("restore a view: %d bytes, the limits are 4 and %d", len(data), maxSnapshot)
+	}
+	n := int64(binary.LittleEndian.Uint32(data))
+	data = data[4:]
+	if n > int64(len(data)) {
+		return nil, fmt.Errorf("restore a view: cut off: %d bytes of %d", len(data), n)
 	}
 	var s snapshot
-	if err := json.Unmarshal(data, &s); err != nil {
+	if err := json.Unmarshal(data[:n], &s); err != nil {
 		return nil, fmt.Errorf("restore a view: %w", err)
 	}
 	if s.Version != version {
@@ -123,58 +185,122 @@ func Restore(base *Base, o Options, data []byte) (*FS, error) {
 	if len(s.Nodes) > 4*f.opt.MaxNodes {
 		return nil, fmt.Errorf("restore a view: %d changes", len(s.Nodes))
 	}
-	for _, n := range s.Nodes {
-		f.restore(n)
+	if err := f.apply(s.Nodes, data[n:]); err != nil {
+		return nil, err
 	}
 	for _, n := range s.Nodes {
-		f.Chtimes(Root(), n.Path, n.Mtime, n.Mtime) //nolint:errcheck // may be gone
-		f.ClearDirty(n.Path)
-		if n.Attr != 0 && n.Kind <= Dir {
-			f.SetAttr(Root(), n.Path, n.Attr) //nolint:errcheck // may be gone
-		}
+		f.finish(n)
 	}
+	f.gen = 0
 	return f, nil
 }
 
-func (f *FS) restore(n snapshotNode) {
-	c := Root()
-	if n.Removed {
-		if f.Unlink(c, n.Path) != nil {
+// apply makes the changes: removals first, so that what was moved finds its place.
+func (f *FS) apply(nodes []snapshotNode, contents []byte) error {
+	for _, n := range nodes {
+		if n.Removed && f.Unlink(Root(), n.Path) != nil {
 			f.removeAll(n.Path, 0)
 		}
-		return
 	}
-	switch n.Kind {
-	case Dir:
-		f.Mkdir(c, n.Path, n.Mode) //nolint:errcheck // may exist
-	case Symlink:
-		f.Unlink(c, n.Path)            //nolint:errcheck // may not exist
+	for _, n := range nodes {
+		if n.Size < 0 || n.Size > int64(len(contents)) {
+			return fmt.Errorf("restore a view: the content of %.100q is cut off", n.Path)
+		}
+		data := contents[:n.Size]
+		contents = contents[n.Size:]
+		if !n.Removed {
+			f.restore(n, data)
+		}
+	}
+	return nil
+}
+
+func (f *FS) restore(n snapshotNode, data []byte) {
+	c := Root()
+	switch {
+	case n.Link != "":
+		f.Unlink(c, n.Path)       //nolint:errcheck // may not exist
+		f.Link(c, n.Link, n.Path) //nolint:errcheck // the quota decides
+		return
+	case n.Kind == Dir:
+		if f.Mkdir(c, n.Path, n.Mode) != nil && f.kindAt(n.Path) != Dir {
+			f.Unlink(c, n.Path)        //nolint:errcheck // a file stood there
+			f.Mkdir(c, n.Path, n.Mode) //nolint:errcheck // the quota decides
+		}
+	case n.Kind == Symlink:
+		f.clear(n.Path)
 		f.Symlink(c, n.Target, n.Path) //nolint:errcheck // the quota decides
-	case File:
-		f.restoreFile(n)
+	case n.Kind == File:
+		f.restoreFile(n, data)
 	default:
+		f.clear(n.Path)
 		f.Mknod(c, n.Path, n.Kind, n.Mode, n.Major, n.Minor) //nolint:errcheck // the quota decides
 	}
-	if n.Kind != Symlink {
-		f.Chmod(c, n.Path, n.Mode) //nolint:errcheck // may be gone
-	}
 	f.Chown(c, n.Path, n.UID, n.GID, false) //nolint:errcheck // may be gone
-	if n.Kind == File && n.Mode&(ModeSetUID|ModeSetGID) != 0 {
+	if n.Kind != Symlink {
 		f.Chmod(c, n.Path, n.Mode) //nolint:errcheck // may be gone
 	}
 }
 
-func (f *FS) restoreFile(n snapshotNode) {
-	c := Root()
-	switch {
-	case n.Same:
-	case n.From != "":
-		if content, err := f.Content(c, n.From); err == nil {
-			f.SetContent(c, n.Path, content, n.Mode) //nolint:errcheck // the quota decides
-		}
-	default:
-		f.WriteFile(c, n.Path, n.Data, n.Mode) //nolint:errcheck // the quota decides
+func (f *FS) kindAt(path string) Kind {
+	in, err := f.Lstat(Root(), path)
+	if err != nil {
+		return Socket
 	}
+	return in.Kind
+}
+
+// clear makes room for a node of another kind.
+func (f *FS) clear(path string) {
+	if f.Unlink(Root(), path) != nil {
+		f.removeAll(path, 0)
+	}
+}
+
+func (f *FS) restoreFile(n snapshotNode, data []byte) {
+	c := Root()
+	if in, err := f.Lstat(c, n.Path); err == nil && in.Kind != File {
+		f.clear(n.Path)
+	}
+	if n.From == "" {
+		f.WriteFile(c, n.Path, data, n.Mode) //nolint:errcheck // the quota decides
+		return
+	}
+	if paths, _ := f.base.index(); n.From == n.Path && paths[f.inodeAt(n.Path)] == n.From {
+		return // only its attributes changed
+	}
+	if content, err := New(f.base, Options{}).Content(c, n.From); err == nil {
+		f.SetContent(c, n.Path, content, n.Mode) //nolint:errcheck // the quota decides
+	}
+}
+
+func (f *FS) inodeAt(path string) uint64 {
+	in, err := f.Lstat(Root(), path)
+	if err != nil {
+		return 0
+	}
+	return in.Ino
+}
+
+// finish sets what making other nodes would change again.
+func (f *FS) finish(n snapshotNode) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n.Removed {
+		return
+	}
+	fr, err := f.walk(Root(), n.Path, false)
+	if err != nil || fr.n == nil || fr.prov != nil || fr.n.kind != n.Kind {
+		return
+	}
+	node := f.takeChain(fr)
+	for at, t := range map[*time.Time]int64{&node.atime: n.Atime, &node.mtime: n.Mtime, &node.ctime: n.Ctime, &node.birth: n.Birth} {
+		if t != 0 {
+			*at = time.Unix(0, t)
+		}
+	}
+	node.dirty = false
+	node.attr = n.Attr & (AttrImmutable | AttrAppend)
 }
 
 // removeAll empties and removes a directory of the base.

@@ -1,11 +1,16 @@
 package vfs
 
 import (
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"io"
+	"math/rand/v2"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -155,7 +160,7 @@ func TestSnapshotRestores(t *testing.T) {
 	f.Unlink(Root(), "/etc/passwd")
 	c, _ := f.Content(Root(), "/bin/ls")
 	f.SetContent(Root(), "/tmp/ls", c, 0o777)
-	snap, err := f.Snapshot()
+	snap, _, err := f.Snapshot(1 << 20)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -163,20 +168,125 @@ func TestSnapshotRestores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	again, _ := g.Snapshot()
+	again, _, _ := g.Snapshot(1 << 20)
 	if string(again) != string(snap) {
 		t.Errorf("differs:\n%s\n%s", snap, again)
 	}
 	if in, _ := g.Stat(Root(), "/tmp/ls"); in.Impl != "ls" {
 		t.Errorf("the program is gone: %+v", in)
 	}
+	if g.Generation() != 0 || f.Generation() == 0 {
+		t.Errorf("generations %d and %d", g.Generation(), f.Generation())
+	}
+}
+
+func TestSnapshotLeavesOutTheLargest(t *testing.T) {
+	f := testFS(t)
+	f.WriteFile(Root(), "/tmp/small", []byte("one"), 0o640)
+	f.WriteFile(Root(), "/tmp/large", make([]byte, 5000), 0o640)
+	f.Link(Root(), "/tmp/large", "/tmp/too")
+	snap, omitted, err := f.Snapshot(4096)
+	if err != nil || omitted != 2 {
+		t.Fatalf("omitted %d, %v", omitted, err)
+	}
+	g, err := Restore(f.base, f.opt, snap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]bool{"/tmp/small": true, "/tmp/large": false, "/tmp/too": false} {
+		if _, err := g.Lstat(Root(), path); (err == nil) != want {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+}
+
+// view lists everything that a visitor can see of f.
+func view(f *FS) map[string]string {
+	out := map[string]string{}
+	var walk func(string)
+	walk = func(dir string) {
+		list, _ := f.ReadDir(Root(), dir)
+		for _, in := range list {
+			p := strings.TrimSuffix(dir, "/") + "/" + in.Name
+			text := ""
+			if in.Kind == File {
+				b, _ := f.ReadFile(Root(), p, 1<<20)
+				text = fmt.Sprintf("%x", sha256.Sum256(b))
+			}
+			nlink := in.Nlink
+			if in.Kind == Dir {
+				nlink = 0
+			}
+			out[p] = fmt.Sprint(in.Kind, in.Mode, in.UID, in.GID, nlink, in.Mtime.UnixNano(), in.Target, in.Major, in.Minor, in.Attr, in.Impl, text)
+			if in.Kind == Dir {
+				walk(p)
+			}
+		}
+	}
+	walk("/")
+	return out
+}
+
+// TestSnapshotOfAnything: whatever a visitor does, he finds it again.
+func TestSnapshotOfAnything(t *testing.T) {
+	for seed := range uint64(300) {
+		r := rand.New(rand.NewPCG(seed, 7))
+		f := testFS(t)
+		now := time.Unix(1_700_000_000, 0)
+		f.opt.Now = func() time.Time { now = now.Add(time.Second); return now }
+		paths := []string{"/bin/ls", "/etc/passwd", "/tmp", "/etc", "/tmp/a", "/tmp/b", "/tmp/d", "/tmp/d/x", "/etc/n", "/home", "/tmp/d/e", "/tmp/ls"}
+		pick := func() string { return paths[r.IntN(len(paths))] }
+		var log []string
+		for range 1 + r.IntN(25) {
+			p, q := pick(), pick()
+			op := r.IntN(11)
+			log = append(log, fmt.Sprint(op, " ", p, " ", q))
+			switch op {
+			case 0, 1:
+				f.WriteFile(Root(), p, []byte(fmt.Sprint("text", r.IntN(1000))), 0o644)
+			case 2:
+				f.Mkdir(Root(), p, 0o755)
+			case 3:
+				f.Unlink(Root(), p)
+			case 4:
+				f.Rmdir(Root(), p)
+			case 5, 6:
+				f.Rename(Root(), p, q)
+			case 7:
+				f.Symlink(Root(), q, p)
+			case 8:
+				f.Link(Root(), p, q)
+			case 9:
+				f.Chmod(Root(), p, uint32(r.IntN(0o7777)))
+				f.Chown(Root(), p, uint32(r.IntN(3)), 5, false)
+			case 10:
+				if c, err := f.Content(Root(), p); err == nil {
+					f.SetContent(Root(), q, c, 0o755)
+				}
+			}
+		}
+		snap, _, err := f.Snapshot(1 << 20)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := Restore(f.base, Options{Quota: f.opt.Quota, MaxNodes: f.opt.MaxNodes, MaxFile: f.opt.MaxFile}, snap)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(view(f), view(g)); diff != "" {
+			t.Fatalf("seed %d, %v:\n%s", seed, log, diff)
+		}
+	}
 }
 
 func FuzzRestore(f *testing.F) {
 	fs := testFS(f)
 	fs.WriteFile(Root(), "/tmp/a", []byte("one"), 0o640)
-	snap, _ := fs.Snapshot()
+	fs.Link(Root(), "/tmp/a", "/tmp/b")
+	fs.Rename(Root(), "/etc", "/tmp/etc")
+	snap, _, _ := fs.Snapshot(1 << 20)
 	f.Add(snap)
+	f.Add([]byte("\x10\x00\x00\x00{\"version\":2}   "))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		g, err := Restore(fs.base, fs.opt, data)
 		if err != nil {
@@ -184,6 +294,9 @@ func FuzzRestore(f *testing.F) {
 		}
 		if used, nodes := g.Used(); used > fs.opt.Quota || nodes > fs.opt.MaxNodes {
 			t.Fatalf("over the limits: %d bytes, %d nodes", used, nodes)
+		}
+		if _, _, err := g.Snapshot(1 << 20); err != nil {
+			t.Fatalf("what was restored cannot be kept again: %v", err)
 		}
 	})
 }

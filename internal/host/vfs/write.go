@@ -53,7 +53,7 @@ func (f *FS) place(c Caller, path string) (*missing, error) {
 // insert makes a node at a place.
 func (f *FS) insert(c Caller, m *missing, n *node) *node {
 	dir := f.takeChain(m.dir)
-	now := f.now()
+	now := f.touch()
 	f.next++
 	f.nodes++
 	n.ino, n.own, n.uid, n.gid = f.next, true, c.UID, c.GID
@@ -146,7 +146,7 @@ func (f *FS) unlink(fr *frame) *lost {
 	path := fr.path()
 	dir := f.takeChain(fr.up)
 	n := f.take(fr.n)
-	now := f.now()
+	now := f.touch()
 	if dir.lower != nil && dir.lower.children[fr.name] != nil {
 		dir.children[fr.name] = nil
 	} else {
@@ -272,7 +272,7 @@ func (f *FS) move(src *frame, m *missing) {
 	n := f.take(src.n)
 	m.dir.n = f.get(m.dir.n)
 	to := f.takeChain(m.dir)
-	now := f.now()
+	now := f.touch()
 	if from.lower != nil && from.lower.children[src.name] != nil {
 		from.children[src.name] = nil
 	} else {
@@ -312,7 +312,7 @@ func (f *FS) Link(c Caller, from, to string) error {
 	m.dir.n = f.get(m.dir.n)
 	dir := f.takeChain(m.dir)
 	n.nlink++
-	n.ctime = f.now()
+	n.ctime = f.touch()
 	dir.children[m.name] = n
 	dir.mtime, dir.ctime = n.ctime, n.ctime
 	return nil
@@ -333,7 +333,7 @@ func (f *FS) change(c Caller, path string, follow bool, ok func(Info) bool, do f
 	}
 	n := f.takeChain(fr)
 	do(n)
-	n.ctime = f.now()
+	n.ctime = f.touch()
 	return nil
 }
 
@@ -395,7 +395,8 @@ func (f *FS) SetAttr(c Caller, path string, a Attr) error {
 	case c.UID != 0:
 		return EPERM
 	}
-	f.takeChain(fr).attr = a
+	n := f.takeChain(fr)
+	n.attr, n.ctime = a, f.touch()
 	return nil
 }
 
@@ -420,7 +421,7 @@ func (f *FS) SetContent(c Caller, path string, content Content, perm uint32) err
 		return err
 	}
 	h.n.content, h.n.data, h.n.mutable, h.n.dirty, h.n.written = content, nil, false, true, true
-	h.n.mtime = f.now()
+	h.n.mtime = f.touch()
 	return nil
 }
 
