@@ -22,6 +22,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/journal"
 	"github.com/lapwing-defence/lapwing/internal/journal/uplink"
 	"github.com/lapwing-defence/lapwing/internal/vault"
+	"github.com/lapwing-defence/lapwing/internal/visitors"
 )
 
 // HubOrders is what the supervisor tells the hub.
@@ -33,9 +34,10 @@ type HubOrders struct {
 
 // keeper is the hub's Handler: it keeps what comes up from the worker.
 type keeper struct {
-	dir     Dir
-	journal *journal.Spool
-	vault   *vault.Vault
+	dir      Dir
+	journal  *journal.Spool
+	vault    *vault.Vault
+	visitors *visitors.Store
 }
 
 var _ uplink.Handler = (*keeper)(nil)
@@ -77,9 +79,6 @@ func (k *keeper) Cast(_ context.Context, session string, offset int64, data []by
 	return err
 }
 
-// State is not kept yet: a visitor's changes live as long as the worker.
-func (k *keeper) State(context.Context, string, []byte) error { return nil }
-
 // RunHub is the hub process.
 func RunHub(ctx context.Context, log *slog.Logger) error {
 	var o HubOrders
@@ -108,13 +107,19 @@ func RunHub(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return fatal(ctl, err)
 	}
+	states, err := o.Dir.openVisitors(o.Config.Visitors)
+	if err != nil {
+		return fatal(ctl, err)
+	}
 	site, err := o.Dir.key("site")
 	if err != nil {
 		return fatal(ctl, err)
 	}
 	in := &intake{observer: o.Observer, passwords: o.Config.Record.Passwords, key: site, now: time.Now}
+	keep := &keeper{o.Dir, spool, v, states}
+	go keep.expire(ctx)
 	up := uplink.NewServer(uplink.ServerConfig{
-		Handler: &keeper{o.Dir, spool, v}, Clock: clock.System(), Log: log, MaxCapture: int64(o.Config.Captures.MaxFile),
+		Handler: keep, Clock: clock.System(), Log: log, MaxCapture: int64(o.Config.Captures.MaxFile),
 		Stamp: func(_ string, e *event.Event) { in.stamp(e, in.now()) },
 	})
 	jl, err := listenUnix(o.Dir.journalSocket())

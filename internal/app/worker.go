@@ -113,18 +113,20 @@ func inherit(o *WorkerOrders) (map[int]net.Listener, error) {
 }
 
 // serve starts every decoy.
-func serve(ctx context.Context, o *WorkerOrders, lns map[int]net.Listener, rec decoy.Recorder, log *slog.Logger, wg *sync.WaitGroup) error {
+func serve(ctx context.Context, o *WorkerOrders, lns map[int]net.Listener, rec *uplink.Client, log *slog.Logger, wg *sync.WaitGroup) error {
 	clk := clock.System()
 	all := programs.All()
 	gate := decoy.NewGate(decoy.Limits{
 		PerSource: o.Limits.Connections.PerSource, Total: o.Limits.Connections.Total, Session: o.Limits.Session, Idle: o.Limits.Idle,
 	})
 	ids := event.NewIDs(nil, clk.Now)
+	store := stateStore{rec}
 	for n, h := range o.Hosts {
 		fake := host.New(host.Config{
 			Name: h.Config.Name, Persona: h.Identity.Persona, Programs: all, Clock: clk, Seed: o.Seed + uint64(n),
-			Net: netcmd.World{Downloads: h.Config.Downloads}, Keep: o.Visitors.Keep, Visitors: o.Visitors.Max,
+			Net: netcmd.World{Downloads: h.Config.Downloads}, Keep: o.Visitors.Keep, Visitors: o.Visitors.Max, Store: store, Log: log,
 		})
+		wg.Go(func() { fake.Run(ctx) }) //nolint:errcheck // it ends with ctx
 		door := access.New(policy(h), kernel.NewRand(o.Seed, uint64(n)), clk.Now)
 		for i, d := range h.Config.Decoys {
 			if h.Decoys[i] < 0 {

@@ -103,8 +103,9 @@ type Captures struct {
 
 // Visitors says how long a visitor finds his own changes again.
 type Visitors struct {
-	Keep time.Duration `yaml:"keep"`
-	Max  int           `yaml:"max"`
+	Keep  time.Duration `yaml:"keep"`
+	Max   int           `yaml:"max"`
+	Quota yamldoc.Size  `yaml:"quota"` // bytes on disk in all
 }
 
 // Console is the web page's address.
@@ -123,7 +124,7 @@ func Default() *Config {
 		Retention: Retention{Raw: 30 * 24 * time.Hour, Cases: 365 * 24 * time.Hour},
 		Journal:   Journal{Limit: 1 << 30},
 		Captures:  Captures{Quota: 1 << 30, MaxFile: 32 << 20},
-		Visitors:  Visitors{Keep: 24 * time.Hour, Max: 1000},
+		Visitors:  Visitors{Keep: 24 * time.Hour, Max: 1000, Quota: 256 << 20},
 		Console:   Console{Listen: "127.0.0.1:9443"},
 	}
 }

@@ -5,6 +5,7 @@ package host
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"net/netip"
 	"strings"
 	"sync"
@@ -30,6 +31,8 @@ type Config struct {
 	Visitors int           // views kept at most (1,000); the longest unused goes first
 	FS       vfs.Options   // per visitor
 	Limits   kernel.Limits // per session
+	Store    Store         // nil: changes live as long as this process
+	Log      *slog.Logger  // nil: silent
 }
 
 // Host is one fake host. It is safe for concurrent use.
@@ -70,7 +73,9 @@ type Visit struct {
 	uses      int
 	used      time.Time
 	ptys      map[int]bool
-	passwords map[string]string // set by this visitor
+	passwords map[string]secret // set by this visitor
+	admitted  map[string]secret // what he got in with
+	keeping
 }
 
 // Key names a source: an IPv4 address, or an IPv6 /64.
@@ -84,33 +89,53 @@ func Key(a netip.Addr) string {
 	return a.String()
 }
 
-// Visit opens the view of a source; Close it when he leaves.
-func (h *Host) Visit(source netip.Addr) *Visit {
+// Visit opens the view of a source, as he left it; Close it when he leaves.
+// It waits for the Store, at most three seconds.
+func (h *Host) Visit(ctx context.Context, source netip.Addr) *Visit {
 	key := Key(source)
 	now := h.c.Clock.Now()
 	h.mu.Lock()
-	defer h.mu.Unlock()
 	v := h.visits[key]
 	if v != nil && v.idle(now) > h.c.Keep {
 		v = nil
 	}
-	if v == nil {
+	fresh := v == nil
+	if fresh {
 		h.evict()
-		v = &Visit{host: h, key: key, ptys: map[int]bool{}, passwords: map[string]string{}}
-		v.M = &kernel.Machine{
-			Persona: h.c.Persona, FS: vfs.New(h.base, h.c.FS), Clock: h.c.Clock, Rand: h.rand, Programs: h.c.Programs, Net: h.c.Net,
-			Table: kernel.NewTable(h.c.Persona, 700+h.rand.IntN(30_000), h.c.Clock.Now),
-		}
-		v.M.SetPassword = v.SetPassword
-		v.M.FS.Mount("/proc", procfs.New(v.M))   //nolint:errcheck // the image has the directory
-		v.M.FS.Mount("/sys", procfs.NewSys(v.M)) //nolint:errcheck // as above
+		v = h.view(key, now)
 		h.visits[key] = v
 	}
 	v.mu.Lock()
 	v.uses++
 	v.mu.Unlock()
+	h.mu.Unlock()
+	if !fresh {
+		<-v.ready
+		return v
+	}
+	v.load(ctx)
+	v.M.FS.Mount("/proc", procfs.New(v.M))   //nolint:errcheck // the image has the directory
+	v.M.FS.Mount("/sys", procfs.NewSys(v.M)) //nolint:errcheck // as above
+	v.saved = v.version()
+	close(v.ready)
 	return v
 }
+
+// view is a fresh view.
+func (h *Host) view(key string, now time.Time) *Visit {
+	v := &Visit{host: h, key: key, ptys: map[int]bool{}, passwords: map[string]secret{}, admitted: map[string]secret{}}
+	v.ready = make(chan struct{})
+	v.M = &kernel.Machine{
+		Persona: h.c.Persona, FS: vfs.New(h.base, h.c.FS), Clock: h.c.Clock, Rand: h.rand, Programs: h.c.Programs, Net: h.c.Net,
+		Table: kernel.NewTable(h.c.Persona, firstPID(now.Sub(h.c.Persona.Boot)), h.c.Clock.Now),
+	}
+	v.M.SetPassword = v.SetPassword
+	return v
+}
+
+// firstPID is where process ids are after uptime on a host that does little:
+// every source sees them rise, and none sees them fall.
+func firstPID(uptime time.Duration) int { return 1400 + int(uptime/(4*time.Second))%4_000_000 }
 
 // evict makes room for one view: the longest unused one that nobody uses goes.
 func (h *Host) evict() {
@@ -151,15 +176,31 @@ func (v *Visit) Password(user, password string) bool {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	p, ok := v.passwords[user]
-	return ok && p == password
+	return ok && p.is(password)
 }
 
-// SetPassword keeps a password that this visitor set.
-func (v *Visit) SetPassword(user, password string) {
+// SetPassword keeps a password that this visitor set, salted and hashed.
+func (v *Visit) SetPassword(user, password string) { v.keep(v.passwords, user, password) }
+
+// Admitted reports whether this source got in as user before, and whether
+// it was with password.
+func (v *Visit) Admitted(user, password string) (before, same bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	if len(v.passwords) < 64 && len(password) <= 256 {
-		v.passwords[user] = password
+	p, ok := v.admitted[user]
+	return ok, ok && p.is(password)
+}
+
+// Admit remembers with which password this source got in as user.
+func (v *Visit) Admit(user, password string) { v.keep(v.admitted, user, password) }
+
+func (v *Visit) keep(in map[string]secret, user, password string) {
+	s := newSecret(v.host.rand, password)
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if _, known := in[user]; (known || len(in) < maxSecrets) && len(user) <= maxPassword && len(password) <= maxPassword {
+		in[user] = s
+		v.changes.Add(1)
 	}
 }
 

@@ -20,8 +20,8 @@ type Policy struct {
 	None   bool // nobody gets in
 }
 
-// Door applies a Policy. It remembers, for each source, with which password
-// he got in as a user: another one is refused from then on, as on a real host.
+// Door applies a Policy. Once a source got in as a user with one password,
+// another is refused, as on a real host; the source's view remembers which.
 type Door struct {
 	p    Policy
 	rand *kernel.Rand
@@ -33,7 +33,6 @@ type Door struct {
 
 type visitor struct {
 	tries int
-	got   map[string]string
 	seen  time.Time
 }
 
@@ -63,24 +62,32 @@ func (d *Door) allowed(source netip.Addr, v *host.Visit, user, password string) 
 	if v != nil && v.Password(user, password) {
 		return true
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	k := d.visitor(host.Key(source))
-	k.tries++
-	if got, before := k.got[user]; before {
-		return got == password
+	tries := d.count(host.Key(source))
+	if v != nil {
+		if before, same := v.Admitted(user, password); before {
+			return same
+		}
 	}
-	ok := d.p.After > 0 && k.tries >= d.p.After
+	ok := d.p.After > 0 && tries >= d.p.After
 	if ok && v != nil {
 		_, ok = v.M.Account(user)
 	}
 	for _, c := range d.p.Accept {
 		ok = ok || c.User == user && (c.Password == "*" || c.Password == password)
 	}
-	if ok {
-		k.got[user] = password
+	if ok && v != nil {
+		v.Admit(user, password)
 	}
 	return ok
+}
+
+// count adds a try of a source.
+func (d *Door) count(key string) int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	k := d.visitor(key)
+	k.tries++
+	return k.tries
 }
 
 func (d *Door) visitor(key string) *visitor {
@@ -93,7 +100,7 @@ func (d *Door) visitor(key string) *visitor {
 				break
 			}
 		}
-		k = &visitor{got: map[string]string{}}
+		k = &visitor{}
 		d.known[key] = k
 	}
 	k.seen = now

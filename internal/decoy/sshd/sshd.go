@@ -97,7 +97,7 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 		}
 		return quiet(err)
 	}
-	v.host = s.Host.Visit(s.Source.Addr())
+	v.host = s.Host.Visit(ctx, s.Source.Addr())
 	defer v.host.Close()
 	sc, chans, reqs, err := ssh.NewServerConn(ic, v.config())
 	stopGrace()

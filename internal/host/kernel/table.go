@@ -2,6 +2,8 @@ package kernel
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -60,6 +62,41 @@ func (t *Table) remove(pid int) {
 	t.mu.Lock()
 	delete(t.live, pid)
 	t.mu.Unlock()
+}
+
+// Ended is how many resident processes visitors have ended.
+func (t *Table) Ended() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return len(t.gone)
+}
+
+// Gone names the resident processes that visitors have ended, in order.
+func (t *Table) Gone() []int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Sorted(maps.Keys(t.gone))
+}
+
+// Next is the last process id that was given out.
+func (t *Table) Next() int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.next
+}
+
+// Restore ends resident processes, and gives out no process id up to next.
+func (t *Table) Restore(gone []int, next int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, r := range t.resident {
+		if r.PID > 1 && slices.Contains(gone, r.PID) {
+			t.gone[r.PID] = true
+		}
+	}
+	if next < maxPID {
+		t.next = max(t.next, next)
+	}
 }
 
 // Reserve takes a pid without a program: sshd's own processes, subshells.

@@ -111,7 +111,7 @@ func TestAttackCommands(t *testing.T) {
 					continue
 				}
 				// Each line meets a host of its own, as most bots do.
-				v := testHost(t, kernel.Limits{}).Visit(netip.MustParseAddr("198.51.100.7"))
+				v := testHost(t, kernel.Limits{}).Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
 				out, rc := run(t, v, cmd, "stdin data\n")
 				if !regexp.MustCompile(a.want).MatchString(out) || rc != a.status {
 					t.Errorf("%q\ngives [%d] %.400q\nwant  [%d] %s", cmd, rc, out, a.status, a.want)

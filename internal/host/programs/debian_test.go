@@ -95,7 +95,7 @@ func modeOf(name string) os.FileMode {
 // fakeRun runs a line in the fake host, in the same directory.
 func fakeRun(t *testing.T, h *host.Host, dir, line string) result {
 	t.Helper()
-	v := h.Visit(netip.MustParseAddr("198.51.100.7"))
+	v := h.Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
 	defer v.Close()
 	root := vfs.Root()
 	mk := func(d string) {

@@ -69,7 +69,7 @@ func TestBelievability(t *testing.T) {
 		t.Skip("the believability table is not here: ", err)
 	}
 	defer f.Close()
-	v := testHost(t, kernel.Limits{}).Visit(netip.MustParseAddr("198.51.100.7"))
+	v := testHost(t, kernel.Limits{}).Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
 	sc := bufio.NewScanner(f)
 	n := 0
 	for sc.Scan() {
@@ -92,7 +92,7 @@ func TestBelievability(t *testing.T) {
 }
 
 func BenchmarkUname(b *testing.B) {
-	v := testHost(b, kernel.Limits{}).Visit(netip.MustParseAddr("198.51.100.7"))
+	v := testHost(b, kernel.Limits{}).Visit(b.Context(), netip.MustParseAddr("198.51.100.7"))
 	for b.Loop() {
 		run(b, v, "uname -a", "")
 	}

@@ -46,8 +46,9 @@ type Client struct {
 	cur   *link
 	moved chan struct{} // closed when cur changes
 
-	casts casts
-	stats clientStats
+	states sync.Mutex
+	casts  casts
+	stats  clientStats
 }
 
 type clientStats struct {
@@ -328,27 +329,6 @@ func rank(d event.Depth) int {
 		return int(event.DepthAct) + 1
 	}
 	return int(d)
-}
-
-// State hands over the newest snapshot of a key; no data forgets it.
-func (c *Client) State(ctx context.Context, key string, data []byte) error {
-	if len(key) == 0 || len(key) > MaxKey || len(data) > 1<<20 {
-		return fmt.Errorf("hand over state: %w", ErrTooBig)
-	}
-	deadline := time.Now().Add(c.cfg.Timeout)
-	head := appendName(nil, key)
-	for {
-		l, err := c.live(ctx, deadline)
-		if err == nil {
-			if _, err = l.call(kindState, l.id(), head, data); away(err) && time.Now().Before(deadline) {
-				continue // the same snapshot twice does no harm
-			}
-		}
-		if err != nil {
-			return fmt.Errorf("hand over state: %w", err)
-		}
-		return nil
-	}
 }
 
 // Capture streams what r gives, at most limit bytes, to the hub. If r fails,

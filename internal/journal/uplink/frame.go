@@ -20,7 +20,8 @@ import (
 //	CHUNK   bytes of the blob with this id; the next only after the answer
 //	END     sha256 [32]byte, size uint64        ACK: sha256 and size
 //	CAST    length byte, session, offset uint64, bytes
-//	STATE   length byte, key, bytes
+//	STATE   length byte, key, token uint64, total uint32, offset uint32, bytes
+//	RECALL  length byte, key, offset uint32      ACK: token uint64, total uint32, bytes
 //	NAK     code byte, text
 type kind byte
 
@@ -34,12 +35,14 @@ const (
 	kindState
 	kindAck
 	kindNak
+	kindRecall
 )
 
 // Limits of the protocol.
 const (
 	MaxPayload = 1<<20 + 4096 // one event of event.MaxLine fits
 	MaxKey     = 200          // bytes of a session id or state key
+	MaxState   = 16 << 20     // bytes of one snapshot
 	chunkSize  = 128 << 10
 	maxText    = 1024
 )
@@ -93,7 +96,7 @@ func (f *frameReader) next() (frame, error) {
 		return frame{}, ErrTooLarge
 	}
 	fr := frame{kind: kind(h[4]), id: binary.LittleEndian.Uint64(h[5:])}
-	if fr.kind < kindHello || fr.kind > kindNak {
+	if fr.kind < kindHello || fr.kind > kindRecall {
 		return frame{}, fmt.Errorf("%w: unknown kind %d", ErrProtocol, fr.kind)
 	}
 	if cap(f.buf) < int(n) || cap(f.buf) > 64<<10 && n < 16<<10 {
@@ -135,6 +138,7 @@ const (
 	CodeFailed  Code = 1 // it did not work; the text says why
 	CodeFull    Code = 2 // no room for events of this depth
 	CodeInvalid Code = 3 // the frame says nothing that can be kept
+	CodeGone    Code = 4 // the state of this key was forgotten since the token was given
 )
 
 // RefusedError is the hub's answer to a frame that it did not keep.
@@ -146,15 +150,16 @@ type RefusedError struct {
 // Error is the hub's text.
 func (e *RefusedError) Error() string { return "refused by the hub: " + e.Text }
 
-// Is makes errors.Is(err, ErrFull) and ErrInvalid work.
+// Is makes errors.Is(err, ErrFull), ErrInvalid and ErrGone work.
 func (e *RefusedError) Is(target error) bool {
-	return target == ErrFull && e.Code == CodeFull || target == ErrInvalid && e.Code == CodeInvalid
+	return target == ErrFull && e.Code == CodeFull || target == ErrInvalid && e.Code == CodeInvalid || target == ErrGone && e.Code == CodeGone
 }
 
 // Errors that callers of Client branch on.
 var (
 	ErrFull    = errors.New("the hub has no room")
 	ErrInvalid = errors.New("the hub cannot read it")
+	ErrGone    = errors.New("the hub has forgotten this state")
 	ErrAway    = errors.New("the hub does not answer")
 	ErrBusy    = errors.New("too much is waiting for the hub")
 	ErrClosed  = errors.New("the uplink is closed")

@@ -37,8 +37,12 @@ type Handler interface {
 	Capture(ctx context.Context, r io.Reader) (sha256 string, size int64, err error)
 	// Cast writes data at offset of the recording of a session.
 	Cast(ctx context.Context, session string, offset int64, data []byte) error
-	// State keeps the newest data of a key, none to forget it.
-	State(ctx context.Context, key string, data []byte) error
+	// State keeps the newest data of a key, none to forget it. An error that
+	// is ErrGone says that the key was forgotten since token was given.
+	State(ctx context.Context, key string, token uint64, data []byte) error
+	// Recall gives back the newest data of a key, none where there is none,
+	// and a token for State.
+	Recall(ctx context.Context, key string) (token uint64, data []byte, err error)
 }
 
 // ServerConfig is what NewServer takes. Zero limits mean the defaults.
@@ -132,14 +136,16 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn) error {
 	defer stop()
 	defer conn.Close() //nolint:errcheck // nothing is lost by it
 	p := &peer{
-		Server: s, conn: conn, blobs: map[uint64]*blob{}, slow: make(chan frame, 64),
+		Server: s, conn: conn, blobs: map[uint64]*blob{}, slow: make(chan frame, 64), recalls: make(chan frame, 64),
 		events: newBucket(s.cfg.Clock, int64(s.cfg.MaxEvents)), bytes: newBucket(s.cfg.Clock, s.cfg.MaxBytes),
 	}
 	p.in = frameReader{r: conn, begun: func() { conn.SetReadDeadline(time.Now().Add(s.cfg.FrameTimeout)) }} //nolint:errcheck // a dead conn is seen by the read
 	p.wg.Go(func() { p.slowLane(ctx) })
+	p.wg.Go(func() { p.recallLane(ctx) })
 	err := p.loop(ctx)
 	cancel()
 	close(p.slow)
+	close(p.recalls)
 	p.bmu.Lock()
 	for _, b := range p.blobs {
 		b.fail(io.ErrUnexpectedEOF)
@@ -164,9 +170,12 @@ type peer struct {
 	client [16]byte
 	name   string
 	slow   chan frame
+	state  partState // of the slow lane
 	events *bucket
 	bytes  *bucket
 	lines  []byte
+
+	recalls chan frame
 
 	wmu  sync.Mutex
 	wbuf []byte
@@ -210,14 +219,20 @@ func (p *peer) handle(ctx context.Context, f frame) error {
 	case kindChunk, kindEnd:
 		return p.onChunk(f)
 	case kindCast, kindState:
-		select {
-		case p.slow <- frame{f.kind, f.id, bytes.Clone(f.payload)}:
-			return nil
-		case <-ctx.Done():
-			return nil
-		}
+		return queue(ctx, p.slow, f)
+	case kindRecall:
+		return queue(ctx, p.recalls, f)
 	}
 	return fmt.Errorf("%w: unexpected kind %d", ErrProtocol, f.kind)
+}
+
+// queue hands a copy of f to a lane.
+func queue(ctx context.Context, lane chan<- frame, f frame) error {
+	select {
+	case lane <- frame{f.kind, f.id, bytes.Clone(f.payload)}:
+	case <-ctx.Done():
+	}
+	return nil
 }
 
 func (p *peer) onEvents(ctx context.Context, f frame) error {
@@ -280,7 +295,7 @@ func (p *peer) slowLane(ctx context.Context) {
 		switch {
 		case err != nil:
 		case f.kind == kindState:
-			err = p.cfg.Handler.State(ctx, name, rest)
+			err = p.onState(ctx, name, rest)
 		case len(rest) < 8:
 			err = ErrInvalid
 		default:
@@ -312,6 +327,8 @@ func nakPayload(err error) []byte {
 	switch {
 	case errors.Is(err, ErrFull):
 		code = CodeFull
+	case errors.Is(err, ErrGone):
+		code = CodeGone
 	case errors.Is(err, ErrInvalid), errors.Is(err, ErrProtocol):
 		code = CodeInvalid
 	}

@@ -83,11 +83,20 @@ func (h *hub) Cast(_ context.Context, session string, offset int64, data []byte)
 	return nil
 }
 
-func (h *hub) State(_ context.Context, key string, data []byte) error {
+func (h *hub) State(_ context.Context, key string, token uint64, data []byte) error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if token != 7 {
+		return ErrGone
+	}
 	h.states[key] = string(data)
 	return nil
+}
+
+func (h *hub) Recall(_ context.Context, key string) (uint64, []byte, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return 7, []byte(h.states[key]), nil
 }
 
 type rig struct {
@@ -266,7 +275,7 @@ func TestHubAway(t *testing.T) {
 	if err := r.client.Emit(t.Context(), ev(1, event.DepthAct)); !errors.Is(err, ErrAway) {
 		t.Errorf("Emit: %v", err)
 	}
-	if err := r.client.State(t.Context(), "k", nil); !errors.Is(err, ErrAway) {
+	if err := r.client.State(t.Context(), "k", 7, nil); !errors.Is(err, ErrAway) {
 		t.Errorf("State: %v", err)
 	}
 	if _, _, err := r.client.Capture(t.Context(), strings.NewReader("x"), 10); !errors.Is(err, ErrAway) {
@@ -320,8 +329,21 @@ func (zeros) Read(b []byte) (int, error) { clear(b); return len(b), nil }
 
 func TestStateAndErrors(t *testing.T) {
 	r := newRig(t, ServerConfig{}, nil)
-	if err := r.client.State(t.Context(), "192.0.2.1", []byte("snapshot")); err != nil || r.hub.states["192.0.2.1"] != "snapshot" {
-		t.Errorf("%v %v", err, r.hub.states)
+	large := strings.Repeat("0123456789abcdef", 100_000) // of several parts
+	for _, want := range []string{"snapshot", large, ""} {
+		if err := r.client.State(t.Context(), "192.0.2.1", 7, []byte(want)); err != nil || r.hub.states["192.0.2.1"] != want {
+			t.Errorf("state of %d bytes: %v, the hub has %d", len(want), err, len(r.hub.states["192.0.2.1"]))
+		}
+		token, got, err := r.client.Recall(t.Context(), "192.0.2.1")
+		if err != nil || token != 7 || string(got) != want {
+			t.Errorf("recall of %d bytes: %d bytes, token %d, %v", len(want), len(got), token, err)
+		}
+	}
+	if err := r.client.State(t.Context(), "192.0.2.1", 6, []byte("old")); !errors.Is(err, ErrGone) {
+		t.Errorf("state with an old token: %v", err)
+	}
+	if err := r.client.State(t.Context(), "k", 7, make([]byte, MaxState+1)); !errors.Is(err, ErrTooBig) {
+		t.Errorf("too large a state: %v", err)
 	}
 	r.hub.fail = errors.New("disk on fire")
 	if err := r.client.Emit(t.Context(), ev(1, event.DepthAct)); err == nil || !strings.Contains(err.Error(), "disk on fire") {
@@ -442,6 +464,8 @@ func FuzzServer(f *testing.F) {
 	f.Add(append(bytes.Clone(hello), string(appendFrame(nil, kindEvents, 2, 9+len(line)))+strings.Repeat("\x00", 9)+line...))
 	f.Add(append(bytes.Clone(hello), string(appendFrame(nil, kindBlob, 2, 0))+string(appendFrame(nil, kindChunk, 2, 3))+"abc"...))
 	f.Add(append(bytes.Clone(hello), string(appendFrame(nil, kindState, 2, 3))+"\x01ab"...))
+	f.Add(append(bytes.Clone(hello), string(appendFrame(nil, kindState, 2, 20))+"\x01a\x07\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00\x00\x00xy"...))
+	f.Add(append(bytes.Clone(hello), string(appendFrame(nil, kindRecall, 2, 6))+"\x01a\x00\x00\x00\x00"...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a, b := net.Pipe()
 		go io.Copy(io.Discard, a) //nolint:errcheck // drains the answers
@@ -506,4 +530,5 @@ type nullHub struct{}
 func (nullHub) Events(context.Context, Batch) error                       { return nil }
 func (nullHub) Capture(context.Context, io.Reader) (string, int64, error) { return "", 0, nil }
 func (nullHub) Cast(context.Context, string, int64, []byte) error         { return nil }
-func (nullHub) State(context.Context, string, []byte) error               { return nil }
+func (nullHub) State(context.Context, string, uint64, []byte) error       { return nil }
+func (nullHub) Recall(context.Context, string) (uint64, []byte, error)    { return 0, nil, nil }
