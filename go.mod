@@ -4,6 +4,8 @@ go 1.26.4
 
 require (
 	github.com/VictoriaMetrics/VictoriaLogs v1.121.1-0.20260616132739-c901a1e31cb3
+	github.com/VictoriaMetrics/VictoriaMetrics v1.146.0
+	github.com/VictoriaMetrics/metrics v1.44.0
 	github.com/elastic/go-seccomp-bpf v1.6.0
 	github.com/google/go-cmp v0.7.0
 	github.com/google/uuid v1.6.0
@@ -24,9 +26,7 @@ require (
 )
 
 require (
-	github.com/VictoriaMetrics/VictoriaMetrics v1.146.0 // indirect
 	github.com/VictoriaMetrics/easyproto v1.2.0 // indirect
-	github.com/VictoriaMetrics/metrics v1.44.0 // indirect
 	github.com/VictoriaMetrics/metricsql v0.87.2 // indirect
 	github.com/cespare/xxhash/v2 v2.3.0 // indirect
 	github.com/dustin/go-humanize v1.1.0 // indirect

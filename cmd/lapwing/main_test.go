@@ -115,9 +115,9 @@ func (in *instance) stop() {
 	}
 }
 
-// children are the processes that this instance started, found by their parent.
-func (in *instance) children() []int {
-	var out []int
+// children are the processes that this instance started, by what they are.
+func (in *instance) children() map[string]int {
+	out := map[string]int{}
 	files, _ := filepath.Glob("/proc/[0-9]*/stat")
 	for _, f := range files {
 		data, _ := os.ReadFile(f)
@@ -128,10 +128,33 @@ func (in *instance) children() []int {
 			fmt.Sscan(string(data[i+1:]), &state, &ppid)
 		}
 		if ppid == in.cmd.Process.Pid {
-			out = append(out, pid)
+			line, _ := os.ReadFile(filepath.Join(filepath.Dir(f), "cmdline"))
+			if args := strings.Split(string(line), "\x00"); len(args) > 1 {
+				out[args[1]] = pid
+			}
 		}
 	}
 	return out
+}
+
+// kill ends processes at once: all of them (the worker first, so that nobody
+// is answered whose acts cannot be recorded any more), or one child.
+func (in *instance) kill(which string) {
+	in.t.Helper()
+	kids := in.children()
+	if which != "whole" {
+		if kids[which] == 0 {
+			in.t.Fatalf("no %s among %v", which, kids)
+		}
+		syscall.Kill(kids[which], syscall.SIGKILL)
+		return
+	}
+	syscall.Kill(kids["worker"], syscall.SIGKILL)
+	in.cmd.Process.Kill()
+	for _, pid := range kids {
+		syscall.Kill(pid, syscall.SIGKILL)
+	}
+	in.cmd.Wait()
 }
 
 func (in *instance) exec(line string) (string, error) {
@@ -216,7 +239,7 @@ func TestFirstLoop(t *testing.T) {
 // was acknowledged before must be found afterwards, and no event twice.
 func TestKill(t *testing.T) {
 	in := newInstance(t)
-	rounds := 3
+	rounds := 4
 	if os.Getenv("LAPWING_SOAK") != "" {
 		rounds = 50
 	}
@@ -243,21 +266,14 @@ func TestKill(t *testing.T) {
 			})
 		}
 		time.Sleep(700 * time.Millisecond)
-		kids := in.children()
-		switch round % 3 {
-		case 0: // the whole
-			in.cmd.Process.Kill()
-			for _, pid := range kids {
-				syscall.Kill(pid, syscall.SIGKILL)
-			}
-			in.cmd.Wait()
+		switch which := []string{"whole", "hub", "worker", "store"}[round%4]; which {
+		case "whole":
+			in.kill(which)
 			close(stop)
 			wg.Wait()
 			in.start()
 		default: // one child, which is started again
-			if len(kids) > 1 {
-				syscall.Kill(kids[(round%3)-1], syscall.SIGKILL)
-			}
+			in.kill(which)
 			time.Sleep(1500 * time.Millisecond)
 			close(stop)
 			wg.Wait()

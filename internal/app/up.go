@@ -83,7 +83,8 @@ func Up(ctx context.Context, o UpOptions) error {
 	return supervise(ctx, o, orders, inst, files)
 }
 
-// supervise starts the hub, then the worker, and stops them in the other order.
+// supervise starts the store and the hub, then the worker, and stops them in
+// the other order.
 func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Instance, files []*os.File) error {
 	hub := &child{
 		name: "hub", args: []string{"hub"}, orders: HubOrders{o.Dir, orders.Observer, o.Config}, stderr: o.Err, log: o.Log,
@@ -100,6 +101,8 @@ func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Ins
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	stopStore := startStore(ctx, o)
+	defer stopStore()
 	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHub()
 	hubDone, workerDone := make(chan error, 1), make(chan error, 1)

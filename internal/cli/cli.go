@@ -101,6 +101,7 @@ func newRoot(g *globals) *cobra.Command {
 	root.AddCommand(newUp(g), newCheck(g), newVersion(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g))
 	for _, c := range []*cobra.Command{
 		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunHub(c.Context(), g.log()) }},
+		{Use: "store", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunStore(c.Context()) }},
 		{Use: "worker", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunWorker(c.Context(), g.log()) }},
 	} {
 		root.AddCommand(c)

@@ -1,0 +1,88 @@
+//go:build unix
+
+package app
+
+import (
+	"context"
+	"runtime/debug"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/config"
+	"github.com/lapwing-defence/lapwing/internal/eventlog"
+	"github.com/lapwing-defence/lapwing/internal/eventlog/victoria"
+)
+
+// StoreOrders is what the supervisor tells the store process.
+type StoreOrders struct {
+	Dir       Dir           `json:"dir"`
+	Retention time.Duration `json:"retention"`
+}
+
+// The memory of the store process: what it may use for its caches and for
+// rows that are not on disk yet, and what makes it collect garbage harder.
+const (
+	storeCaches = 256 << 20
+	storeMemory = 512 << 20
+)
+
+// RunStore is the store process: the event log, and nothing else.
+func RunStore(ctx context.Context) error {
+	var o StoreOrders
+	ctl, err := openControl(&o)
+	if err != nil {
+		return err
+	}
+	debug.SetGCPercent(50)
+	debug.SetMemoryLimit(storeMemory)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() { lines(ctl.conn, func(string) {}); cancel() }()
+	unlock, err := o.Dir.lock(ctx, "store.lock", 15*time.Second)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ln, err := listenUnix(o.Dir.storeSocket())
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	return victoria.Serve(ctx, victoria.Config{
+		Dir: o.Dir.eventLog(), Retention: o.Retention, Memory: storeCaches,
+	}, ln, func() error { return ctl.tell("ready") })
+}
+
+// storeChild is the store process as the supervisor, or a command on a
+// stopped data directory, starts it.
+func storeChild(dir Dir, retention time.Duration) *child {
+	return &child{
+		name: "store", args: []string{"store"}, orders: StoreOrders{dir, retention},
+		grace: 15 * time.Second, ready: make(chan struct{}),
+	}
+}
+
+// startStore starts the embedded event log, if there is one. Nothing waits for
+// it: what happens meanwhile is in the journal.
+func startStore(ctx context.Context, o UpOptions) (stop func()) {
+	if o.Config.EventLog.URL != "" {
+		return func() {}
+	}
+	c := storeChild(o.Dir, o.Config.Retention.Raw)
+	c.stderr, c.log = o.Err, o.Log
+	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := c.run(ctx); err != nil {
+			o.Log.Error("the event log cannot be started; events stay in the journal", "error", err)
+		}
+	}()
+	return func() { cancel(); <-done }
+}
+
+// eventLogClient is the event log that the configuration names.
+func eventLogClient(dir Dir, c *config.Config) (*eventlog.Client, error) {
+	if c.EventLog.URL != "" {
+		return eventlog.NewClient(eventlog.ClientConfig{URL: c.EventLog.URL})
+	}
+	return eventlog.NewClient(eventlog.ClientConfig{Socket: dir.storeSocket()})
+}
