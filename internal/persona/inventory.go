@@ -11,7 +11,7 @@ import (
 // implementation in the fake host is there and does nothing visible.
 const (
 	usrBin = `[ apt apt-cache apt-get apt-key apt-mark arch awk base32 base64 basename bash busybox bunzip2 bzcat bzip2 c_rehash cat chage chattr
-chcon chgrp chmod chown chrt cksum clear cmp comm cp crontab csplit curl cut dash date dd debconf deb-systemd-helper df diff diff3 dir
+chcon chgrp chmod chown chrt cksum clear cmp column comm cp crontab csplit curl cut dash date dd debconf deb-systemd-helper df diff diff3 dir
 dircolors dirname dmesg dpkg dpkg-deb dpkg-query du echo egrep env expand expr factor faillog fallocate false fgrep file find findmnt flock fmt
 fold free getconf getent getopt gpasswd gpgv grep groups gunzip gzip head hexdump hostid hostname hostnamectl id infocmp install ionice ipcs
 join journalctl kill killall last lastb lastlog ldd less lesspipe link ln locale localectl logger login loginctl logname lsattr ls lsblk lscpu lspci lsipc lslocks

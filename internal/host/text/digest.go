@@ -6,15 +6,14 @@ import (
 	"crypto/sha1" //nolint:gosec // sha1sum is what the visitor asked for
 	"crypto/sha256"
 	"crypto/sha512"
+	"encoding/base32"
 	"encoding/base64"
 	"fmt"
 	"hash"
 	"io"
-	"strconv"
 	"strings"
 
-	"github.com/klauspost/compress/gzip"
-
+	"github.com/lapwing-defence/lapwing/internal/host/getopt"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
@@ -35,369 +34,287 @@ func hasher(name string) hash.Hash {
 	return md5.New() //nolint:gosec // as asked
 }
 
-func sum(_ context.Context, p *kernel.Proc) int {
-	o := parse(p.Args[1:], "bctwz", "check/c binary/b text/t quiet/q status/S")
-	if o.bad != "" {
-		return usage(p, o.bad)
-	}
-	name := base(p.Args[0])
-	digest := func(r io.Reader) (string, error) {
-		h := hasher(name)
-		buf := make([]byte, 32<<10)
-		for {
-			n, err := r.Read(buf)
-			h.Write(buf[:n]) //nolint:errcheck // never fails
-			if e := p.Step(1 + int64(n)/2048); e != nil {
-				return "", e
-			}
-			if err != nil || n == 0 {
-				return fmt.Sprintf("%x", h.Sum(nil)), nil
-			}
+// feed copies r into h within the budget.
+func feed(p *kernel.Proc, h io.Writer, r io.Reader) (int64, error) {
+	buf := make([]byte, 32<<10)
+	total := int64(0)
+	for {
+		n, err := r.Read(buf)
+		h.Write(buf[:n]) //nolint:errcheck // never fails
+		total += int64(n)
+		if e := p.Step(1 + int64(n)/2048); e != nil {
+			return total, e
+		}
+		if err != nil || n == 0 {
+			return total, nil
 		}
 	}
-	if o.has("c") {
+}
+
+func sum(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "bctwz", "check/c binary/b text/t quiet status tag strict warn/w ignore-missing zero/z")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	name := getopt.Base(p.Args[0])
+	digest := func(r io.Reader) (string, error) {
+		h := hasher(name)
+		_, err := feed(p, h, r)
+		return fmt.Sprintf("%x", h.Sum(nil)), err
+	}
+	if o.Has("c") {
 		return check(p, o, digest)
 	}
-	return each(p, o.args, func(file string, r io.Reader) error {
+	return each(p, o.Args, func(file string, r io.Reader) error {
 		d, err := digest(r)
-		if err == nil {
+		switch {
+		case err != nil:
+		case o.Has("tag"):
+			put(p, strings.ToUpper(strings.TrimSuffix(name, "sum"))+" ("+file+") = "+d+"\n")
+		case o.Has("b"):
+			put(p, d+" *"+file+"\n")
+		default:
 			put(p, d+"  "+file+"\n")
 		}
 		return err
 	})
 }
 
-func check(p *kernel.Proc, o opts, digest func(io.Reader) (string, error)) int {
-	bad := 0
-	st := each(p, o.args, func(_ string, r io.Reader) error {
-		return lines(p, r, func(l string) bool {
-			want, file, ok := strings.Cut(l, "  ")
-			if !ok {
-				return true
-			}
-			f, err := open(p, file)
-			if err != nil {
-				errorf(p, "%s: %s", file, strerror(err))
-				bad++
-				return put(p, file+": FAILED open or read\n")
-			}
-			defer f.Close() //nolint:errcheck // only read
-			got, err := digest(f)
-			if err != nil || got != want {
-				bad++
-				return put(p, file+": FAILED\n")
-			}
-			return put(p, file+": OK\n")
-		})
+type checker struct {
+	p                       *kernel.Proc
+	o                       getopt.Opts
+	digest                  func(io.Reader) (string, error)
+	good, bad, gone, unread int
+}
+
+func check(p *kernel.Proc, o getopt.Opts, digest func(io.Reader) (string, error)) int {
+	c := &checker{p: p, o: o, digest: digest}
+	last := "-"
+	st := each(p, o.Args, func(name string, r io.Reader) error {
+		last = name
+		return lines(p, r, c.line)
 	})
-	if bad > 0 {
-		errorf(p, "WARNING: %d computed checksum did NOT match", bad)
+	if c.good+c.bad+c.gone == 0 && st == 0 {
+		if last == "-" {
+			last = "'standard input'"
+		}
+		errorf(p, "%s: no properly formatted checksum lines found", last)
 		return 1
 	}
-	return st
+	warn := func(n int, one, many string) {
+		if n == 0 || o.Has("status") {
+			return
+		}
+		verb, noun := "are", many
+		if n == 1 {
+			verb, noun = "is", one
+		}
+		switch one {
+		case "line":
+			errorf(p, "WARNING: %d %s %s improperly formatted", n, noun, verb)
+		case "listed file":
+			errorf(p, "WARNING: %d %s could not be read", n, noun)
+		default:
+			errorf(p, "WARNING: %d %s did NOT match", n, noun)
+		}
+	}
+	warn(c.unread, "line", "lines")
+	warn(c.gone, "listed file", "listed files")
+	warn(c.bad, "computed checksum", "computed checksums")
+	if c.bad+c.gone > 0 || st != 0 {
+		return 1
+	}
+	return 0
 }
 
-func base64Cmd(_ context.Context, p *kernel.Proc) int {
-	o := parse(p.Args[1:], "diw:", "decode/d ignore-garbage/i wrap/w")
-	if o.bad != "" {
-		return usage(p, o.bad)
+func (c *checker) line(l string) bool {
+	want, file, ok := strings.Cut(l, " ")
+	if !ok || len(want) < 32 || len(file) < 2 || strings.Trim(want, "0123456789abcdefABCDEF") != "" {
+		c.unread++
+		return true
 	}
-	return each(p, o.args, func(_ string, r io.Reader) error {
+	file = file[1:]
+	f, err := open(c.p, file)
+	if err != nil {
+		errorf(c.p, "%s: %s", file, strerror(err))
+		c.gone++
+		return c.o.Has("status") || put(c.p, file+": FAILED open or read\n")
+	}
+	defer f.Close() //nolint:errcheck // only read
+	got, err := c.digest(f)
+	if err != nil || !strings.EqualFold(got, want) {
+		c.bad++
+		return c.o.Has("status") || put(c.p, file+": FAILED\n")
+	}
+	c.good++
+	return c.o.Has("status", "quiet") || put(c.p, file+": OK\n")
+}
+
+// cksum is the CRC of POSIX; its own algorithm, not the zip one.
+func cksum(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "a:", "algorithm/a check untagged")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	var tab [256]uint32
+	for i := range tab {
+		c := uint32(i) << 24
+		for range 8 {
+			if c&0x80000000 != 0 {
+				c = c<<1 ^ 0x04c11db7
+			} else {
+				c <<= 1
+			}
+		}
+		tab[i] = c
+	}
+	return each(p, o.Args, func(name string, r io.Reader) error {
+		crc := &posixCRC{tab: &tab}
+		n, err := feed(p, crc, r)
+		if err != nil {
+			return err
+		}
+		for k := n; k > 0; k >>= 8 {
+			crc.add(byte(k))
+		}
+		line := fmt.Sprintf("%d %d", ^crc.v, n)
+		if len(o.Args) > 0 {
+			line += " " + name
+		}
+		put(p, line+"\n")
+		return nil
+	})
+}
+
+type posixCRC struct {
+	tab *[256]uint32
+	v   uint32
+}
+
+func (c *posixCRC) add(b byte) { c.v = c.v<<8 ^ c.tab[byte(c.v>>24)^b] }
+
+func (c *posixCRC) Write(b []byte) (int, error) {
+	for _, x := range b {
+		c.add(x)
+	}
+	return len(b), nil
+}
+
+// sumCmd is sum: the BSD algorithm, or System V's with -s.
+func sumCmd(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "rs", "sysv/s")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	return each(p, o.Args, func(name string, r io.Reader) error {
+		h := &rotSum{sysv: o.Has("s")}
+		n, err := feed(p, h, r)
+		if err != nil {
+			return err
+		}
+		line := fmt.Sprintf("%05d %5d", h.v, (n+1023)/1024)
+		if o.Has("s") {
+			v := h.v&0xffff + h.v>>16
+			line = fmt.Sprintf("%d %d", v&0xffff+v>>16, (n+511)/512)
+		}
+		if len(o.Args) > 1 || o.Has("s") && len(o.Args) > 0 || len(o.Args) == 1 && !o.Has("s") {
+			line += " " + name
+		}
+		put(p, line+"\n")
+		return nil
+	})
+}
+
+type rotSum struct {
+	v    uint32
+	sysv bool
+}
+
+func (s *rotSum) Write(b []byte) (int, error) {
+	for _, c := range b {
+		if s.sysv {
+			s.v += uint32(c)
+			continue
+		}
+		s.v = (s.v>>1 + (s.v&1)<<15 + uint32(c)) & 0xffff
+	}
+	return len(b), nil
+}
+
+// coder is base32 or base64.
+type coder interface {
+	EncodeToString([]byte) string
+	DecodeString(string) ([]byte, error)
+}
+
+func baseCmd(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "diw:", "decode/d ignore-garbage/i wrap/w")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	if len(o.Args) > 1 {
+		errorf(p, "extra operand ‘%s’", o.Args[1])
+		return getopt.Hint(p, 1)
+	}
+	var enc coder = base64.StdEncoding
+	group, alphabet := 4, "+/=0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+	if getopt.Base(p.Args[0]) == "base32" {
+		enc, group, alphabet = base32.StdEncoding, 8, "=234567ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+	}
+	wrap := o.Int("w", 76)
+	if o.Has("w") && wrap < 0 || o.Has("w") && o.Get("w") != fmt.Sprint(wrap) {
+		errorf(p, "invalid wrap size: ‘%s’", o.Get("w"))
+		return 1
+	}
+	return each(p, o.Args, func(_ string, r io.Reader) error {
 		data, err := slurp(p, r)
 		if err != nil {
 			return err
 		}
-		if o.has("d") {
-			clean := strings.Map(func(c rune) rune {
-				if c == '\n' || c == '\r' && o.has("i") {
-					return -1
-				}
-				return c
-			}, string(data))
-			out, err := base64.StdEncoding.DecodeString(clean)
-			if err != nil {
-				n := len(clean) / 4 * 4
-				for n > 0 {
-					if out, err = base64.StdEncoding.DecodeString(clean[:n]); err == nil {
-						break
-					}
-					n -= 4
-				}
-				put(p, string(out))
-				errorf(p, "invalid input")
-				return vfs.EINVAL
+		if !o.Has("d") {
+			text := enc.EncodeToString(data)
+			for wrap > 0 && len(text) > wrap {
+				put(p, text[:wrap]+"\n")
+				text = text[wrap:]
+			}
+			if wrap > 0 && text != "" {
+				text += "\n"
+			}
+			put(p, text)
+			return nil
+		}
+		clean := strings.Map(func(c rune) rune {
+			if c == '\n' || o.Has("i") && !strings.ContainsRune(alphabet, c) {
+				return -1
+			}
+			return c
+		}, string(data))
+		return decode(p, enc, clean, group)
+	})
+}
+
+// decode writes what is valid, then the error, as base64 -d does.
+func decode(p *kernel.Proc, enc coder, text string, group int) error {
+	out, err := enc.DecodeString(text)
+	if err == nil {
+		put(p, string(out))
+		return nil
+	}
+	for n := 0; n < len(text); n += group {
+		part := text[n:min(n+group, len(text))]
+		out, err := enc.DecodeString(part)
+		if err != nil {
+			if pad := strings.Repeat("=", group-len(part)); pad != "" {
+				out, _ = enc.DecodeString(part + pad) //nolint:errcheck // what can be read of it
+			}
+			if i := strings.IndexFunc(part, func(r rune) bool { return r > 127 || strings.ContainsRune(" \t\r!#$%&'()*,-.:;<>?@[]^_{|}~", r) }); i > 1 && group == 4 {
+				out, _ = enc.DecodeString(part[:i] + strings.Repeat("=", 4-i)) //nolint:errcheck // as above
 			}
 			put(p, string(out))
-			return nil
-		}
-		wrap := 76
-		if v := o.get("w"); v != "" {
-			wrap, _ = strconv.Atoi(v) //nolint:errcheck // 0 = no wrapping
-		}
-		enc := base64.StdEncoding.EncodeToString(data)
-		for wrap > 0 && len(enc) > wrap {
-			put(p, enc[:wrap]+"\n")
-			enc = enc[wrap:]
-		}
-		if wrap > 0 && enc != "" {
-			enc += "\n"
-		}
-		put(p, enc)
-		return nil
-	})
-}
-
-func od(_ context.Context, p *kernel.Proc) int {
-	o := parse(p.Args[1:], "cxbdoA:t:N:j:v", "")
-	limit := int64(1 << 20)
-	if v := o.get("N"); v != "" {
-		limit, _ = count(v)
-	}
-	form := "o2"
-	switch {
-	case o.has("c"):
-		form = "c"
-	case o.has("x"):
-		form = "x2"
-	case o.has("b"):
-		form = "o1"
-	case o.has("t"):
-		form = o.get("t")
-	}
-	return each(p, o.args, func(_ string, r io.Reader) error {
-		data := take(p, r, limit)
-		addr := func(n int) string {
-			if o.get("A") == "n" {
-				return ""
-			}
-			if o.get("A") == "x" {
-				return fmt.Sprintf("%06x", n)
-			}
-			return fmt.Sprintf("%07o", n)
-		}
-		prev, starred := "", false
-		for i := 0; i < len(data); i += 16 {
-			row := odRow(data[i:min(i+16, len(data))], form)
-			if row == prev && i+16 < len(data) && !o.has("v") {
-				if !starred && !put(p, "*\n") {
-					return vfs.EPIPE
-				}
-				starred = true
-				continue
-			}
-			prev, starred = row, false
-			if !put(p, addr(i)+row+"\n") {
-				return vfs.EPIPE
-			}
-		}
-		if a := addr(len(data)); a != "" {
-			put(p, a+"\n")
-		}
-		return nil
-	})
-}
-
-func take(p *kernel.Proc, r io.Reader, limit int64) []byte {
-	var out []byte
-	buf := make([]byte, 4096)
-	for int64(len(out)) < limit && p.Step(1) == nil {
-		n, err := r.Read(buf[:min(int64(len(buf)), limit-int64(len(out)))])
-		out = append(out, buf[:n]...)
-		if err != nil || n == 0 {
 			break
 		}
+		put(p, string(out))
 	}
-	return out
-}
-
-func odRow(b []byte, form string) string {
-	var s strings.Builder
-	switch form {
-	case "c":
-		names := map[byte]string{0: `\0`, 7: `\a`, 8: `\b`, 9: `\t`, 10: `\n`, 11: `\v`, 12: `\f`, 13: `\r`}
-		for _, c := range b {
-			switch {
-			case names[c] != "":
-				fmt.Fprintf(&s, "%4s", names[c])
-			case c >= 32 && c < 127:
-				fmt.Fprintf(&s, "   %c", c)
-			default:
-				fmt.Fprintf(&s, " %03o", c)
-			}
-		}
-	case "o1", "x1", "d1", "u1":
-		for _, c := range b {
-			fmt.Fprintf(&s, map[byte]string{'o': " %03o", 'x': " %02x", 'd': " %4d", 'u': " %3d"}[form[0]], c)
-		}
-	default:
-		for i := 0; i < len(b); i += 2 {
-			v := uint16(b[i])
-			if i+1 < len(b) {
-				v |= uint16(b[i+1]) << 8
-			}
-			if form[0] == 'x' {
-				fmt.Fprintf(&s, " %04x", v)
-			} else {
-				fmt.Fprintf(&s, " %06o", v)
-			}
-		}
-	}
-	return s.String()
-}
-
-func xxd(_ context.Context, p *kernel.Proc) int {
-	o := parse(p.Args[1:], "prl:c:s:ui", "")
-	return each(p, o.args[:min(1, len(o.args))], func(_ string, r io.Reader) error {
-		limit := int64(1 << 20)
-		if v := o.get("l"); v != "" {
-			limit, _ = count(v)
-		}
-		data := take(p, r, limit)
-		if o.has("r") {
-			hex := strings.Map(func(c rune) rune {
-				if strings.ContainsRune("0123456789abcdefABCDEF", c) {
-					return c
-				}
-				return -1
-			}, string(data))
-			for i := 0; i+1 < len(hex); i += 2 {
-				v, _ := strconv.ParseUint(hex[i:i+2], 16, 8) //nolint:errcheck // hex by construction
-				put(p, string([]byte{byte(v)}))
-			}
-			return nil
-		}
-		width := map[bool]int{true: 30, false: 16}[o.has("p")]
-		for i := 0; i < len(data); i += width {
-			row := data[i:min(i+width, len(data))]
-			if o.has("p") {
-				put(p, fmt.Sprintf("%x\n", row))
-				continue
-			}
-			put(p, fmt.Sprintf("%08x: %-40s %s\n", i, pairs(row), printable(row)))
-		}
-		return nil
-	})
-}
-
-func pairs(b []byte) string {
-	var s strings.Builder
-	for i, c := range b {
-		fmt.Fprintf(&s, "%02x", c)
-		if i&1 == 1 {
-			s.WriteByte(' ')
-		}
-	}
-	return s.String()
-}
-
-func printable(b []byte) string {
-	out := make([]byte, len(b))
-	for i, c := range b {
-		out[i] = '.'
-		if c >= 32 && c < 127 {
-			out[i] = c
-		}
-	}
-	return string(out)
-}
-
-func hexdump(_ context.Context, p *kernel.Proc) int {
-	o := parse(p.Args[1:], "Cn:ve:", "canonical/C")
-	return each(p, o.args, func(_ string, r io.Reader) error {
-		limit := int64(1 << 20)
-		if v := o.get("n"); v != "" {
-			limit, _ = count(v)
-		}
-		data := take(p, r, limit)
-		for i := 0; i < len(data); i += 16 {
-			row := data[i:min(i+16, len(data))]
-			if !o.has("C") {
-				put(p, fmt.Sprintf("%07x%s\n", i, odRow(row, "x2")))
-				continue
-			}
-			hex := ""
-			for j, c := range row {
-				if j == 8 {
-					hex += " "
-				}
-				hex += fmt.Sprintf(" %02x", c)
-			}
-			put(p, fmt.Sprintf("%08x %-49s  |%s|\n", i, hex, printable(row)))
-		}
-		put(p, fmt.Sprintf("%08x\n", len(data)))
-		return nil
-	})
-}
-
-func stringsCmd(_ context.Context, p *kernel.Proc) int {
-	o := parse(p.Args[1:], "an:", "")
-	n := 4
-	if v := o.get("n"); v != "" {
-		n, _ = strconv.Atoi(v) //nolint:errcheck // nonsense prints everything
-	}
-	return each(p, o.args, func(_ string, r io.Reader) error {
-		var cur []byte
-		for _, c := range take(p, r, 8<<20) {
-			if c >= 32 && c < 127 || c == '\t' {
-				cur = append(cur, c)
-				continue
-			}
-			if len(cur) >= n && !put(p, string(cur)+"\n") {
-				return vfs.EPIPE
-			}
-			cur = cur[:0]
-		}
-		if len(cur) >= n {
-			put(p, string(cur)+"\n")
-		}
-		return nil
-	})
-}
-
-func gunzip(_ context.Context, p *kernel.Proc) int {
-	o := parse(p.Args[1:], "cfkqd", "stdout/c")
-	return each(p, o.args, func(name string, r io.Reader) error {
-		z, err := gzip.NewReader(r)
-		if err != nil {
-			errorf(p, "%s: not in gzip format", name)
-			return vfs.EINVAL
-		}
-		data := take(p, z, 16<<20)
-		if name == "-" || o.has("c") || base(p.Args[0]) == "zcat" {
-			put(p, string(data))
-			return nil
-		}
-		out := strings.TrimSuffix(name, ".gz")
-		if err := p.M.FS.WriteFile(p.Caller, p.Abs(out), data, 0o644); err != nil {
-			errorf(p, "%s: %s", out, strerror(err))
-			return err
-		}
-		return p.M.FS.Unlink(p.Caller, p.Abs(name))
-	})
-}
-
-func gzipCmd(ctx context.Context, p *kernel.Proc) int {
-	o := parse(p.Args[1:], "cdfk123456789", "stdout/c decompress/d")
-	if o.has("d") {
-		return gunzip(ctx, p)
-	}
-	return each(p, o.args, func(name string, r io.Reader) error {
-		data, err := slurp(p, r)
-		if err != nil {
-			return err
-		}
-		var b strings.Builder
-		z := gzip.NewWriter(&b)
-		z.Write(data) //nolint:errcheck // to memory
-		z.Close()     //nolint:errcheck // to memory
-		if name == "-" || o.has("c") {
-			put(p, b.String())
-			return nil
-		}
-		if err := p.M.FS.WriteFile(p.Caller, p.Abs(name+".gz"), []byte(b.String()), 0o644); err != nil {
-			errorf(p, "%s.gz: %s", name, strerror(err))
-			return err
-		}
-		return p.M.FS.Unlink(p.Caller, p.Abs(name))
-	})
+	errorf(p, "invalid input")
+	return vfs.EINVAL
 }

@@ -1,6 +1,8 @@
 package text
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -8,339 +10,546 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lapwing-defence/lapwing/internal/host/getopt"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
 
-// sedCmd is one command of a sed script.
-type sedCmd struct {
-	from, to *sedAddr
-	neg      bool
-	verb     byte
-	re       *regexp.Regexp
-	with     string
-	global   bool
-	print    bool
-	nth      int
-	text     string
-	active   bool
-}
-
-type sedAddr struct {
-	line int
-	last bool
-	re   *regexp.Regexp
+// sedRun is one run of a script over some input.
+type sedRun struct {
+	p       *kernel.Proc
+	prog    []*sedCmd
+	quiet   bool
+	sep     byte
+	in      []*bufio.Reader
+	next    string // the line after the current one
+	hasNext bool
+	nextEnd string
+	line    string
+	end     string // the current line's end: "" at the end without a newline
+	hold    string
+	n       int
+	w       io.Writer
+	append  []string // texts of a, r
+	last    *regexp.Regexp
+	did     bool // a substitution since the last t
+	files   map[string]*vfs.Handle
+	quit    bool
+	missing bool // the last output had no newline
+	status  int
+	budget  int64
 }
 
 func sed(_ context.Context, p *kernel.Proc) int {
-	o := parse(p.Args[1:], "nrEi:e:f:sz", "quiet/n silent/n regexp-extended/E in-place/i expression/e")
-	// -i takes its suffix only when it is attached.
-	args := make([]string, 0, len(p.Args))
-	inPlace := false
-	for _, a := range p.Args[1:] {
-		if strings.HasPrefix(a, "-i") || strings.HasPrefix(a, "--in-place") {
-			inPlace = true
-			continue
-		}
-		args = append(args, a)
+	o := getopt.Parse(p.Args[1:], "nrEi?e:f:l:suz", "quiet/n silent/n regexp-extended/E in-place?/i expression/e file/f separate/s null-data/z unbuffered/u posix debug sandbox follow-symlinks line-length/l")
+	if o.Bad != "" {
+		return sedUsage(p, o)
 	}
-	o = parse(args, "nrEe:f:sz", "quiet/n silent/n regexp-extended/E expression/e")
-	if o.bad != "" {
-		return usage(p, o.bad)
-	}
-	script := o.get("e")
-	if !o.has("e") {
-		if len(o.args) == 0 {
-			fmt.Fprint(p.Stderr(), "Usage: sed [OPTION]... {script-only-if-no-other-script} [input-file]...\n") //nolint:errcheck // the visitor's own stderr
+	script := strings.Join(o.All("e"), "\n")
+	for _, f := range o.All("f") {
+		data, err := p.M.FS.ReadFile(p.Caller, p.Abs(f), 256<<10)
+		if err != nil {
+			errorf(p, "couldn't open file %s: %s", f, strerror(err))
 			return 1
 		}
-		script, o.args = o.args[0], o.args[1:]
+		script += strings.TrimSuffix(string(data), "\n") + "\n"
 	}
-	prog, err := sedParse(script, o.has("r", "E"))
+	if !o.Has("e", "f") {
+		if len(o.Args) == 0 {
+			o.Bad = "missing"
+			return sedUsage(p, o)
+		}
+		script, o.Args = o.Args[0], o.Args[1:]
+	}
+	quiet := o.Has("n") || strings.HasPrefix(script, "#n\n")
+	prog, err := sedParse(script, o.Has("r", "E"))
 	if err != nil {
-		errorf(p, "-e expression #1, char %d: %s", len(script), err)
+		errorf(p, "%s", sedError(max(o.Count("e"), 1), err))
 		return 1
 	}
-	run := func(r io.Reader, w io.Writer) error {
-		data, err := slurp(p, r)
+	r := &sedRun{p: p, prog: prog, quiet: quiet, sep: '\n', w: p.Stdout(), files: map[string]*vfs.Handle{}}
+	if o.Has("z") {
+		r.sep = 0
+	}
+	defer func() {
+		for _, h := range r.files {
+			h.Close() //nolint:errcheck // nothing is buffered
+		}
+	}()
+	if o.Has("i", "s") && len(o.Args) > 0 {
+		return r.each(o)
+	}
+	names := o.Args
+	if len(names) == 0 {
+		names = []string{"-"}
+	}
+	for _, n := range names {
+		f, err := open(p, n)
 		if err != nil {
-			return err
-		}
-		return sedRun(p, prog, data, o.has("n"), w)
-	}
-	return each(p, o.args, func(name string, r io.Reader) error {
-		if !inPlace || name == "-" {
-			return run(r, p.Stdout())
-		}
-		var b strings.Builder
-		if err := run(r, &b); err != nil {
-			return err
-		}
-		return p.M.FS.WriteFile(p.Caller, p.Abs(name), []byte(b.String()), 0o644)
-	})
-}
-
-func sedParse(s string, ext bool) ([]*sedCmd, error) {
-	var out []*sedCmd
-	for s = strings.TrimLeft(s, " \t;\n"); s != ""; s = strings.TrimLeft(s, " \t;\n") {
-		if len(out) > 200 {
-			return nil, fmt.Errorf("too many commands")
-		}
-		c := &sedCmd{}
-		var err error
-		if c.from, s, err = sedAddress(s, ext); err != nil {
-			return nil, err
-		}
-		if strings.HasPrefix(s, ",") && c.from != nil {
-			if c.to, s, err = sedAddress(s[1:], ext); err != nil {
-				return nil, err
-			}
-		}
-		s = strings.TrimLeft(s, " ")
-		if strings.HasPrefix(s, "!") {
-			c.neg, s = true, strings.TrimLeft(s[1:], " ")
-		}
-		if s == "" {
-			return nil, fmt.Errorf("missing command")
-		}
-		c.verb, s = s[0], s[1:]
-		switch c.verb {
-		case 's', 'y':
-			if s, err = c.subst(s, ext); err != nil {
-				return nil, err
-			}
-		case 'p', 'd', 'q', 'n', 'N', 'D', 'P', 'h', 'H', 'g', 'G', 'x', '=', '}', '{', 'Q':
-		case 'a', 'i', 'c':
-			c.text, s, _ = strings.Cut(strings.TrimLeft(strings.TrimPrefix(strings.TrimLeft(s, " "), "\\"), " \n"), "\n")
-		default:
-			return nil, fmt.Errorf("unknown command: `%c'", c.verb)
-		}
-		out = append(out, c)
-	}
-	return out, nil
-}
-
-func sedAddress(s string, ext bool) (*sedAddr, string, error) {
-	switch {
-	case strings.HasPrefix(s, "$"):
-		return &sedAddr{last: true}, s[1:], nil
-	case s != "" && s[0] >= '0' && s[0] <= '9':
-		i := 0
-		for i < len(s) && s[i] >= '0' && s[i] <= '9' {
-			i++
-		}
-		n, _ := strconv.Atoi(s[:i]) //nolint:errcheck // digits
-		return &sedAddr{line: n}, s[i:], nil
-	case strings.HasPrefix(s, "/"):
-		part, rest, ok := delimited(s[1:], '/')
-		if !ok {
-			return nil, s, fmt.Errorf("unterminated address regex")
-		}
-		re, err := compile(part, ext, false, false, false)
-		return &sedAddr{re: re}, strings.TrimLeft(rest, " "), err
-	}
-	return nil, s, nil
-}
-
-// delimited reads up to an unescaped d.
-func delimited(s string, d byte) (part, rest string, ok bool) {
-	var b strings.Builder
-	class := false
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] == '\\' && i+1 < len(s):
-			if s[i+1] != d {
-				b.WriteByte('\\')
-			}
-			i++
-			b.WriteByte(s[i])
+			r.cannot(n, err)
 			continue
-		case s[i] == '[':
-			class = true
-		case s[i] == ']':
-			class = false
-		case s[i] == d && !class:
-			return b.String(), s[i+1:], true
 		}
-		b.WriteByte(s[i])
+		defer f.Close() //nolint:errcheck // only read
+		r.in = append(r.in, bufio.NewReader(f))
 	}
-	return "", s, false
+	r.run()
+	return r.status
 }
 
-func (c *sedCmd) subst(s string, ext bool) (string, error) {
-	if s == "" {
-		return s, fmt.Errorf("unterminated `%c' command", c.verb)
+// cannot words why an operand is left out.
+func (r *sedRun) cannot(name string, err error) {
+	if err == vfs.EISDIR { //nolint:errorlint // it comes bare
+		errorf(r.p, "couldn't edit %s: not a regular file", name)
+		r.status = 4
+		return
 	}
-	d := s[0]
-	pat, rest, ok := delimited(s[1:], d)
-	if ok {
-		c.with, rest, ok = delimited(rest, d)
-	}
-	if !ok {
-		return s, fmt.Errorf("unterminated `%c' command", c.verb)
-	}
-	if c.verb == 'y' {
-		c.text = pat
-		return rest, nil
-	}
-	fold := false
-	for rest != "" && strings.IndexByte("gpiIm0123456789", rest[0]) >= 0 {
-		switch f := rest[0]; {
-		case f == 'g':
-			c.global = true
-		case f == 'p':
-			c.print = true
-		case f == 'i' || f == 'I':
-			fold = true
-		case f != 'm':
-			c.nth = c.nth*10 + int(f-'0')
-		}
-		rest = rest[1:]
-	}
-	re, err := compile(pat, ext, fold, false, false)
-	c.re = re
-	return rest, err
+	errorf(r.p, "can't read %s: %s", name, strerror(err))
+	r.status = 2
 }
 
-func sedRun(p *kernel.Proc, prog []*sedCmd, data []byte, quiet bool, w io.Writer) error {
-	all := strings.Split(strings.TrimSuffix(string(data), "\n"), "\n")
-	if len(data) == 0 {
-		return nil
+// sedUsage is the help: on standard error for a wrong command line.
+func sedUsage(p *kernel.Proc, o getopt.Opts) int {
+	if o.Bad == "--version" {
+		return getopt.Usage(p, o, 1)
 	}
-	hold := ""
-	for i := 0; i < len(all); i++ {
-		line, dead, quit := all[i], false, false
-		after := ""
-		for _, c := range prog {
-			if err := p.Step(1 + int64(len(line)/64)); err != nil {
-				return err
-			}
-			if c.matches(line, i+1, i == len(all)-1) == c.neg {
-				continue
-			}
-			switch c.verb {
-			case 's':
-				if next, ok := c.apply(line); ok {
-					line = next
-					if c.print {
-						io.WriteString(w, line+"\n") //nolint:errcheck // the next write tells
-					}
-				}
-			case 'y':
-				line = strings.Map(func(r rune) rune {
-					if k := strings.IndexRune(c.text, r); k >= 0 && k < len(c.with) {
-						return rune(c.with[k])
-					}
-					return r
-				}, line)
-			case 'p':
-				io.WriteString(w, line+"\n") //nolint:errcheck // the next write tells
-			case '=':
-				io.WriteString(w, strconv.Itoa(i+1)+"\n") //nolint:errcheck // the next write tells
-			case 'd':
-				dead = true
-			case 'q', 'Q':
-				quit = true
-				dead = dead || c.verb == 'Q'
-			case 'a':
-				after += c.text + "\n"
-			case 'i':
-				io.WriteString(w, c.text+"\n") //nolint:errcheck // the next write tells
-			case 'c':
-				line = c.text
-			case 'h':
-				hold = line
-			case 'H':
-				hold += "\n" + line
-			case 'g':
-				line = hold
-			case 'G':
-				line += "\n" + hold
-			case 'x':
-				line, hold = hold, line
-			case 'N':
-				if i+1 < len(all) {
-					i++
-					line += "\n" + all[i]
-				}
-			}
-			if dead || quit {
-				break
-			}
-		}
-		out := after
-		if !dead && !quiet {
-			out = line + "\n" + after
-		}
-		if _, err := io.WriteString(w, out); err != nil {
-			return err
-		}
-		if quit {
-			return nil
-		}
+	const text = "Usage: sed [OPTION]... {script-only-if-no-other-script} [input-file]...\n\n"
+	if o.Bad == "--help" {
+		put(p, text)
+		return 0
 	}
-	return nil
+	if o.Bad != "missing" {
+		errorf(p, "%s", o.Bad)
+	}
+	fmt.Fprint(p.Stderr(), text) //nolint:errcheck // the visitor's own stderr
+	return 1
 }
 
-func (a *sedAddr) hit(line string, n int, last bool) bool {
-	return a.last && last || a.line > 0 && a.line == n || a.re != nil && a.re.MatchString(line)
+// each runs the script over every operand on its own, in place with -i.
+func (r *sedRun) each(o getopt.Opts) int {
+	for _, n := range o.Args {
+		f, err := open(r.p, n)
+		if err != nil {
+			r.cannot(n, err)
+			continue
+		}
+		var b bytes.Buffer
+		if o.Has("i") {
+			r.w = &b
+		}
+		r.in, r.n, r.hold, r.hasNext = []*bufio.Reader{bufio.NewReader(f)}, 0, "", false
+		r.run()
+		in, _ := r.p.M.FS.Stat(r.p.Caller, r.p.Abs(n)) //nolint:errcheck // it was just open
+		f.Close()                                      //nolint:errcheck // only read
+		if !o.Has("i") {
+			continue
+		}
+		if suf := o.Get("i"); suf != "" {
+			r.p.M.FS.Rename(r.p.Caller, r.p.Abs(n), r.p.Abs(n+suf)) //nolint:errcheck // the write tells
+		}
+		if err := r.p.M.FS.WriteFile(r.p.Caller, r.p.Abs(n), b.Bytes(), in.Mode&0o777); err != nil {
+			errorf(r.p, "couldn't open temporary file %s: %s", n, strerror(err))
+			return 4
+		}
+		if r.quit {
+			break
+		}
+	}
+	return r.status
 }
 
-func (c *sedCmd) matches(line string, n int, last bool) bool {
-	switch {
-	case c.from == nil:
-		return true
-	case c.to == nil:
-		return c.from.hit(line, n, last)
-	case c.active:
-		if c.to.hit(line, n, last) || c.to.line > 0 && n >= c.to.line {
-			c.active = false
+// read takes one line into next.
+func (r *sedRun) read() bool {
+	for len(r.in) > 0 {
+		text, err := r.in[0].ReadString(r.sep)
+		if len(text) > maxLine {
+			text = text[:maxLine]
 		}
-		return true
-	case c.from.hit(line, n, last):
-		c.active = c.to.line == 0 || c.to.line > n
+		if err != nil && text == "" {
+			r.in = r.in[1:]
+			continue
+		}
+		r.next, r.nextEnd = text, ""
+		if n := len(text) - 1; text[n] == r.sep {
+			r.next, r.nextEnd = text[:n], string(rune(r.sep))
+		}
 		return true
 	}
 	return false
 }
 
-// apply does the substitution; & and \1 to \9 in the replacement count.
-func (c *sedCmd) apply(line string) (string, bool) {
-	found := c.re.FindAllStringSubmatchIndex(line, 10_000)
-	if len(found) == 0 {
-		return line, false
+// advance makes the next line the current one.
+func (r *sedRun) advance() bool {
+	if !r.hasNext && !r.read() {
+		return false
 	}
+	r.line, r.end = r.next, r.nextEnd
+	r.n++
+	r.hasNext = r.read()
+	if r.end == "" && r.hasNext {
+		r.end = "\n"
+	}
+	return r.p.Step(1+int64(len(r.line)/64)) == nil
+}
+
+func (r *sedRun) out(s string) {
+	if r.missing && s != "" {
+		s = "\n" + s
+	}
+	r.missing = s != "" && s[len(s)-1] != r.sep
+	if _, err := io.WriteString(r.w, s); err != nil {
+		r.quit = true
+	}
+}
+
+func (r *sedRun) flush() {
+	for _, a := range r.append {
+		r.out(a)
+		r.missing = false // sed adds nothing after a file
+	}
+	r.append = nil
+}
+
+func (r *sedRun) run() {
+	for !r.quit && r.advance() {
+		again := true
+		for again && !r.quit {
+			again = r.cycle()
+		}
+	}
+}
+
+// cycle runs the script once; true asks for another without a new line.
+func (r *sedRun) cycle() bool {
+	r.did = false
+	for pc := 0; pc < len(r.prog); {
+		c := r.prog[pc]
+		if r.p.Step(1) != nil {
+			r.quit = true
+			return false
+		}
+		if r.matches(c) == c.neg {
+			if c.verb == '{' {
+				pc = c.jump
+			} else {
+				pc++
+			}
+			continue
+		}
+		next, done, again := r.exec(c, pc)
+		if done {
+			r.flush()
+			return again
+		}
+		pc = next
+	}
+	if !r.quiet {
+		r.out(r.line + r.end)
+	}
+	r.flush()
+	return false
+}
+
+func (r *sedRun) hit(a *sedAddr) bool {
+	switch {
+	case a.last:
+		return !r.hasNext
+	case a.step > 0:
+		return r.n >= a.line && (r.n-a.line)%a.step == 0
+	case a.re != nil:
+		r.last = a.re
+		return a.re.MatchString(r.line)
+	case a.empty:
+		return r.last != nil && r.last.MatchString(r.line)
+	}
+	return a.line == r.n
+}
+
+func (r *sedRun) matches(c *sedCmd) bool {
+	switch {
+	case c.from == nil:
+		return true
+	case c.to == nil:
+		return r.hit(c.from)
+	case c.active:
+		switch {
+		case c.until > 0:
+			c.active = r.n < c.until
+		case c.to.line > 0 && c.to.step == 0:
+			c.active = r.n < c.to.line
+			if r.n > c.to.line {
+				return r.hit(c.from)
+			}
+		default:
+			c.active = !r.hit(c.to)
+		}
+		return true
+	case c.from.line == 0 && c.from.re == nil && !c.from.last && !c.from.empty && c.from.step == 0 && r.n == 1: // 0,/re/
+		c.active = !r.hit(c.to)
+		return true
+	case !r.hit(c.from):
+		return false
+	}
+	c.until = 0
+	switch {
+	case c.to.plus > 0:
+		c.until = r.n + c.to.plus
+	case c.to.multi > 0:
+		c.until = (r.n + c.to.multi - 1) / c.to.multi * c.to.multi
+	}
+	switch {
+	case c.until > 0:
+		c.active = r.n < c.until
+	case c.to.re != nil || c.to.empty || c.to.step > 0:
+		c.active = true
+	case c.to.last:
+		c.active = r.hasNext
+	default:
+		c.active = c.to.line > r.n
+	}
+	return true
+}
+
+// exec runs one command. next is the command that follows; done ends the
+// cycle, again starts another without reading a line.
+func (r *sedRun) exec(c *sedCmd, pc int) (next int, done, again bool) {
+	next = pc + 1
+	switch c.verb {
+	case 's':
+		r.subst(c)
+	case 'y':
+		r.line = strings.Map(func(x rune) rune {
+			if to, ok := c.y[x]; ok {
+				return to
+			}
+			return x
+		}, r.line)
+	case 'p':
+		r.out(r.line + r.end)
+	case 'P':
+		first, _, _ := strings.Cut(r.line, "\n")
+		r.out(first + "\n")
+	case '=':
+		r.out(strconv.Itoa(r.n) + "\n")
+	case 'l':
+		r.out(unambiguous(r.line) + "$\n")
+	case 'z':
+		r.line = ""
+	case 'F':
+		r.out("-\n")
+	case 'd':
+		return next, true, false
+	case 'D':
+		_, rest, ok := strings.Cut(r.line, "\n")
+		if !ok {
+			return next, true, false
+		}
+		r.line = rest
+		return next, true, true
+	case 'q', 'Q':
+		if c.verb == 'q' && !r.quiet {
+			r.out(r.line + r.end)
+		}
+		r.quit, r.status = true, c.nth
+		return next, true, false
+	case 'a':
+		r.append = append(r.append, c.text)
+	case 'i':
+		r.out(c.text)
+	case 'c':
+		if c.to == nil || !c.active || c.neg {
+			r.out(c.text)
+		}
+		return next, true, false
+	case 'r':
+		if data, err := r.p.M.FS.ReadFile(r.p.Caller, r.p.Abs(c.text), 1<<20); err == nil {
+			r.append = append(r.append, string(data))
+		}
+	case 'w', 'W':
+		r.toFile(c.text, r.line+"\n")
+	case 'b', 't', 'T':
+		if c.verb == 'b' || (c.verb == 't') == r.did {
+			next = c.jump
+		}
+		if c.verb != 'b' {
+			r.did = false
+		}
+	default:
+		return r.spaces(c, next)
+	}
+	return next, false, false
+}
+
+// spaces are the commands that move between pattern and hold space.
+func (r *sedRun) spaces(c *sedCmd, next int) (int, bool, bool) {
+	switch c.verb {
+	case 'h':
+		r.hold = r.line
+	case 'H':
+		r.hold += "\n" + r.line
+	case 'g':
+		r.line = r.hold
+	case 'G':
+		r.line += "\n" + r.hold
+	case 'x':
+		r.line, r.hold = r.hold, r.line
+	case 'n':
+		if !r.hasNext {
+			if !r.quiet {
+				r.out(r.line + r.end)
+			}
+			r.quit = true
+			return next, true, false
+		}
+		if !r.quiet {
+			r.out(r.line + r.end)
+		}
+		r.flush()
+		r.advance()
+	case 'N':
+		if !r.hasNext {
+			if !r.quiet {
+				r.out(r.line + r.end)
+			}
+			r.quit = true
+			return next, true, false
+		}
+		old := r.line
+		r.advance()
+		r.line = old + "\n" + r.line
+	}
+	if len(r.line)+len(r.hold) > maxLine {
+		errorf(r.p, "couldn't re-allocate memory")
+		r.quit, r.status = true, 4
+		return next, true, false
+	}
+	return next, false, false
+}
+
+func (r *sedRun) toFile(name, text string) {
+	switch name {
+	case "/dev/stdout":
+		r.out(text)
+		return
+	case "/dev/stderr":
+		io.WriteString(r.p.Stderr(), text) //nolint:errcheck // the visitor's own stderr
+		return
+	}
+	h := r.files[name]
+	if h == nil {
+		var err error
+		if h, err = r.p.M.FS.Open(r.p.Caller, r.p.Abs(name), vfs.WriteOnly|vfs.Create|vfs.Truncate, 0o666&^r.p.Umask); err != nil || len(r.files) > 64 {
+			errorf(r.p, "couldn't open file %s: %s", name, strerror(err))
+			r.quit, r.status = true, 4
+			return
+		}
+		r.files[name] = h
+	}
+	io.WriteString(h, text) //nolint:errcheck // the quota decides
+}
+
+func unambiguous(s string) string {
+	var b strings.Builder
+	for i := range len(s) {
+		c := s[i]
+		switch k := strings.IndexByte("\a\b\f\n\r\t\v\\", c); {
+		case k >= 0:
+			b.WriteString(`\` + `abfnrtv\`[k:k+1])
+		case c < 32 || c > 126:
+			fmt.Fprintf(&b, `\%03o`, c)
+		default:
+			b.WriteByte(c)
+		}
+	}
+	return b.String()
+}
+
+func (r *sedRun) subst(c *sedCmd) {
+	re := c.re
+	if re == nil {
+		if re = r.last; re == nil {
+			errorf(r.p, "no previous regular expression")
+			r.quit, r.status = true, 1
+			return
+		}
+	}
+	r.last = re
+	limit := 10_000
+	if !c.global && c.nth <= 1 {
+		limit = 1
+	}
+	found := re.FindAllStringSubmatchIndex(r.line, limit)
 	var b strings.Builder
 	pos, done := 0, false
 	for i, m := range found {
-		if c.nth > 0 && i+1 < c.nth || !c.global && done {
+		if i+1 < c.nth || !c.global && done {
 			continue
 		}
-		b.WriteString(line[pos:m[0]])
-		for k := 0; k < len(c.with); k++ {
-			switch ch := c.with[k]; {
-			case ch == '&':
-				b.WriteString(line[m[0]:m[1]])
-			case ch == '\\' && k+1 < len(c.with):
-				k++
-				g := int(c.with[k] - '0')
-				switch {
-				case g >= 0 && g <= 9:
-					if 2*g+1 < len(m) && m[2*g] >= 0 {
-						b.WriteString(line[m[2*g]:m[2*g+1]])
-					}
-				case c.with[k] == 'n':
-					b.WriteByte('\n')
-				case c.with[k] == 't':
-					b.WriteByte('\t')
-				default:
-					b.WriteByte(c.with[k])
-				}
-			default:
-				b.WriteByte(ch)
-			}
-		}
+		b.WriteString(r.line[pos:m[0]])
+		sedInsert(&b, c.with, r.line, m)
 		pos, done = m[1], true
+		if b.Len() > maxLine {
+			break
+		}
 	}
-	b.WriteString(line[pos:])
-	return b.String(), done
+	if !done {
+		return
+	}
+	r.line, r.did = b.String()+r.line[pos:], true
+	if c.print {
+		r.out(r.line + r.end)
+	}
+	if c.text != "" {
+		r.toFile(c.text, r.line+"\n")
+	}
+}
+
+// sedInsert writes a replacement: &, \1 to \9, and the case words \U \L \u \l \E.
+func sedInsert(b *strings.Builder, with, line string, m []int) {
+	mode, once := byte('E'), byte(0)
+	add := func(s string) {
+		switch mode {
+		case 'U':
+			s = strings.ToUpper(s)
+		case 'L':
+			s = strings.ToLower(s)
+		}
+		if once != 0 && s != "" {
+			head := s[:1]
+			if once == 'u' {
+				head = strings.ToUpper(head)
+			} else {
+				head = strings.ToLower(head)
+			}
+			s, once = head+s[1:], 0
+		}
+		b.WriteString(s)
+	}
+	for k := 0; k < len(with); k++ {
+		ch := with[k]
+		if ch == '&' {
+			add(line[m[0]:m[1]])
+			continue
+		}
+		if ch != '\\' || k+1 >= len(with) {
+			add(string(ch))
+			continue
+		}
+		k++
+		switch e := with[k]; {
+		case e >= '0' && e <= '9':
+			if g := 2 * int(e-'0'); g+1 < len(m) && m[g] >= 0 {
+				add(line[m[g]:m[g+1]])
+			}
+		case e == 'U' || e == 'L' || e == 'E':
+			mode = e
+		case e == 'u' || e == 'l':
+			once = e
+		case e == 'n':
+			add("\n")
+		case e == 't':
+			add("\t")
+		default:
+			add(string(e))
+		}
+	}
 }
