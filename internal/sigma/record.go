@@ -13,7 +13,7 @@ type Type uint8
 const (
 	Null Type = iota
 	Text
-	Number // Text holds it as the source wrote it: 4688, 0x3e7, 1.5e3
+	Number // Text holds it as the source wrote it: 4688, 0x3e7, 1.5e3; 1e3 and 1000.0 become 1000
 	Bool   // Text is "true" or "false"
 )
 
@@ -173,6 +173,9 @@ func (r *Record) put(id FieldID, name []byte, v Value) {
 	if len(r.entries) >= MaxFields {
 		r.Left++
 		return
+	}
+	if v.Type == Number {
+		v.Text = canonicalNumber(v.Text)
 	}
 	if len(v.Text) > MaxValue {
 		v.Text = v.Text[:MaxValue]

@@ -1,0 +1,216 @@
+package sigma
+
+import (
+	"math/bits"
+	"strings"
+)
+
+// minScan is the length in bytes of the shortest literal that a scanner finds.
+const minScan = 4
+
+// scanner finds which of many literals occur in a text, looking at each place
+// of the text once whatever their number: a hash of the next four bytes,
+// without regard to case, is looked up in a bitmap; only where it is set are
+// literals compared. Literals are folded. It is immutable.
+type scanner struct {
+	bitmap []uint64
+	shift  uint32  // of a hash, to the bitmap's size
+	heads  []int32 // by hash: first anchor + 1
+	hshift uint32
+	step   int // 1, or 2 when every literal has two anchors one apart
+	anch   []anchor
+}
+
+// anchor is four bytes of a literal that the scan looks for.
+type anchor struct {
+	gram  uint32
+	off   int32 // of the four bytes in the literal
+	group int32 // what the caller learns
+	next  int32 // anchor with the same hash, -1 at the end
+	lit   string
+}
+
+const (
+	foldMask  = 0x20202020
+	foldMask8 = 0x2020202020202020
+	hashMul   = 0x9E3779B1
+)
+
+type scanBuilder struct {
+	lits   []string
+	groups []int32
+}
+
+func newScanBuilder() *scanBuilder { return &scanBuilder{} }
+
+// add adds a folded literal of at least minScan bytes.
+func (b *scanBuilder) add(lit string, group int32) {
+	b.lits, b.groups = append(b.lits, lit), append(b.groups, group)
+}
+
+func (b *scanBuilder) build() *scanner {
+	s := &scanner{step: 2}
+	for _, l := range b.lits {
+		if len(l) < minScan+1 {
+			s.step = 1
+		}
+	}
+	n := len(b.lits) * s.step
+	logBits := min(max(9, bits.Len(uint(n*24))), 16)
+	s.bitmap = make([]uint64, 1<<(logBits-6))
+	s.shift = uint32(32 - logBits)
+	logHeads := max(4, bits.Len(uint(n*2)))
+	s.heads = make([]int32, 1<<logHeads)
+	s.hshift = uint32(32 - logHeads)
+	s.anch = make([]anchor, 0, n)
+	for i, l := range b.lits {
+		off := rareGram(l, s.step)
+		for k := range s.step {
+			s.anchor(l, off+k, b.groups[i])
+		}
+	}
+	return s
+}
+
+func (s *scanner) anchor(lit string, off int, group int32) {
+	gram := load32(bytesOf(lit)[off:]) | foldMask
+	h := gram * hashMul
+	s.bitmap[h>>s.shift>>6] |= 1 << (h >> s.shift & 63)
+	head := &s.heads[h>>s.hshift]
+	s.anch = append(s.anch, anchor{gram: gram, off: int32(off), group: group, next: *head - 1, lit: lit})
+	*head = int32(len(s.anch))
+}
+
+// rareGram chooses the place of a literal where the least common four bytes
+// (and their neighbours, for step 2) begin.
+func rareGram(lit string, step int) int {
+	best, at := 1<<30, 0
+	for i := 0; i+minScan+step-1 <= len(lit); i++ {
+		score := 0
+		for k := range step {
+			score += gramScore(lit[i+k : i+k+minScan])
+		}
+		if score < best {
+			best, at = score, i
+		}
+	}
+	return at
+}
+
+// gramScore is higher for four bytes that many texts hold.
+func gramScore(g string) int {
+	score := 0
+	if strings.Contains(commonText, g) {
+		score += 100
+	}
+	for i := range len(g) {
+		if p := strings.IndexByte("etaoinsr\\ .cmdl", g[i]); p >= 0 {
+			score += 15 - p
+		}
+	}
+	return score
+}
+
+// found is told of each literal that occurs, possibly several times.
+type found interface{ hit(group int32) }
+
+// each tells f of the literals in text.
+func (s *scanner) each(text []byte, f found) {
+	i, n := 0, len(text)
+	bitmap, shift := s.bitmap, s.shift&31
+	mask := uint32(len(bitmap) - 1)
+	if s.step == 2 {
+		for ; i+8 <= n; i += 4 {
+			v := load64(text[i:]) | foldMask8
+			h0, h2 := uint32(v)*hashMul>>shift, uint32(v>>16)*hashMul>>shift
+			if bitmap[h0>>6&mask]>>(h0&63)&1 != 0 {
+				s.verify(text, i, uint32(v), f)
+			}
+			if bitmap[h2>>6&mask]>>(h2&63)&1 != 0 {
+				s.verify(text, i+2, uint32(v>>16), f)
+			}
+		}
+	} else {
+		for ; i+8 <= n; i += 4 {
+			v := load64(text[i:]) | foldMask8
+			for k := range 4 {
+				g := uint32(v >> (8 * k))
+				h := g * hashMul >> shift
+				if bitmap[h>>6&mask]>>(h&63)&1 != 0 {
+					s.verify(text, i+k, g, f)
+				}
+			}
+		}
+	}
+	for ; i+4 <= n; i += s.step {
+		g := load32(text[i:]) | foldMask
+		h := g * hashMul >> shift
+		if bitmap[h>>6&mask]>>(h&63)&1 != 0 {
+			s.verify(text, i, g, f)
+		}
+	}
+}
+
+func (s *scanner) verify(text []byte, i int, gram uint32, f found) {
+	for k := s.heads[gram*hashMul>>(s.hshift&31)] - 1; k >= 0; k = s.anch[k].next {
+		a := &s.anch[k]
+		if a.gram == gram && a.at(text, i) {
+			f.hit(a.group)
+		}
+	}
+}
+
+// at tells whether the literal stands where its anchor was seen, but for bytes
+// that differ only in the bit that ASCII case is.
+func (a *anchor) at(text []byte, i int) bool {
+	start := i - int(a.off)
+	if start < 0 || start+len(a.lit) > len(text) {
+		return false
+	}
+	t := text[start : start+len(a.lit)]
+	for k := range len(a.lit) {
+		if (t[k]^a.lit[k])&^0x20 != 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// contains tells whether one of the literals occurs exactly.
+func (s *scanner) contains(text []byte) bool {
+	c := containsExact{s: s}
+	for i := 0; i+4 <= len(text); i += s.step {
+		g := load32(text[i:]) | foldMask
+		h := g * hashMul >> (s.shift & 31)
+		if s.bitmap[h>>6]>>(h&63)&1 != 0 && c.check(text, i, g) {
+			return true
+		}
+	}
+	return false
+}
+
+type containsExact struct{ s *scanner }
+
+func (c containsExact) check(text []byte, i int, gram uint32) bool {
+	for k := c.s.heads[gram*hashMul>>(c.s.hshift&31)] - 1; k >= 0; k = c.s.anch[k].next {
+		a := &c.s.anch[k]
+		start := i - int(a.off)
+		if a.gram == gram && start >= 0 && start+len(a.lit) <= len(text) && string(text[start:start+len(a.lit)]) == a.lit {
+			return true
+		}
+	}
+	return false
+}
+
+// commonText is what many log records hold: literals within it make poor
+// witnesses, four bytes of it poor anchors.
+const commonText = `c:\windows\system32\cmd.exe /c c:\windows\system32\windowspowershell\v1.0\powershell.exe -noprofile -command ` +
+	`c:\program files\ c:\program files (x86)\ c:\users\ \appdata\local\temp\ \appdata\roaming\ c:\programdata\ ` +
+	`microsoft corporation microsoft windows microsoft.windows. hklm\software\microsoft\windows\currentversion\ ` +
+	`hklm\system\currentcontrolset\services\ hkcu\software\ hku\s-1-5-21- \software\wow6432node\ ` +
+	`c:\windows\system32\svchost.exe -k netsvcs -p -s c:\windows\explorer.exe c:\windows\system32\services.exe ` +
+	`c:\windows\system32\rundll32.exe c:\windows\system32\lsass.exe c:\windows\syswow64\ .dll .exe .sys .tmp .ps1 .log ` +
+	`nt authority\system authenticated users security system application operational http://www. https:// ` +
+	`/usr/bin/ /usr/sbin/ /usr/lib/ /bin/sh /bin/bash -c /etc/ /var/log/ /home/ /root/ /tmp/ /dev/null ` +
+	`function param( write-host get-item new-object system.io. system.net. return $null -eq string object value name path ` +
+	`image process true false get post index.html .php? .jpg mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 `

@@ -1,0 +1,231 @@
+package sigma
+
+import "strings"
+
+// wKind is how a witness is looked for.
+type wKind uint8
+
+const (
+	wPresent wKind = iota // the field is there
+	wExact                // the field is the text
+	wTail                 // the field ends with the text, of at most 8 bytes
+	wHead                 // the field begins with the text, of at most 8 bytes
+	wLit                  // the field holds the text
+	wWord                 // some value holds the text
+)
+
+// wkey is one witness: something cheap to see in a record. text is folded.
+type wkey struct {
+	kind  wKind
+	field FieldID
+	text  string
+}
+
+// witness is a set of which at least one must be seen when a condition is true.
+type witness struct {
+	keys []wkey
+	cost float64 // how often it is seen in vain, by a rough guess; the less the better
+	ok   bool    // false: the condition can be true with nothing to see
+}
+
+const (
+	costPresent = 60.0
+	costCommon  = 25.0 // times, for texts that many records hold
+	maxAffix    = 8
+	maxKeys     = 60_000
+)
+
+// textWitness is what one pattern needs.
+func textWitness(p pattern, field FieldID, keyword bool) (wkey, float64, bool) {
+	lit, first, last := longestLit(p)
+	if keyword {
+		return wkey{wWord, 0, lit}, literalCost(lit), len(lit) >= minScan && validText(lit)
+	}
+	present := wkey{kind: wPresent, field: field}
+	for _, t := range p {
+		if t.kind == tokLit && !validText(t.lit) {
+			return present, costPresent, true
+		}
+	}
+	switch {
+	case len(p) == 0:
+		return wkey{wExact, field, ""}, 5, true
+	case len(p) == 1 && p[0].kind == tokLit:
+		return wkey{wExact, field, foldText(lit)}, exactCost(lit), true
+	case len(p) == 1:
+		return present, costPresent, true
+	}
+	best, cost := present, costPresent
+	if len(lit) >= minScan {
+		best, cost = wkey{wLit, field, foldText(lit)}, literalCost(lit)
+	}
+	if tail := foldTail(last); len(tail) >= 2 {
+		if c := literalCost(tail) / 6; c < cost {
+			best, cost = wkey{wTail, field, tail}, c
+		}
+	}
+	if head := foldHead(first); len(head) >= 2 {
+		if c := literalCost(head) / 6; c < cost {
+			best, cost = wkey{wHead, field, head}, c
+		}
+	}
+	return best, cost, true
+}
+
+// longestLit is the best literal of a pattern and those that stand at its ends.
+func longestLit(p pattern) (lit, first, last string) {
+	best := 1e9
+	for i, t := range p {
+		if t.kind != tokLit {
+			continue
+		}
+		if c := literalCost(t.lit); c < best {
+			best, lit = c, t.lit
+		}
+		if i == 0 {
+			first = t.lit
+		}
+		if i == len(p)-1 {
+			last = t.lit
+		}
+	}
+	return lit, first, last
+}
+
+// foldTail is the end of a text that is compared: up to maxAffix bytes, whole
+// characters.
+func foldTail(s string) string {
+	s = foldText(s)
+	for n := min(len(s), maxAffix); n > 0; n-- {
+		if t := s[len(s)-n:]; validText(t) {
+			return t
+		}
+	}
+	return ""
+}
+
+func foldHead(s string) string {
+	s = foldText(s)
+	for n := min(len(s), maxAffix); n > 0; n-- {
+		if t := s[:n]; validText(t) {
+			return t
+		}
+	}
+	return ""
+}
+
+func literalCost(s string) float64 {
+	if s == "" {
+		return 1e6
+	}
+	n := float64(len(s))
+	c := 400 / (n * n)
+	if strings.Contains(commonText, s) {
+		c *= costCommon
+	}
+	return c
+}
+
+func exactCost(s string) float64 {
+	if strings.Contains(commonText, s) || len(s) < 3 {
+		return 10
+	}
+	return 0.3
+}
+
+// predWitness is what a predicate needs.
+func predWitness(p *predicate, field, other FieldID) witness {
+	present := witness{keys: []wkey{{kind: wPresent, field: field}}, cost: costPresent, ok: true}
+	switch p.kind {
+	case predNull:
+		return witness{}
+	case predText:
+		return patternsWitness(p, field, present)
+	case predRegex:
+		return regexWitness(p, field, present)
+	case predRef:
+		if other != field {
+			present.cost /= 2
+		}
+	case predCIDR, predNumber, predExists, predTime:
+	}
+	if p.keyword {
+		return witness{}
+	}
+	return present
+}
+
+func patternsWitness(p *predicate, field FieldID, present witness) witness {
+	w := witness{ok: true}
+	for _, pat := range p.pats {
+		k, cost, ok := textWitness(pat, field, p.keyword)
+		if !ok {
+			return witness{}
+		}
+		k.text = foldText(k.text)
+		w.keys = append(w.keys, k)
+		w.cost += cost
+	}
+	if !p.keyword && (w.cost > present.cost || len(w.keys) > maxKeys) {
+		return present
+	}
+	return w
+}
+
+func regexWitness(p *predicate, field FieldID, present witness) witness {
+	best := present
+	if p.keyword {
+		best = witness{cost: 1e9}
+	}
+	kind := wLit
+	if p.keyword {
+		kind, field = wWord, 0
+	}
+	for _, clause := range p.re.required {
+		w := witness{ok: true}
+		for _, s := range clause {
+			if len(s) < minScan || !validText(s) {
+				w.ok = false
+				break
+			}
+			w.keys = append(w.keys, wkey{kind, field, s})
+			w.cost += literalCost(s)
+		}
+		if w.ok && w.cost < best.cost {
+			best = w
+		}
+	}
+	return best
+}
+
+// exprWitness is what a condition needs: of an AND the cheapest part's, of an
+// OR everything that each part needs.
+func exprWitness(e *expr, of []compiledPred) witness {
+	switch e.kind {
+	case exprPred:
+		return of[e.id].wit
+	case exprAnd:
+		var best witness
+		for _, k := range e.kids {
+			if w := exprWitness(k, of); w.ok && (!best.ok || w.cost < best.cost) {
+				best = w
+			}
+		}
+		return best
+	case exprOr:
+		out := witness{ok: true}
+		for _, k := range e.kids {
+			w := exprWitness(k, of)
+			if !w.ok || len(out.keys)+len(w.keys) > maxKeys {
+				return witness{}
+			}
+			out.keys = append(out.keys[:len(out.keys):len(out.keys)], w.keys...)
+			out.cost += w.cost
+		}
+		return out
+	case exprFalse:
+		return witness{ok: true}
+	default:
+		return witness{}
+	}
+}

@@ -1,0 +1,85 @@
+package yamldoc
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+)
+
+// Node is a part of a parsed document whose shape is not known beforehand.
+type Node = yaml.Node
+
+// The kinds of Node that Documents gives.
+const (
+	Map    = yaml.MappingNode
+	List   = yaml.SequenceNode
+	Scalar = yaml.ScalarNode
+)
+
+// Limits of Documents: nodes of one file with aliases counted as often as they
+// are used, and nesting.
+const (
+	MaxNodes = 500_000
+	MaxDepth = 64
+)
+
+// Documents parses every document of a file into nodes, with aliases put in
+// their places. At a fault it returns the documents before it and Faults; an
+// empty document is left out. A file that grows by its aliases beyond MaxNodes,
+// nests deeper than MaxDepth or holds an alias within itself is refused.
+func Documents(file string, data []byte) ([]*Node, error) {
+	if len(data) > MaxSize {
+		return nil, Faults{{File: file, Text: fmt.Sprintf("%d bytes, the limit is %d", len(data), MaxSize), Remedy: "split the file"}}
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	var docs []*Node
+	left := MaxNodes
+	for {
+		var n Node
+		err := dec.Decode(&n)
+		if errors.Is(err, io.EOF) {
+			return docs, nil
+		}
+		if err != nil {
+			return docs, Faults{fault(file, strings.TrimPrefix(err.Error(), "yaml: "))}
+		}
+		root, f := resolve(&n, &left, 0)
+		if f != nil {
+			f.File = file
+			return docs, Faults{*f}
+		}
+		if root != nil && !(root.Kind == Scalar && root.ShortTag() == "!!null") {
+			docs = append(docs, root)
+		}
+	}
+}
+
+// resolve takes off the document node and puts aliases' targets in place.
+func resolve(n *Node, left *int, depth int) (*Node, *Fault) {
+	*left--
+	switch {
+	case *left < 0:
+		return nil, &Fault{Line: n.Line, Text: fmt.Sprintf("more than %d values, aliases counted", MaxNodes), Remedy: "write fewer, or no aliases"}
+	case depth > MaxDepth:
+		return nil, &Fault{Line: n.Line, Text: fmt.Sprintf("nested deeper than %d", MaxDepth)}
+	case n.Kind == yaml.DocumentNode:
+		if len(n.Content) == 0 {
+			return nil, nil
+		}
+		return resolve(n.Content[0], left, depth)
+	case n.Kind == yaml.AliasNode:
+		return resolve(n.Alias, left, depth+1)
+	}
+	for i, c := range n.Content {
+		r, f := resolve(c, left, depth+1)
+		if f != nil {
+			return nil, f
+		}
+		n.Content[i] = r
+	}
+	return n, nil
+}
