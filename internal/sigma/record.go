@@ -157,7 +157,9 @@ func (r *Record) Hide(id FieldID, v Value) {
 }
 
 // Alias lets the field dst, where it is absent, have the values of src, such as
-// Image those of NewProcessName. Keyword searches do not see them twice.
+// Image those of NewProcessName. Keyword searches do not see them twice. A
+// mapping makes sure that src has an id, also when no rule reads it, by
+// Fields.Add when it is loaded.
 func (r *Record) Alias(dst, src FieldID) {
 	if dst == NoField || src == NoField || dst == src || r.head(dst) >= 0 {
 		return

@@ -17,6 +17,7 @@ type Worker struct {
 	bySrc   map[*Source]*plan
 	lastSrc *Source
 	last    *plan
+	none    Source // of records without one
 
 	rec   *Record
 	plan  *plan
@@ -121,7 +122,7 @@ func (w *Worker) planOf(s *Source) *plan {
 		return w.last
 	}
 	if s == nil {
-		s = &Source{}
+		s = &w.none
 	}
 	p := w.bySrc[s]
 	if p == nil {
@@ -309,7 +310,7 @@ func (w *Worker) answerRef(p *compiledPred) bool {
 			}
 			a, b := r.entries[i].text, r.entries[j].text
 			if !p.cased {
-				a, b = bytes.Clone(w.lower(i)), w.lower(j)
+				a, b = w.lower(i), w.lower(j)
 			}
 			if matchRef(p.predicate.ref, a, b) {
 				return true
