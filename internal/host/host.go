@@ -257,6 +257,12 @@ func Shell(s *kernel.Session, fds map[int]*kernel.FD) *kernel.Proc {
 	if s.User.UID == 0 {
 		path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	}
+	if m.Persona.Family == "busybox" {
+		env := map[string]string{ // as BusyBox login and the firmware's /etc/profile leave it
+			"USER": s.User.Name, "LOGNAME": s.User.Name, "HOME": s.User.Home, "SHELL": s.User.Shell, "PATH": "/bin:/sbin:/usr/bin:/usr/sbin", "TERM": "vt102", "PWD": dir,
+		}
+		return first(s, fds, env, dir)
+	}
 	env := map[string]string{
 		"USER": s.User.Name, "LOGNAME": s.User.Name, "HOME": s.User.Home, "PATH": path, "SHELL": s.User.Shell, "PWD": dir,
 		"LANG": "en_US.UTF-8", "XDG_SESSION_TYPE": "tty", "XDG_SESSION_CLASS": "user", "MOTD_SHOWN": "pam",
@@ -273,6 +279,12 @@ func Shell(s *kernel.Session, fds map[int]*kernel.FD) *kernel.Proc {
 		env["TERM"] = s.Term
 		env["SSH_TTY"] = "/dev/" + s.Line
 	}
+	return first(s, fds, env, dir)
+}
+
+// first is the first process of a session.
+func first(s *kernel.Session, fds map[int]*kernel.FD, env map[string]string, dir string) *kernel.Proc {
+	m := s.M
 	var groups []uint32
 	for _, g := range m.Persona.Groups {
 		for _, u := range g.Members {
@@ -291,6 +303,9 @@ func Shell(s *kernel.Session, fds map[int]*kernel.FD) *kernel.Proc {
 // Greeting is what a login on a terminal shows before the shell's prompt.
 func (h *Host) Greeting(s *kernel.Session) string {
 	p := h.c.Persona
+	if p.Family == "busybox" {
+		return p.MOTD
+	}
 	k := p.Kernel
 	var b strings.Builder
 	fmt.Fprintf(&b, "Linux %s %s %s %s\n%s", p.Hostname, k.Release, k.Version, k.Machine, p.MOTD)

@@ -62,6 +62,7 @@ type template struct {
 		Section string `yaml:"s"`
 		Summary string `yaml:"d"`
 	} `yaml:"packages"`
+	Router *routerTemplate `yaml:"router"`
 }
 
 // Templates are the names that Generate knows, sorted.
@@ -117,6 +118,10 @@ func Generate(name string, seed uint64, now time.Time) (*Persona, error) {
 	p.Timezone = "Etc/UTC"
 	p.Boot = now.Add(-time.Duration(9+d.r.IntN(120))*24*time.Hour - time.Duration(d.r.IntN(86400))*time.Second).UTC().Truncate(time.Second)
 	p.MachineID = fmt.Sprintf("%016x%016x", d.r.Uint64(), d.r.Uint64())
+	if t.Router != nil {
+		d.router(now)
+		return p, nil
+	}
 	d.system()
 	d.hardware()
 	d.network()
@@ -191,7 +196,8 @@ func (d *drawer) hardware() {
 	id := d.uuid()
 	p.Kernel.Cmdline = p.Kernel.Cmdline[:strings.Index(p.Kernel.Cmdline, "UUID=")] + "UUID=" + id + " ro quiet"
 	p.Disks = []Disk{{Name: "sda", Bytes: size, Model: "QEMU HARDDISK", Parts: []Part{
-		{"sda1", root, "ext4", id, "/"}, {"sda2", 1024, "", "", ""}, {"sda5", swap * 1024, "swap", d.uuid(), "[SWAP]"},
+		{Name: "sda1", Bytes: root, FS: "ext4", UUID: id, Mount: "/"}, {Name: "sda2", Bytes: 1024},
+		{Name: "sda5", Bytes: swap * 1024, FS: "swap", UUID: d.uuid(), Mount: "[SWAP]"},
 	}}}
 	rootKB := root / 1024 * 98 / 100
 	inodes := root / 16384

@@ -42,6 +42,7 @@ type Persona struct {
 	MOTD      string    `json:"motd"`  // text after the uname line at login
 	Issue     string    `json:"issue"` // /etc/issue
 	LastLogin LastLogin `json:"last_login"`
+	BusyBox   BusyBox   `json:"busybox"`
 	Shell     string    `json:"shell"` // "bash" or "ash": the language of root's shell
 }
 
@@ -79,7 +80,8 @@ type CPU struct {
 	CacheKB  int     `json:"cache_kb"`
 	Bogomips float64 `json:"bogomips"`
 	Flags    string  `json:"flags"`
-	Virt     string  `json:"virt"` // "KVM", "VMware", or empty on hardware
+	Info     string  `json:"info,omitempty"` // /proc/cpuinfo as it stands, where it is not x86's
+	Virt     string  `json:"virt"`           // "KVM", "VMware", or empty on hardware
 	Elf      Elf     `json:"elf"`
 }
 
@@ -113,7 +115,8 @@ type Part struct {
 	Bytes int64  `json:"bytes"`
 	FS    string `json:"fs"`
 	UUID  string `json:"uuid"`
-	Mount string `json:"mount"` // "/", "/boot/efi", "[SWAP]", ""
+	Mount string `json:"mount"`           // "/", "/boot/efi", "[SWAP]", ""
+	Label string `json:"label,omitempty"` // of a flash partition: "rootfs_data"
 }
 
 // Mount is one line of /proc/mounts, with the figures of df (KiB).
@@ -236,6 +239,15 @@ type SSH struct {
 // Telnet is the Telnet server's face.
 type Telnet struct {
 	Banner string `json:"banner"` // text before "login: "
+}
+
+// BusyBox is what the firmware of a router is made of.
+type BusyBox struct {
+	Version  string    `json:"version,omitempty"`  // "1.35.0"
+	Built    time.Time `json:"built,omitzero"`     // the day in BusyBox's banner, and of the firmware
+	Model    string    `json:"model,omitempty"`    // of the device
+	Firmware string    `json:"firmware,omitempty"` // "2.2.0"
+	Serial   string    `json:"serial,omitempty"`
 }
 
 // LastLogin is what the visitor is told at login.

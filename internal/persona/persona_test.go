@@ -18,6 +18,9 @@ func TestFactsAgree(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			if p.Family == "busybox" {
+				continue // TestRouter
+			}
 			pkg, ok := p.Package("openssh-server")
 			want := "SSH-2.0-OpenSSH_" + strings.Replace(strings.TrimPrefix(pkg.Version, "1:"), "-", " Debian-", 1)
 			if !ok || p.SSH.Banner != want {

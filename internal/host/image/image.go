@@ -21,6 +21,9 @@ type builder struct {
 // Build makes the immutable base of a fake host.
 func Build(p *persona.Persona) *vfs.Base {
 	installed := p.Boot.AddDate(0, -7, -3).Truncate(time.Minute)
+	if p.Family == "busybox" {
+		return buildRouter(p)
+	}
 	b := &builder{Builder: vfs.NewBuilder(installed), p: p, installed: installed, booted: p.Boot}
 	b.skeleton()
 	b.programs()

@@ -26,6 +26,8 @@ type TTY struct {
 	hungUp     bool
 	signal     func(sig int)
 	resized    func(rows, cols int)
+	expand     bool // tabs become blanks (XTABS)
+	column     int  // of the cursor, for expand
 }
 
 // NewTTY is a terminal at path ("/dev/pts/0") whose output goes to out.
@@ -72,6 +74,24 @@ func (t *TTY) SetEcho(echo bool) (old bool) {
 	defer t.mu.Unlock()
 	old, t.echo = t.echo, echo
 	return old
+}
+
+// ExpandTabs makes blanks of the tabs that programs write, as a terminal with
+// XTABS does.
+func (t *TTY) ExpandTabs() {
+	t.mu.Lock()
+	t.expand = true
+	t.mu.Unlock()
+}
+
+// WaitRoom waits until programs have read most of what was typed, or the
+// terminal hung up: who calls it before Input loses nothing.
+func (t *TTY) WaitRoom() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.ready) > 8*maxInput && !t.hungUp {
+		t.cond.Wait()
+	}
 }
 
 // Foreground sets who gets the signals of the keyboard, and gives back the undo.
@@ -165,8 +185,23 @@ func (t *TTY) input(c byte) (signal int) {
 	return 0
 }
 
+// advance moves the cursor over one character of output.
+func (t *TTY) advance(c byte) {
+	switch {
+	case c == '\n' || c == '\r':
+		t.column = 0
+	case c == '\b':
+		t.column = max(0, t.column-1)
+	case c >= ' ' && c < 0x7f || c >= 0xc0:
+		t.column++
+	}
+}
+
 func (t *TTY) show(b []byte) {
 	if t.echo {
+		for _, c := range b {
+			t.advance(c)
+		}
 		t.out.Write(b) //nolint:errcheck // a broken connection hangs up
 	}
 }
@@ -203,6 +238,10 @@ func (s slave) Read(b []byte) (int, error) {
 	}
 	n = copy(b, t.ready[:n])
 	t.ready = t.ready[n:]
+	if len(t.ready) == 0 {
+		t.ready = nil
+	}
+	t.cond.Broadcast()
 	return n, nil
 }
 
@@ -219,7 +258,14 @@ func (s slave) Write(b []byte) (int, error) {
 		if c == '\n' {
 			out = append(out, '\r')
 		}
+		if t.expand && c == '\t' {
+			n := 8 - t.column%8
+			out = append(out, "        "[:n]...)
+			t.column += n
+			continue
+		}
 		out = append(out, c)
+		t.advance(c)
 	}
 	if _, err := t.out.Write(out); err != nil {
 		return 0, vfs.EIO

@@ -87,7 +87,7 @@ func (f *Proc) Lookup(c vfs.Caller, rel string) (vfs.Entry, bool) {
 			return vfs.Entry{Info: f.info(vfs.Dir, 0o555, 3)}, true
 		}
 	}
-	if fn := files[rel]; fn != nil {
+	if fn := f.source(rel); fn != nil {
 		return f.file(0o444, func() string { return fn(f) }), true
 	}
 	return vfs.Entry{}, false
@@ -123,6 +123,11 @@ func (f *Proc) List(_ vfs.Caller, rel string) []string {
 		}
 	}
 	for p := range files {
+		if f.source(p) != nil {
+			add(p)
+		}
+	}
+	for p := range f.only() {
 		add(p)
 	}
 	for _, p := range dirs {
@@ -218,6 +223,9 @@ func status(e kernel.Entry) string {
 
 func (f *Proc) cpuinfo() string {
 	c := f.m.Persona.CPU
+	if c.Info != "" {
+		return c.Info
+	}
 	var b strings.Builder
 	for i := range c.Cores {
 		fmt.Fprintf(&b, "processor\t: %d\nvendor_id\t: %s\ncpu family\t: %d\nmodel\t\t: %d\nmodel name\t: %s\nstepping\t: %d\nmicrocode\t: 0x1\ncpu MHz\t\t: %.3f\ncache size\t: %d KB\nphysical id\t: 0\nsiblings\t: %d\ncore id\t\t: %d\ncpu cores\t: %d\napicid\t\t: %d\ninitial apicid\t: %d\nfpu\t\t: yes\nfpu_exception\t: yes\ncpuid level\t: 13\nwp\t\t: yes\nflags\t\t: %s\nbugs\t\t: spectre_v1 spectre_v2 spec_store_bypass\nbogomips\t: %.2f\nclflush size\t: 64\ncache_alignment\t: 64\naddress sizes\t: 40 bits physical, 48 bits virtual\npower management:\n\n",
@@ -369,6 +377,9 @@ func (*Sys) Create() error { return vfs.EACCES }
 
 func (s *Sys) files() map[string]string {
 	p := s.p.m.Persona
+	if p.Family == "busybox" {
+		return s.router()
+	}
 	f := map[string]string{
 		"devices/system/cpu/online":              fmt.Sprintf("0-%d\n", p.CPU.Cores-1),
 		"devices/system/cpu/possible":            fmt.Sprintf("0-%d\n", p.CPU.Cores-1),
