@@ -19,6 +19,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/decoy"
 	"github.com/lapwing-defence/lapwing/internal/decoy/access"
 	"github.com/lapwing-defence/lapwing/internal/decoy/sshd"
+	"github.com/lapwing-defence/lapwing/internal/decoy/telnetd"
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/host"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
@@ -132,14 +133,11 @@ func serve(ctx context.Context, o *WorkerOrders, lns map[int]net.Listener, rec *
 			if h.Decoys[i] < 0 {
 				continue
 			}
-			if d.Type != "ssh" {
-				return fmt.Errorf("decoy type %q does not exist yet", d.Type)
-			}
-			srv, err := sshd.New(sshd.Config{Banner: h.Identity.Persona.SSH.Banner, HostKeys: h.Identity.HostKeys, Door: door, Tunnels: h.Config.Tunnels})
+			srv, logType, err := newDecoy(d.Type, h, door)
 			if err != nil {
 				return err
 			}
-			c := decoy.ServerConfig{Name: d.Type, Proto: "ssh", LogType: sshd.LogConnection, Host: fake, Decoy: srv, Gate: gate, Clock: clk, IDs: ids, Rec: rec, Log: log}
+			c := decoy.ServerConfig{Name: d.Type, Proto: d.Type, LogType: logType, Host: fake, Decoy: srv, Gate: gate, Clock: clk, IDs: ids, Rec: rec, Log: log}
 			ln := lns[h.Decoys[i]]
 			wg.Go(func() {
 				if err := decoy.Serve(ctx, ln, c, 2*time.Second); err != nil && !errors.Is(err, net.ErrClosed) {
@@ -149,6 +147,18 @@ func serve(ctx context.Context, o *WorkerOrders, lns map[int]net.Listener, rec *
 		}
 	}
 	return nil
+}
+
+// newDecoy makes the decoy of a type, with OpenCanary's number of a connection to it.
+func newDecoy(kind string, h WorkerHost, door *access.Door) (decoy.Decoy, int, error) {
+	switch kind {
+	case "ssh":
+		d, err := sshd.New(sshd.Config{Banner: h.Identity.Persona.SSH.Banner, HostKeys: h.Identity.HostKeys, Door: door, Tunnels: h.Config.Tunnels})
+		return d, sshd.LogConnection, err
+	case "telnet":
+		return telnetd.New(telnetd.Config{Issue: h.Identity.Persona.Issue, Door: door}), telnetd.LogConnection, nil
+	}
+	return nil, 0, fmt.Errorf("decoy type %q does not exist yet", kind)
 }
 
 func policy(h WorkerHost) access.Policy {

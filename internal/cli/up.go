@@ -62,7 +62,7 @@ func (g *globals) greet(in *app.Instance, implied bool) {
 			fmt.Fprintf(g.Out, "decoy %-6s %-22s host %s\n", l.Type, l.Address, l.Host) //nolint:errcheck // as above
 			ap, err := netip.ParseAddrPort(l.Address)
 			if err == nil && implied {
-				fmt.Fprintf(g.Out, "  try: ssh -p %d %s@%s     password: %s\n", ap.Port(), l.User, ap.Addr(), l.Password) //nolint:errcheck // as above
+				fmt.Fprintf(g.Out, "  try: %s     password: %s\n", client(l, ap), l.Password) //nolint:errcheck // as above
 			}
 		}
 		fmt.Fprintf(g.Out, "decoy process confined by: %s\n", in.Report)                                           //nolint:errcheck // as above
@@ -74,6 +74,14 @@ func (g *globals) greet(in *app.Instance, implied bool) {
 		return
 	}
 	fmt.Fprintln(g.Out, "ready") //nolint:errcheck // as above
+}
+
+// client is the command with which an operator plays the visitor of a decoy.
+func client(l app.Listen, at netip.AddrPort) string {
+	if l.Type == "telnet" {
+		return fmt.Sprintf("telnet %s %d     user: %s", at.Addr(), at.Port(), l.User)
+	}
+	return fmt.Sprintf("ssh -p %d %s@%s", at.Port(), l.User, at.Addr())
 }
 
 func newCheck(g *globals) *cobra.Command {

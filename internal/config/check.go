@@ -14,7 +14,20 @@ import (
 var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
 // types are the decoys that exist.
-var types = []string{"ssh"}
+var types = []string{"ssh", "telnet"}
+
+// misfit says why a decoy of a type does not stand on a host whose persona is
+// called template ("" = it does). A template's name begins with its family.
+func misfit(kind, template string) (why, remedy string) {
+	busybox := strings.HasPrefix(template, "busybox-")
+	switch {
+	case kind == "telnet" && !busybox:
+		return fmt.Sprintf("a telnet decoy speaks as BusyBox does, which %q would not", template), "put it on a host with the persona busybox-router"
+	case kind == "ssh" && busybox:
+		return fmt.Sprintf("an ssh decoy speaks as OpenSSH does, which %q would not (it would run dropbear)", template), "use type: telnet on this host, or ssh on a host with another persona"
+	}
+	return "", ""
+}
 
 type checker struct {
 	doc    *yamldoc.Document
@@ -53,6 +66,9 @@ func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults
 		h.check(k, i, templates)
 		for j, d := range h.Decoys {
 			k.listen(d, listens, "hosts", i, "decoys", j)
+			if why, remedy := misfit(d.Type, h.Persona); why != "" {
+				k.say(why, remedy, "hosts", i, "decoys", j, "type")
+			}
 		}
 		h.defaults()
 	}

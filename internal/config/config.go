@@ -57,7 +57,7 @@ type Credential struct {
 
 // Decoy is one service of a host.
 type Decoy struct {
-	Type   string `yaml:"type"`   // ssh
+	Type   string `yaml:"type"`   // ssh, telnet
 	Listen string `yaml:"listen"` // address:port
 }
 
@@ -186,6 +186,7 @@ func (c *Config) imply() {
 	c.Implied = true
 	c.Hosts = []Host{
 		{Name: "server", Persona: "debian-server", Decoys: []Decoy{{Type: "ssh", Listen: "127.0.0.1:2222"}}},
+		{Name: "gateway", Persona: "busybox-router", Decoys: []Decoy{{Type: "telnet", Listen: "127.0.0.1:2323"}}},
 	}
 	for i := range c.Hosts {
 		c.Hosts[i].defaults()

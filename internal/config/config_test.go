@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-var templates = []string{"debian-server"}
+var templates = []string{"busybox-router", "debian-server"}
 
 const minimal = `
 hosts:
@@ -31,18 +31,20 @@ func TestParse(t *testing.T) {
 
 func TestEmptyFileImpliesHosts(t *testing.T) {
 	c, err := Parse("f", nil, templates)
-	if err != nil || !c.Implied || len(c.Hosts) != 1 {
+	if err != nil || !c.Implied || len(c.Hosts) != 2 {
 		t.Fatalf("got %+v, %v", c, err)
 	}
 }
 
 func TestFaults(t *testing.T) {
 	for _, tt := range []struct{ name, from, to, want string }{
-		{"persona", "debian-server", "debian", `f:4: unknown persona "debian" (use one of: debian-server)`},
-		{"type", "type: ssh", "type: shh", `f:7: unknown word "shh" (use one of: ssh)`},
+		{"persona", "debian-server", "debian", `f:4: unknown persona "debian" (use one of: busybox-router, debian-server)`},
+		{"type", "type: ssh", "type: shh", `f:7: unknown word "shh" (use one of: ssh, telnet)`},
 		{"listen", `"127.0.0.1:2222"`, `"2222"`, `f:7: "2222" is not an address with a port (write "127.0.0.1:2222" or "[::]:22")`},
 		{"size", "64MiB", "64 apples", `f:9: "64 apples" is not a size; write 64KiB, 32MiB or 1GiB`},
 		{"key", "login:", "logon:", `f:5: unknown key "logon" (remove it, or look for a typing error)`},
+		{"telnet on a server", "type: ssh", "type: telnet", `f:7: a telnet decoy speaks as BusyBox does, which "debian-server" would not (put it on a host with the persona busybox-router)`},
+		{"ssh on a router", "persona: debian-server", "persona: busybox-router", `f:7: an ssh decoy speaks as OpenSSH does`},
 		{"limit", "2000,", "0,", "f:8: connection limits must be at least 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -261,7 +261,13 @@ func Shell(s *kernel.Session, fds map[int]*kernel.FD) *kernel.Proc {
 		env := map[string]string{ // as BusyBox login and the firmware's /etc/profile leave it
 			"USER": s.User.Name, "LOGNAME": s.User.Name, "HOME": s.User.Home, "SHELL": s.User.Shell, "PATH": "/bin:/sbin:/usr/bin:/usr/sbin", "TERM": "vt102", "PWD": dir,
 		}
-		return first(s, fds, env, dir)
+		p := first(s, fds, env, dir)
+		for _, q := range m.Persona.Procs {
+			if q.Name == s.Service+"d" {
+				p.PPID = q.PID
+			}
+		}
+		return p
 	}
 	env := map[string]string{
 		"USER": s.User.Name, "LOGNAME": s.User.Name, "HOME": s.User.Home, "PATH": path, "SHELL": s.User.Shell, "PWD": dir,

@@ -119,6 +119,13 @@ func (t *TTY) HangUp() {
 	}
 }
 
+// Gone reports whether the terminal hung up.
+func (t *TTY) Gone() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.hungUp
+}
+
 // Input takes bytes from the visitor. What does not fit is dropped, as a
 // terminal's full input queue does.
 func (t *TTY) Input(b []byte) {
