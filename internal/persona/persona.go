@@ -3,7 +3,10 @@
 // read by everything that shows a fact, so that nothing contradicts.
 package persona
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Persona is every fact about one fake host. It is plain data (JSON) and is
 // not changed after Generate.
@@ -256,6 +259,20 @@ type LastLogin struct {
 	From string    `json:"from"`
 	At   time.Time `json:"at"`
 	TTY  string    `json:"tty"`
+}
+
+// BusyBoxVersion is the version in BusyBox's own words, as its banners begin;
+// of a server's package where the host is no router.
+func (p *Persona) BusyBoxVersion() string {
+	if v := p.BusyBox.Version; v != "" {
+		return "BusyBox v" + v + " (" + p.BusyBox.Built.UTC().Format("2006-01-02 15:04:05 MST") + ")"
+	}
+	k, ok := p.Package("busybox")
+	if !ok {
+		k, _ = p.Package("busybox-static")
+	}
+	upstream, _, _ := strings.Cut(k.Version[strings.IndexByte(k.Version, ':')+1:], "-")
+	return "BusyBox v" + upstream + " (" + strings.ToUpper(p.OS.ID[:1]) + p.OS.ID[1:] + " " + k.Version + ")"
 }
 
 // User finds a user by name.

@@ -166,7 +166,7 @@ const (
 	binApplets     = "ash base64 busybox cat chgrp chmod chown cp date dd df dmesg echo egrep false fgrep getopt grep gunzip gzip hostname kill ln login ls mkdir mknod mktemp more mount mv netstat nice pidof ping ping6 printenv ps pwd rm rmdir sed sh sleep stat stty su sync tar touch true umount uname usleep vi watch zcat"
 	sbinApplets    = "arp getty halt ifconfig init insmod ip klogd lsmod modprobe poweroff reboot rmmod route start-stop-daemon sysctl syslogd udhcpc vconfig watchdog"
 	usrBinApplets  = "[ [[ awk basename clear cmp crontab cut dirname du env expr find free ftpget ftpput head hexdump id killall less logger md5sum nc nohup nslookup od passwd printf readlink reset seq sha256sum sort strings tail tee telnet test tftp time timeout top tr traceroute tty uniq uptime wc wget which whoami xargs yes"
-	usrSbinApplets = "brctl chroot crond httpd ntpd telnetd udhcpd"
+	usrSbinApplets = "brctl chpasswd chroot crond httpd ntpd telnetd udhcpd"
 )
 
 // routerPrograms are BusyBox, its links, and the few programs beside it.

@@ -13,6 +13,11 @@ type builtinFunc func(ctx context.Context, s *sh, args []string) int
 
 // builtin finds the builtin called name in a dialect.
 func builtin(d Dialect, name string) builtinFunc {
+	if d == Ash {
+		if b := ashBuiltin(name); b != nil || !strings.Contains(ashBuiltins, " "+name+" ") {
+			return b
+		}
+	}
 	if d != Bash && strings.Contains(" declare typeset shopt enable disown pushd popd dirs mapfile readarray compgen complete history help logout caller bind suspend fc compopt ", " "+name+" ") ||
 		d == Dash && strings.Contains(" source let builtin ", " "+name+" ") {
 		return nil
@@ -168,7 +173,7 @@ func biExit(_ context.Context, s *sh, args []string) int {
 		}
 		status = n & 255
 	}
-	if s.opts.interactive && s.opts.login && !s.sub && s.calls <= 1 {
+	if s.dialect == Bash && s.opts.interactive && s.opts.login && !s.sub && s.calls <= 1 {
 		fmt.Fprint(s.p.Stderr(), "logout\n") //nolint:errcheck // the visitor's own stderr
 	}
 	s.jump = jump{kind: jumpExit}

@@ -39,7 +39,7 @@ func (e *editor) complete(prompt string) {
 	}
 	e.tabs++
 	if e.tabs < 2 || len(names) == 0 {
-		e.put("\a")
+		e.bell()
 		return
 	}
 	e.put("\n" + strings.Join(names, "  ") + "\n" + prompt + string(e.buf))

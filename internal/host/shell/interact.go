@@ -16,11 +16,17 @@ func (s *sh) interact(ctx context.Context) int {
 	s.opts.interactive = true
 	tty := s.p.S.TTY
 	s.loadHistory()
+	if s.dialect == Ash {
+		s.welcome()
+	}
 	ed := &editor{s: s, tty: tty, in: s.p.Stdin(), out: s.p.Stdout()}
 	for ctx.Err() == nil && s.jump.kind != jumpExit {
 		s.jump = jump{}
 		text, ok := s.readCommand(ctx, ed)
 		if !ok {
+			if s.dialect == Ash {
+				break
+			}
 			if s.opts.login {
 				fmt.Fprint(s.p.Stdout(), "logout\n") //nolint:errcheck // the visitor's terminal
 			} else {
@@ -266,7 +272,7 @@ func (e *editor) edit(c rune, prompt string) {
 		if c >= 32 {
 			e.insert([]rune{c})
 		} else {
-			e.put("\a")
+			e.bell()
 		}
 	}
 }
@@ -322,8 +328,8 @@ func (e *editor) move(to int) {
 }
 
 func (e *editor) insert(r []rune) {
-	if len(e.buf)+len(r) > maxLine {
-		e.put("\a")
+	if len(e.buf)+len(r) > e.s.lineLimit() {
+		e.bell()
 		return
 	}
 	tail := append([]rune(nil), e.buf[e.pos:]...)
@@ -337,7 +343,7 @@ func (e *editor) remove(from, to int) {
 	from, to = max(from, 0), min(to, len(e.buf))
 	if from >= to {
 		if from == to {
-			e.put("\a")
+			e.bell()
 		}
 		return
 	}
@@ -352,7 +358,7 @@ func (e *editor) remove(from, to int) {
 func (e *editor) recall(step int) {
 	i := e.hist + step
 	if i < 0 || i > len(e.s.hist) {
-		e.put("\a")
+		e.bell()
 		return
 	}
 	if e.hist == len(e.s.hist) {

@@ -25,7 +25,7 @@ func (s *sh) prompt() string {
 		return r.Replace(ps1)
 	}
 	if s.dialect == Ash {
-		return user + "@" + host + ":" + dir + mark
+		return dir + " " + mark
 	}
 	title := ""
 	if s.p.Caller.UID != 0 && strings.HasPrefix(s.get("TERM"), "xterm") {

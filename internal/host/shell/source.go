@@ -46,6 +46,14 @@ func (s *sh) eval(ctx context.Context, text string) int {
 		list = append(list, st)
 		return s.p.Step(1) == nil
 	})
+	if s.dialect == Ash {
+		for _, st := range list {
+			if token := foreign(st); token != "" {
+				s.fail(2, "syntax error: unexpected %s", token)
+				return s.status
+			}
+		}
+	}
 	bad := ^uint(0)
 	var pe syntax.ParseError
 	if errors.As(err, &pe) {

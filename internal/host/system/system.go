@@ -23,7 +23,7 @@ func Programs() map[string]kernel.Program {
 		"uptime": uptime, "w": who, "who": who, "users": who, "last": last, "lscpu": lscpu, "lspci": lspci, "ps": ps, "top": top, "pgrep": pgrep, "killall": pgrep, "pidof": pgrep,
 		"getconf": getconf, "mount": mount, "dmesg": dmesg, "crontab": crontab, "chpasswd": chpasswd, "passwd": passwd, "useradd": useradd,
 		"env": env, "printenv": env, "sleep": sleep, "nohup": nohup, "timeout": timeout, "xargs": xargs, "date": date, "sudo": sudo, "su": sudo, "true": ok, "false": fail,
-		"clear": ok, "reset": ok, "sync": ok, "kill": kill, "tty": tty, "busybox": busybox, "echo": viaShell, "printf": viaShell, "test": viaShell, "[": viaShell, "pwd": viaShell,
+		"clear": ok, "reset": ok, "sync": ok, "kill": kill, "tty": tty, "echo": viaShell, "printf": viaShell, "test": viaShell, "[": viaShell, "pwd": viaShell,
 		"nice": nohup, "setsid": nohup, "stdbuf": nohup, "ionice": nohup, "systemctl": systemctl, "service": systemctl, "apt": apt, "dpkg": dpkg, "python3": python, "perl": perl,
 		"logger": ok, "ldconfig": ok, "sysctl": ok, "modprobe": ok, "iptables": ok, "nft": ok,
 	}
@@ -844,41 +844,6 @@ func viaShell(ctx context.Context, p *kernel.Proc) int {
 		return 127
 	}
 	return st
-}
-
-// busybox dispatches to the program of an applet's name.
-func busybox(ctx context.Context, p *kernel.Proc) int {
-	if len(p.Args) < 2 {
-		put(p, "BusyBox v1.35.0 (Debian 1:1.35.0-4+b5) multi-call binary.\nBusyBox is copyrighted by many authors between 1998-2015.\nLicensed under GPLv2. See source distribution for detailed\ncopyright notices.\n\nUsage: busybox [function [arguments]...]\n   or: busybox --list[-full]\n")
-		return 0
-	}
-	name := p.Args[1]
-	if prog := p.M.Programs[applet(name)]; prog != nil {
-		c := p.Child(p.Args[1:]...)
-		c.Path = p.Path
-		t, err := c.Launch(ctx, prog)
-		if err != nil {
-			return 1
-		}
-		<-t.Done()
-		return t.Status()
-	}
-	fmt.Fprintf(p.Stderr(), "%s: applet not found\n", name) //nolint:errcheck // the visitor's own stderr
-	return 127
-}
-
-func applet(name string) string {
-	switch name {
-	case "sh", "ash":
-		return "ash"
-	case "pkill":
-		return "pgrep"
-	case "zcat":
-		return "gunzip"
-	case "egrep", "fgrep":
-		return "grep"
-	}
-	return name
 }
 
 func systemctl(_ context.Context, p *kernel.Proc) int {

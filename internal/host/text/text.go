@@ -73,11 +73,7 @@ func each(p *kernel.Proc, names []string, fn func(name string, r io.Reader) erro
 	for _, n := range names {
 		r, err := open(p, n)
 		if err != nil {
-			if busy(p) {
-				errorf(p, "can't open '%s': %s", n, strings.ToLower(strerror(err)[:1])+strerror(err)[1:])
-			} else {
-				errorf(p, "%s: %s", n, strerror(err))
-			}
+			errorf(p, "%s: %s", n, strerror(err))
 			status = 1
 			continue
 		}
@@ -115,8 +111,6 @@ func named(p *kernel.Proc, names []string, format string, fn func(name string, r
 	}
 	return max(each(p, there, fn), status)
 }
-
-func busy(p *kernel.Proc) bool { return p.M.Persona.Family == "busybox" }
 
 const maxLine = 1 << 20 // bytes of one line
 
