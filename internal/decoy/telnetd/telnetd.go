@@ -64,17 +64,18 @@ type visit struct {
 
 // Serve speaks with one visitor.
 func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
-	v := &visit{Server: d, s: s, ctx: ctx, last: context.WithoutCancel(ctx), host: s.Host.Visit(s.Source.Addr()), out: newOutbox(s.Conn)}
+	v := &visit{Server: d, s: s, ctx: ctx, last: context.WithoutCancel(ctx), out: newOutbox(s.Conn)}
 	defer v.posts.Wait()
+	if _, err := s.Conn.Write(greeting); err != nil {
+		return quiet(err)
+	}
+	v.host = s.Host.Visit(ctx, s.Source.Addr())
 	defer v.host.Close()
 	line, free := v.host.Line()
 	defer free()
 	v.tty = kernel.NewTTY("/dev/"+line, v.out, 24, 80)
 	v.tty.ExpandTabs()
 	v.dec.resize = v.tty.Resize
-	if _, err := s.Conn.Write(greeting); err != nil {
-		return quiet(err)
-	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	wg.Go(v.out.run)
