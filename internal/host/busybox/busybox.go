@@ -104,6 +104,9 @@ func invoke(ctx context.Context, p *kernel.Proc, name string) int {
 		rc := a.run(ctx, p)
 		if rc == wrongUse {
 			usage(p, a)
+			if strings.Contains(" grep egrep fgrep ", " "+name+" ") {
+				return 2
+			}
 			return 1
 		}
 		return rc

@@ -35,6 +35,7 @@ var rewordings = []rewording{
 	{" chmod ", regexp.MustCompile(`^chmod: invalid mode: ?[‘'](.*)[’']$`), "chmod: invalid mode '$1'"},
 	{" chown ", regexp.MustCompile(`^chown: invalid user: [‘'](.*)[’']$`), "chown: unknown user $1"},
 	{" ln ", regexp.MustCompile(`^ln: failed to (?:create symbolic link|create hard link|access) '([^']*)'(?: => '.*')?: (.*)$`), "ln: $1: $2"},
+	{" id ", regexp.MustCompile(`^id: [‘'](.*)[’']: no such user$`), "id: unknown user $1"},
 	{" stat ", regexp.MustCompile(`^stat: cannot statx? '(.*)': (.*)$`), "stat: can't stat '$1': $2"},
 	{" find du ", regexp.MustCompile(`^(\w+): (?:cannot access )?[‘'](.*)[’']: (.*)$`), "$1: $2: $3"},
 	{" head tail wc sort ", regexp.MustCompile(`^(\w+): (?:cannot open|cannot read:?) '?([^']+)'?(?: for reading)?: (.*)$`), "$1: $2: $3"},

@@ -41,6 +41,28 @@ func grep(ctx context.Context, p *kernel.Proc) int {
 	return sister(ctx, p, "grep")
 }
 
+// What find understands, with ":" after what takes a value.
+const findWords = " -name: -iname: -path: -ipath: -regex: -type: -executable -perm: -mtime: -atime: -ctime: -mmin: -amin: -cmin: -newer: -inum: -samefile: -user: -group: -size: -links: -empty -prune -print -print0 -delete -quit -L -H -follow -xdev -maxdepth: -mindepth: -depth -o -a -or -and -not "
+
+func findFiles(ctx context.Context, p *kernel.Proc) int {
+	for i := 1; i < len(p.Args); i++ {
+		a := p.Args[i]
+		switch {
+		case a == "-exec" || a == "-ok":
+			for i < len(p.Args) && p.Args[i] != ";" && p.Args[i] != "+" {
+				i++
+			}
+		case len(a) < 2 || a[0] != '-' || strings.Contains(findWords, " "+a+" "):
+		case strings.Contains(findWords, " "+a+": "):
+			i++
+		default:
+			complain(p, "find: unrecognized: %s\n", a)
+			return wrongUse
+		}
+	}
+	return sister(ctx, p, "find")
+}
+
 func rm(ctx context.Context, p *kernel.Proc) int {
 	flags, _, rest := options(p, "")
 	if len(rest) == 0 && !strings.Contains(flags, "f") {
@@ -218,20 +240,20 @@ func insmod(_ context.Context, p *kernel.Proc) int {
 	}
 	name := p.Args[1]
 	text, err := readAll(p, name)
-	why := ""
+	why, errno := "", 0
 	switch {
 	case err != nil:
-		why = err.Error()
+		why, errno = err.Error(), 2
 	case p.Caller.UID != 0:
-		why = "Operation not permitted"
+		why, errno = "Operation not permitted", 1
 	case !strings.HasPrefix(text, "\x7fELF"):
-		why = "invalid module format"
+		why, errno = "invalid module format", 8
 	}
 	if why == "" {
 		return 0
 	}
 	complain(p, "insmod: can't insert '%s': %s\n", name, why)
-	return 255
+	return 256 - errno
 }
 
 func modprobe(_ context.Context, p *kernel.Proc) int {
@@ -362,6 +384,51 @@ func line(p *kernel.Proc) (string, bool) {
 		out = append(out, b[0])
 	}
 	return string(out), true
+}
+
+// su gives root another user's shell; a user is asked for a password that is wrong.
+func su(ctx context.Context, p *kernel.Proc) int {
+	user, command := "root", ""
+	args := p.Args[1:]
+	for len(args) > 0 {
+		a := args[0]
+		args = args[1:]
+		switch {
+		case a == "-c" && len(args) > 0:
+			command, args = args[0], args[1:]
+		case a == "-s" && len(args) > 0:
+			args = args[1:]
+		case strings.HasPrefix(a, "-"):
+		default:
+			user = a
+		}
+	}
+	acc, ok := p.M.Account(user)
+	if !ok {
+		complain(p, "su: unknown user %s\n", user)
+		return 1
+	}
+	if p.Caller.UID != 0 {
+		put(p, "Password: ")
+		line(p)
+		put(p, "\n")
+		p.M.Clock.Sleep(ctx, 3*time.Second) //nolint:errcheck // the answer is the same
+		complain(p, "su: incorrect password\n")
+		return 1
+	}
+	if !strings.HasSuffix(acc.Shell, "sh") {
+		return 1
+	}
+	p.Caller.UID, p.Caller.GID, p.Caller.Groups = acc.UID, acc.GID, nil
+	p.Args = []string{"sh"}
+	if command != "" {
+		p.Args = append(p.Args, "-c", command)
+	}
+	ash := p.M.Programs["ash"]
+	if ash == nil {
+		return 127
+	}
+	return ash(ctx, p)
 }
 
 func sysctl(_ context.Context, p *kernel.Proc) int {

@@ -105,6 +105,11 @@ func (s *sh) out(text string) int {
 
 // usage reports a wrong use of a builtin.
 func (s *sh) usage(status int, name, format string, args ...any) int {
+	if s.dialect == Ash && !s.opts.interactive {
+		fmt.Fprintf(s.p.Stderr(), "%s: %s: line %d: %s\n", s.name, name, s.ashLineNumber(), fmt.Sprintf(format, args...)) //nolint:errcheck // the visitor's own stderr
+		s.status = status
+		return status
+	}
 	s.fail(status, "%s: %s", name, fmt.Sprintf(format, args...))
 	return status
 }
@@ -125,6 +130,9 @@ func biEcho(_ context.Context, s *sh, args []string) int {
 	text := strings.Join(args, " ")
 	if escapes {
 		var stop bool
+		if s.dialect == Ash {
+			text = leadingZeros(text)
+		}
 		if text, stop = unescape(text, true); stop {
 			newline = false
 		}
@@ -168,6 +176,10 @@ func biExit(_ context.Context, s *sh, args []string) int {
 	if len(args) > 1 {
 		n, err := strconv.Atoi(args[1])
 		if err != nil {
+			if s.dialect == Ash {
+				s.jump = jump{kind: jumpExit}
+				return s.usage(2, args[0], "Illegal number: %s", args[1])
+			}
 			s.usage(2, args[0], "%s: numeric argument required", args[1])
 			n = 2
 		}
@@ -224,7 +236,7 @@ func biShift(_ context.Context, s *sh, args []string) int {
 		n, _ = strconv.Atoi(args[1]) //nolint:errcheck // 0 for nonsense
 	}
 	if n < 0 || n > len(s.params) {
-		if s.dialect != Bash {
+		if s.dialect == Dash {
 			s.jump = jump{kind: jumpExit}
 			return s.usage(2, "shift", "can't shift that many")
 		}

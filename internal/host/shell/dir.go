@@ -44,7 +44,7 @@ func biCd(ctx context.Context, s *sh, args []string) int {
 		case Dash:
 			return s.usage(2, "cd", "can't cd to %s", dir)
 		case Ash:
-			return s.usage(1, "cd", "can't cd to %s: %s", dir, err)
+			return s.usage(2, "cd", "can't cd to %s: %s", dir, err)
 		}
 		return s.usage(1, "cd", "%s: %s", dir, err)
 	}

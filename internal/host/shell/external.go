@@ -75,7 +75,7 @@ func (s *sh) script(ctx context.Context, args []string) {
 	defer sub.CloseFDs()
 	c := s.fork(sub)
 	c.funcs, c.opts = nil, options{}
-	c.name, c.params = args[0], args[1:]
+	c.name, c.file, c.params = args[0], args[0], args[1:]
 	s.status = c.source(ctx, string(data))
 }
 

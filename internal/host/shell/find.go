@@ -26,7 +26,10 @@ func biSource(ctx context.Context, s *sh, args []string) int {
 		case Dash:
 			s.fail(2, "%s: cannot open %s: No such file", args[0], name)
 		case Ash:
-			s.fail(2, "%s: can't open '%s': %s", args[0], name, err)
+			if !strings.Contains(name, "/") {
+				return s.usage(2, args[0], "%s: not found", name)
+			}
+			return s.usage(2, args[0], "can't open '%s': %s", name, err)
 		default:
 			s.fail(1, "%s: %s", name, err)
 		}
@@ -58,7 +61,7 @@ func biExec(ctx context.Context, s *sh, args []string) int {
 	if len(args) == 0 {
 		return 0
 	}
-	if _, err := s.p.LookPath(args[0]); err != nil && s.dialect == Bash && !strings.Contains(args[0], "/") {
+	if _, err := s.p.LookPath(args[0]); err != nil && s.dialect != Dash && !strings.Contains(args[0], "/") {
 		s.usage(127, "exec", "%s: not found", args[0])
 	} else {
 		s.external(ctx, args)

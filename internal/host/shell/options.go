@@ -35,7 +35,7 @@ func biSet(_ context.Context, s *sh, args []string) int {
 		args = args[1:]
 		if !s.setFlags(a, &args) {
 			if s.dialect != Bash {
-				return s.usage(2, "set", "Illegal option %s", a)
+				return s.usage(2, "set", "%s option %s", map[bool]string{true: "illegal", false: "Illegal"}[s.dialect == Ash], a)
 			}
 			s.usage(2, "set", "%s: invalid option", a)
 			fmt.Fprint(s.p.Stderr(), "set: usage: set [-abefhkmnptuvxBCEHPT] [-o option-name] [--] [-] [arg ...]\n") //nolint:errcheck // the visitor's own stderr

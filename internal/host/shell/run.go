@@ -108,7 +108,7 @@ func (s *sh) runFile(ctx context.Context, args []string) int {
 		fmt.Fprintf(s.p.Stderr(), "%s: %s: cannot execute binary file\n", args[0], args[0]) //nolint:errcheck // as above
 		return 126
 	}
-	s.name, s.params = args[0], args[1:]
+	s.name, s.file, s.params = args[0], args[0], args[1:]
 	return s.source(ctx, string(data))
 }
 

@@ -73,6 +73,7 @@ type sh struct {
 	p         *kernel.Proc
 	dialect   Dialect
 	name      string // $0
+	file      string // the script that is read, "" at a prompt, with -c and on standard input
 	params    []string
 	vars      map[string]*variable
 	scopes    []map[string]*variable // saved values of local variables
@@ -196,7 +197,7 @@ func (s *sh) prefix() string {
 	case s.opts.interactive && s.dialect == Dash:
 		return fmt.Sprintf("%s: %d: ", s.name, max(s.line, 1))
 	case s.opts.interactive, s.dialect == Ash:
-		if s.dialect == Ash && !s.opts.interactive && !s.opts.command && !s.opts.stdin {
+		if s.dialect == Ash && !s.opts.interactive && s.file != "" {
 			return fmt.Sprintf("%s: line %d: ", s.name, max(s.line, 1))
 		}
 		return s.name + ": "

@@ -8,10 +8,16 @@ import (
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
+
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
 
 // declare runs export, readonly, local, declare with assignments as grammar.
 func (s *sh) declare(ctx context.Context, c *syntax.DeclClause) {
+	if builtin(s.dialect, c.Variant.Value) == nil {
+		s.notRun(c.Variant.Value, vfs.ENOENT)
+		return
+	}
 	args := []string{c.Variant.Value}
 	s.status = 0
 	var after []func()
