@@ -4,7 +4,6 @@ package app
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -94,11 +93,11 @@ func RunHub(ctx context.Context, log *slog.Logger) error {
 		return err
 	}
 	defer unlock()
-	spool, err := journal.Open(journal.Config{Dir: o.Dir.journal(), Limit: int64(o.Config.Journal.Limit), Log: log})
+	kept, stopKeeping, err := o.keep(ctx, log)
 	if err != nil {
 		return fatal(ctl, err)
 	}
-	defer spool.Close() //nolint:errcheck // everything acknowledged is synced
+	defer stopKeeping()
 	key, err := o.Dir.key("vault")
 	if err != nil {
 		return fatal(ctl, err)
@@ -116,7 +115,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error {
 		return fatal(ctl, err)
 	}
 	in := &intake{observer: o.Observer, passwords: o.Config.Record.Passwords, key: site, now: time.Now}
-	keep := &keeper{o.Dir, spool, v, states}
+	keep := &keeper{o.Dir, kept.spool, v, states}
 	go keep.expire(ctx)
 	up := uplink.NewServer(uplink.ServerConfig{
 		Handler: keep, Clock: clock.System(), Log: log, MaxCapture: int64(o.Config.Captures.MaxFile),
@@ -130,7 +129,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return fatal(ctl, err)
 	}
-	srv := &http.Server{Handler: apiHandler(spool), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	srv := &http.Server{Handler: apiHandler(kept), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	errs := make(chan error, 2)
 	go func() { errs <- up.ServeListener(ctx, jl) }()
 	go func() { errs <- srv.Serve(al) }()
@@ -165,34 +164,4 @@ func listenUnix(path string) (net.Listener, error) {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
 	return ln, os.Chmod(path, 0o600)
-}
-
-// apiHandler answers the local API: GET /events gives every event in the
-// order of the journal; with follow=1 it goes on as they come.
-func apiHandler(j journal.Journal) http.Handler {
-	mux := http.NewServeMux()
-	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
-		from := journal.Position{}
-		follow := r.URL.Query().Get("follow") == "1"
-		if r.URL.Query().Get("from") == "end" {
-			from = j.End()
-		}
-		w.Header().Set("Content-Type", "application/x-ndjson")
-		w.WriteHeader(http.StatusOK)
-		rc := http.NewResponseController(w)
-		for {
-			var err error
-			from, err = j.Read(r.Context(), from, func(e journal.Entry) error {
-				_, err := w.Write(e.Data)
-				return err
-			})
-			if err != nil || rc.Flush() != nil || !follow || j.Wait(r.Context(), from) != nil {
-				return
-			}
-		}
-	})
-	mux.HandleFunc("GET /status", func(w http.ResponseWriter, _ *http.Request) {
-		json.NewEncoder(w).Encode(map[string]string{"end": j.End().String()}) //nolint:errcheck // the client sees
-	})
-	return mux
 }

@@ -44,7 +44,7 @@ func (in *intake) lines(batch []byte) ([]byte, error) {
 
 func (in *intake) stamp(e *event.Event, now time.Time) {
 	e.Observer = in.observer
-	e.Ingested = now
+	e.Ingested = now.Truncate(time.Millisecond)
 	e.Exercise = "" // known by where it runs, never by content
 	kept := e.Extra[:0]
 	for _, f := range e.Extra {

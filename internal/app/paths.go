@@ -37,6 +37,9 @@ func (d Dir) Path(elem ...string) string {
 // The places in a data directory.
 func (d Dir) journal() string    { return d.Path("journal") }
 func (d Dir) eventLog() string   { return d.Path("eventlog") }
+func (d Dir) kept() string       { return d.Path("kept") }
+func (d Dir) aside() string      { return d.Path("aside.ndjson") }
+func (d Dir) storage() string    { return d.Path("eventlog.json") }
 func (d Dir) casebook() string   { return d.Path("casebook.db") }
 func (d Dir) captures() string   { return d.Path("captures") }
 func (d Dir) recordings() string { return d.Path("recordings") }

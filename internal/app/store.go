@@ -7,8 +7,6 @@ import (
 	"runtime/debug"
 	"time"
 
-	"github.com/lapwing-defence/lapwing/internal/config"
-	"github.com/lapwing-defence/lapwing/internal/eventlog"
 	"github.com/lapwing-defence/lapwing/internal/eventlog/victoria"
 )
 
@@ -77,12 +75,4 @@ func startStore(ctx context.Context, o UpOptions) (stop func()) {
 		}
 	}()
 	return func() { cancel(); <-done }
-}
-
-// eventLogClient is the event log that the configuration names.
-func eventLogClient(dir Dir, c *config.Config) (*eventlog.Client, error) {
-	if c.EventLog.URL != "" {
-		return eventlog.NewClient(eventlog.ClientConfig{URL: c.EventLog.URL})
-	}
-	return eventlog.NewClient(eventlog.ClientConfig{Socket: dir.storeSocket()})
 }

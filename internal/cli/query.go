@@ -40,54 +40,6 @@ func last[T any](l []T, n int) []T {
 	return l
 }
 
-func newEvents(g *globals) *cobra.Command {
-	var sel selection
-	c := &cobra.Command{
-		Use: "events [WORD...]", Short: "Print the events that were kept",
-		Long:    "Prints events, oldest first; with words, only those whose line holds all of them (a field is written \"name\":\"value\").\nWorks on a running instance and on a stopped data directory.\n\nExit status: 0 fine, 2 error, 64 wrong usage.",
-		Example: "  lapwing events --since 1h\n  lapwing events -n 20 198.51.100.7\n  lapwing events --json command-executed",
-		RunE: func(c *cobra.Command, words []string) error {
-			dir, err := g.dir()
-			if err != nil {
-				return err
-			}
-			now := time.Now()
-			var held []string
-			out := func(s string) error {
-				if sel.n > 0 {
-					if held = append(held, s); len(held) > 2*sel.n {
-						held = append([]string(nil), last(held, sel.n)...)
-					}
-					return nil
-				}
-				_, err := fmt.Fprintln(g.Out, s)
-				return err
-			}
-			err = dir.Events(c.Context(), app.Query{}, func(e event.Event) error {
-				if !sel.takes(e, now) {
-					return nil
-				}
-				line := string(e.AppendJSON(nil))
-				for _, w := range words {
-					if !strings.Contains(line, w) {
-						return nil
-					}
-				}
-				if g.json {
-					return out(line)
-				}
-				return out(row(e))
-			})
-			for _, l := range last(held, sel.n) {
-				fmt.Fprintln(g.Out, l) //nolint:errcheck // the terminal is gone
-			}
-			return err
-		},
-	}
-	sel.flags(c)
-	return c
-}
-
 func row(e event.Event) string {
 	what := oneLine(e)
 	if what == "" {
@@ -158,7 +110,11 @@ type visitSession struct {
 func sessions(c *cobra.Command, dir app.Dir, keep string) ([]*visitSession, error) {
 	all := map[string]*visitSession{}
 	var order []*visitSession
-	err := dir.Events(c.Context(), app.Query{}, func(e event.Event) error {
+	q := app.Query{Where: "lapwing.session.id:*"}
+	if keep != "" {
+		q = sessionQuery(keep)
+	}
+	err := dir.Events(c.Context(), q, func(e event.Event) error {
 		if e.Session == "" {
 			return nil
 		}
@@ -321,7 +277,7 @@ func newCaptures(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return dir.Events(c.Context(), app.Query{}, func(e event.Event) error {
+			return dir.Events(c.Context(), app.Query{Where: "event.action:=" + event.ActionFileCaptured}, func(e event.Event) error {
 				if e.Action != event.ActionFileCaptured || e.SHA256 == "" {
 					return nil
 				}

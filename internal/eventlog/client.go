@@ -31,7 +31,6 @@ type Client struct {
 	cfg  ClientConfig
 	base string
 	http *http.Client
-	last lastInsert
 }
 
 var (

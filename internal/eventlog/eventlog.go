@@ -50,10 +50,17 @@ type Writer interface {
 	// Missing takes from b the rows that the store has, by event.id. What was
 	// inserted before the call is seen.
 	Missing(ctx context.Context, b *Batch) error
-	// Checkpoint returns nil when every row inserted before the call is on
-	// disk and survives the end of the store's process; stored is the number
-	// of rows under mark.
-	Checkpoint(ctx context.Context, mark string, r Range) (stored int64, err error)
+	// Checkpoint returns nil when every row inserted under the mark is on disk
+	// and survives the end of the store's process, ErrNotYet where only time
+	// tells that; stored is the number of rows under the mark.
+	Checkpoint(ctx context.Context, s Stretch) (stored int64, err error)
+}
+
+// Stretch is what was inserted under one mark.
+type Stretch struct {
+	Mark  string
+	Span  Range     // of its rows
+	Until time.Time // the last Insert
 }
 
 // Reader takes events out.

@@ -344,7 +344,7 @@ func (p *parser) words(n *node, at int) (*node, error) {
 		}
 		return n, nil
 	}
-	for _, f := range []string{"in(", "i("} {
+	for _, f := range []string{"in(", "i(", "ipv4_range(", "ipv6_range("} {
 		if strings.HasPrefix(p.s[p.i:], f) {
 			p.i += len(f)
 			return p.call(n, f, at)
@@ -403,6 +403,13 @@ func (p *parser) call(n *node, name string, at int) (*node, error) {
 			if p.star() {
 				k.op = opPrefix
 			}
+		}
+		if name[:2] == "ip" {
+			if k.net, err = netip.ParsePrefix(text); err != nil {
+				return nil, p.fail(at, strconv.Quote(text)+" is no network; write one such as 192.0.2.0/24")
+			}
+			k.op, k.net = opNet, k.net.Masked()
+			k.text = k.net.String()
 		}
 		kids = append(kids, k)
 		p.space()

@@ -10,38 +10,16 @@ import (
 	"sort"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/event"
 )
-
-// lastInsert is when rows were last sent.
-type lastInsert struct {
-	mu sync.Mutex
-	at time.Time
-}
-
-func (l *lastInsert) touch() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.at = time.Now()
-}
-
-func (l *lastInsert) age() time.Duration {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.at.IsZero() {
-		l.at = time.Now() // of a process before us: not known, so as late as can be
-	}
-	return time.Since(l.at)
-}
 
 // Insert implements Writer.
 func (c *Client) Insert(ctx context.Context, mark string, b *Batch) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	c.last.touch()
-	defer c.last.touch()
 	_, err := c.answer(ctx, "/insert/jsonline", url.Values{"_stream_fields": {"observer.name"}, "_time_field": {columnTime}, "extra_fields": {columnMark + "=" + mark}}, b.rows)
 	if err != nil {
 		return fmt.Errorf("insert into the event log: %w", err)
@@ -144,20 +122,65 @@ func (b *Batch) idText(ref *rowRef) string {
 
 // remove takes rows out.
 func (b *Batch) remove(ids map[id]bool) {
-	if len(ids) == 0 {
-		return
+	if len(ids) > 0 {
+		b.filter(func(ref rowRef) bool { return !ids[ref.id] })
 	}
+}
+
+// Expire takes out the rows that are filed before t and tells how many.
+func (b *Batch) Expire(t time.Time) int {
+	n, limit := b.Len(), t.UnixNano()
+	for i := range b.at {
+		if b.at[i].time < limit {
+			b.filter(func(ref rowRef) bool { return ref.time >= limit })
+			break
+		}
+	}
+	return n - b.Len()
+}
+
+// Each calls fn with every row as an event's line.
+func (b *Batch) Each(fn func(line []byte) error) error {
+	for i := range b.at {
+		line, err := Restore(nil, b.quotedRow(i))
+		if err == nil {
+			err = fn(line)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (b *Batch) end(i int) int {
+	if i+1 < len(b.at) {
+		return b.at[i+1].start
+	}
+	return len(b.rows)
+}
+
+// quotedRow is a row as the store would answer it: every value a text.
+func (b *Batch) quotedRow(i int) []byte {
+	out := []byte{'{'}
+	s := scanner{data: b.rows[b.at[i].start : b.end(i)-1]}
+	s.each(func(f field) { //nolint:errcheck // we wrote it
+		if f.value[0] != '"' {
+			f.value = event.AppendString(nil, string(f.value))
+		}
+		out = appendField(out, f)
+	})
+	return append(append(out[:1], out[2:]...), '}') // without the first comma
+}
+
+func (b *Batch) filter(keep func(rowRef) bool) {
 	rows, at := b.rows[:0], b.at[:0]
 	for i, ref := range b.at {
-		end := len(b.rows)
-		if i+1 < len(b.at) {
-			end = b.at[i+1].start
-		}
-		if ids[ref.id] {
+		row := b.rows[ref.start:b.end(i)]
+		if !keep(ref) {
 			delete(b.have, ref.id)
 			continue
 		}
-		row := b.rows[ref.start:end]
 		ref.start = len(rows)
 		rows, at = append(rows, row...), append(at, ref)
 	}
@@ -165,15 +188,15 @@ func (b *Batch) remove(ids map[id]bool) {
 }
 
 // Checkpoint implements Writer.
-func (c *Client) Checkpoint(ctx context.Context, mark string, r Range) (int64, error) {
+func (c *Client) Checkpoint(ctx context.Context, s Stretch) (int64, error) {
 	err := c.flush(ctx)
 	if err == nil {
-		err = c.persist(ctx)
+		err = c.persist(ctx, s.Until)
 	}
 	if err != nil {
 		return 0, fmt.Errorf("checkpoint of the event log: %w", err)
 	}
-	n, err := c.number(ctx, strconv.Quote(columnMark)+":="+strconv.Quote(mark)+" | stats count() n", r)
+	n, err := c.number(ctx, strconv.Quote(columnMark)+":="+strconv.Quote(s.Mark)+" | stats count() n", s.Span)
 	if err != nil {
 		return 0, fmt.Errorf("checkpoint of the event log: %w", err)
 	}
@@ -183,12 +206,12 @@ func (c *Client) Checkpoint(ctx context.Context, mark string, r Range) (int64, e
 // persist returns nil when nothing is in the store's memory alone. A snapshot
 // writes the parts that are there, but not those that are just being merged:
 // hence the look afterwards.
-func (c *Client) persist(ctx context.Context) error {
+func (c *Client) persist(ctx context.Context, until time.Time) error {
 	for try := range 20 {
 		if err := c.snapshot(ctx); err != nil {
 			var s StatusError
 			if errors.As(err, &s) && (s.Code == http.StatusNotFound || s.Code == http.StatusBadRequest || s.Code == http.StatusUnauthorized || s.Code == http.StatusForbidden) {
-				return c.waited()
+				return c.waited(until)
 			}
 			return err
 		}
@@ -207,8 +230,8 @@ func (c *Client) persist(ctx context.Context) error {
 }
 
 // waited is persist where no snapshot can be made: on a cluster.
-func (c *Client) waited() error {
-	if left := 3*c.cfg.Flush - c.last.age(); left > 0 {
+func (c *Client) waited(until time.Time) error {
+	if left := 3*c.cfg.Flush - time.Since(until); left > 0 {
 		return fmt.Errorf("%w: %s more", ErrNotYet, left.Round(time.Second))
 	}
 	return nil

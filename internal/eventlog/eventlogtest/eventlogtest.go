@@ -81,8 +81,9 @@ func (s *site) put(t *testing.T, events ...event.Event) string {
 
 func (s *site) checkpoint(t *testing.T, mark string, r eventlog.Range, want int64) {
 	t.Helper()
+	st := eventlog.Stretch{Mark: mark, Span: r, Until: time.Now()}
 	for {
-		n, err := s.c.Checkpoint(s.ctx, mark, r)
+		n, err := s.c.Checkpoint(s.ctx, st)
 		if errors.Is(err, eventlog.ErrNotYet) {
 			time.Sleep(200 * time.Millisecond)
 			continue
