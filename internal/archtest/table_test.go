@@ -47,6 +47,7 @@ var table = map[string][]string{
 	"source/jsonl":        {"logsource", "sigma"},
 	"source/evtx":         {"sigma"},
 	"sigma":               {"yamldoc"},
+	"scan/unpack":         {},
 	"vault":               {},
 	"vault/aezip":         {},
 	"visitors":            {},
