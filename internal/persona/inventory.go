@@ -29,7 +29,7 @@ swaplabel switch_root sysctl tc telinit tune2fs tzconfig update-grub update-init
 
 // aliases are programs that share an implementation, or have another name for it.
 var implOf = map[string]string{
-	"sh": "dash", "mawk": "awk", "egrep": "grep", "fgrep": "grep", "rgrep": "grep", "zcat": "gunzip", "python3.11": "python3", "apt-get": "apt", "dir": "ls", "vdir": "ls",
+	"sh": "dash", "mawk": "awk", "egrep": "grep", "fgrep": "grep", "rgrep": "grep", "python3.11": "python3", "apt-get": "apt", "dir": "ls", "vdir": "ls",
 	"groupadd": "useradd", "adduser": "useradd", "pkill": "pgrep", "view": "vi", "lastb": "last", "halt": "shutdown", "poweroff": "shutdown", "reboot": "shutdown",
 }
 

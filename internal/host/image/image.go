@@ -107,6 +107,7 @@ func (b *builder) etc() {
 	b.text("/usr/lib/os-release", t, release)
 	b.Add(vfs.Node{Path: "/etc/os-release", Kind: vfs.Symlink, Mode: 0o777, Target: "../usr/lib/os-release", Mtime: t})
 	b.text("/etc/debian_version", t, o.DebVersion+"\n")
+	b.Add(vfs.Node{Path: "/etc/mtab", Kind: vfs.Symlink, Mode: 0o777, Target: "../proc/self/mounts", Mtime: t})
 	b.text("/etc/hostname", t, p.Hostname+"\n")
 	hosts := "127.0.0.1\tlocalhost\n127.0.1.1\t"
 	if p.Domain != "" {

@@ -103,9 +103,34 @@ func (m *Machine) UserName(uid uint32) string {
 	return strconv.FormatUint(uint64(uid), 10)
 }
 
-// GroupName is the name of a gid by the persona's groups, or its number.
+// Groups reads the view's /etc/group.
+func (m *Machine) Groups() []persona.Group {
+	data, err := m.FS.ReadFile(vfs.Root(), "/etc/group", maxPasswd)
+	if err != nil {
+		return nil
+	}
+	var out []persona.Group
+	for line := range strings.Lines(string(data)) {
+		f := strings.Split(strings.TrimSuffix(line, "\n"), ":")
+		if len(f) < 4 {
+			continue
+		}
+		gid, err := strconv.ParseUint(f[2], 10, 32)
+		if err != nil {
+			continue
+		}
+		g := persona.Group{Name: f[0], GID: uint32(gid)}
+		if f[3] != "" {
+			g.Members = strings.Split(f[3], ",")
+		}
+		out = append(out, g)
+	}
+	return out
+}
+
+// GroupName is the name of a gid, or its number.
 func (m *Machine) GroupName(gid uint32) string {
-	for _, g := range m.Persona.Groups {
+	for _, g := range m.Groups() {
 		if g.GID == gid {
 			return g.Name
 		}

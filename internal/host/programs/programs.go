@@ -4,6 +4,7 @@ package programs
 import (
 	"maps"
 
+	"github.com/lapwing-defence/lapwing/internal/host/archive"
 	"github.com/lapwing-defence/lapwing/internal/host/busybox"
 	"github.com/lapwing-defence/lapwing/internal/host/files"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
@@ -16,7 +17,7 @@ import (
 // All is the programs by the name of their implementation (persona.Program.Impl).
 func All() map[string]kernel.Program {
 	all := map[string]kernel.Program{}
-	for _, m := range []map[string]kernel.Program{text.Programs(), files.Programs(), system.Programs(), netcmd.Programs(), shell.Programs(), busybox.Programs()} {
+	for _, m := range []map[string]kernel.Program{text.Programs(), files.Programs(), archive.Programs(), system.Programs(), netcmd.Programs(), shell.Programs(), busybox.Programs()} {
 		maps.Copy(all, m)
 	}
 	return all

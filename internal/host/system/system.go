@@ -23,7 +23,7 @@ func Programs() map[string]kernel.Program {
 		"uptime": uptime, "w": who, "who": who, "users": who, "last": last, "lscpu": lscpu, "lspci": lspci, "ps": ps, "top": top, "pgrep": pgrep, "killall": pgrep, "pidof": pgrep,
 		"getconf": getconf, "mount": mount, "dmesg": dmesg, "crontab": crontab, "chpasswd": chpasswd, "passwd": passwd, "useradd": useradd,
 		"env": env, "printenv": env, "sleep": sleep, "nohup": nohup, "timeout": timeout, "xargs": xargs, "date": date, "sudo": sudo, "su": sudo, "true": ok, "false": fail,
-		"clear": ok, "reset": ok, "sync": ok, "kill": kill, "tty": tty, "echo": viaShell, "printf": viaShell, "test": viaShell, "[": viaShell, "pwd": viaShell,
+		"clear": ok, "reset": ok, "kill": kill, "tty": tty, "echo": viaShell, "printf": viaShell, "test": viaShell, "[": viaShell, "pwd": viaShell,
 		"nice": nohup, "setsid": nohup, "stdbuf": nohup, "ionice": nohup, "systemctl": systemctl, "service": systemctl, "apt": apt, "dpkg": dpkg, "python3": python, "perl": perl,
 		"logger": ok, "ldconfig": ok, "sysctl": ok, "modprobe": ok, "iptables": ok, "nft": ok,
 	}

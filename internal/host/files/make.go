@@ -1,0 +1,539 @@
+package files
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/host/getopt"
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
+)
+
+// parents makes a directory and those above it.
+func parents(p *kernel.Proc, name string, verbose bool) error {
+	name = strings.TrimSuffix(name, "/")
+	for i := 1; i <= len(name); i++ {
+		if i < len(name) && name[i] != '/' {
+			continue
+		}
+		err := p.M.FS.Mkdir(p.Caller, p.Abs(name[:i]), 0o777&^p.Umask)
+		if err == nil && verbose {
+			put(p, "mkdir: created directory "+quote(name[:i])+"\n")
+		}
+		in, e := p.M.FS.Stat(p.Caller, p.Abs(name[:i]))
+		switch {
+		case e == nil && in.Kind == vfs.Dir:
+		case e == nil && i < len(name):
+			return fmt.Errorf("%s: %w", name[:i], vfs.ENOTDIR)
+		case e == nil:
+			return fmt.Errorf("%s: %w", name[:i], vfs.EEXIST)
+		default:
+			return fmt.Errorf("%s: %w", name[:i], err)
+		}
+	}
+	return nil
+}
+
+// reason splits what parents says into the place and the system's text.
+func reason(err error) (place string, text error) {
+	var e vfs.Errno
+	errors.As(err, &e)
+	return strings.TrimSuffix(err.Error(), ": "+e.Error()), e
+}
+
+func mkdir(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "m:pvZ", "mode/m parents/p verbose/v context?")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	if len(o.Args) == 0 {
+		return missing(p, "")
+	}
+	status := 0
+	for _, a := range o.Args {
+		if o.Has("p") {
+			if err := parents(p, a, o.Has("v")); err != nil {
+				place, text := reason(err)
+				errorf(p, "cannot create directory ‘%s’: %s", place, text)
+				status = 1
+			}
+			continue
+		}
+		if err := p.M.FS.Mkdir(p.Caller, p.Abs(a), 0o777&^p.Umask); err != nil {
+			errorf(p, "cannot create directory ‘%s’: %s", a, err)
+			status = 1
+			continue
+		}
+		if o.Has("v") {
+			put(p, "mkdir: created directory "+quote(a)+"\n")
+		}
+		if m, ok := ChangeMode(o.Get("m"), vfs.Info{Mode: 0o777, Kind: vfs.Dir}, 0); o.Has("m") && ok {
+			p.M.FS.Chmod(p.Caller, p.Abs(a), m) //nolint:errcheck // just made
+		}
+	}
+	return status
+}
+
+// when reads a date as touch -d and date -d do, for the forms people type.
+func when(text string, now time.Time) (time.Time, bool) {
+	text = strings.TrimSpace(text)
+	if sec, ok := strings.CutPrefix(text, "@"); ok {
+		f, err := strconv.ParseFloat(sec, 64)
+		return time.Unix(int64(f), 0).UTC(), err == nil
+	}
+	switch text {
+	case "now", "today", "":
+		if text == "" {
+			return now.UTC().Truncate(24 * time.Hour), true
+		}
+		return now, true
+	case "yesterday":
+		return now.AddDate(0, 0, -1), true
+	case "tomorrow":
+		return now.AddDate(0, 0, 1), true
+	}
+	for _, layout := range []string{
+		"2006-01-02 15:04:05 MST", "2006-01-02 15:04:05", "2006-01-02 15:04", "2006-01-02", "2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05", "20060102",
+		"Jan 2 2006", "2 Jan 2006", "Jan 2 15:04:05 2006", "Mon Jan _2 15:04:05 MST 2006", "Mon Jan _2 15:04:05 2006", "02 Jan 2006 15:04:05", "01/02/2006",
+		"2006-01-02 15:04:05.999999999 -0700", "Mon, 02 Jan 2006 15:04:05 -0700", "15:04",
+	} {
+		if t, err := time.Parse(layout, text); err == nil {
+			if t.Year() == 0 {
+				y, m, d := now.UTC().Date()
+				t = t.AddDate(y, int(m)-1, d-1)
+			}
+			return t, true
+		}
+	}
+	return relative(text, now)
+}
+
+// relative reads "2 days ago", "-1 hour", "next week".
+func relative(text string, now time.Time) (time.Time, bool) {
+	f := strings.Fields(text)
+	sign := 1
+	if n := len(f); n > 0 && f[n-1] == "ago" {
+		sign, f = -1, f[:n-1]
+	}
+	if len(f) == 2 && (f[0] == "next" || f[0] == "last") {
+		f[0] = map[string]string{"next": "1", "last": "-1"}[f[0]]
+	}
+	if len(f) != 2 {
+		return now, false
+	}
+	n, err := strconv.Atoi(f[0])
+	if err != nil || n > 100_000 || n < -100_000 {
+		return now, false
+	}
+	n *= sign
+	switch strings.TrimSuffix(f[1], "s") {
+	case "sec", "second":
+		return now.Add(time.Duration(n) * time.Second), true
+	case "min", "minute":
+		return now.Add(time.Duration(n) * time.Minute), true
+	case "hour":
+		return now.Add(time.Duration(n) * time.Hour), true
+	case "day":
+		return now.AddDate(0, 0, n), true
+	case "week":
+		return now.AddDate(0, 0, 7*n), true
+	case "month":
+		return now.AddDate(0, n, 0), true
+	case "year":
+		return now.AddDate(n, 0, 0), true
+	}
+	return now, false
+}
+
+// stamp reads [[CC]YY]MMDDhhmm[.ss].
+func stamp(text string, now time.Time) (time.Time, bool) {
+	main, sec, has := strings.Cut(text, ".")
+	switch len(main) {
+	case 8:
+		main = now.UTC().Format("2006") + main
+	case 10:
+		century := "20"
+		if main[:2] >= "69" {
+			century = "19"
+		}
+		main = century + main
+	}
+	layout := "200601021504"
+	if has {
+		main, layout = main+sec, layout+"05"
+	}
+	t, err := time.Parse(layout, main)
+	return t, err == nil
+}
+
+// touchTime finds the time that the options ask for.
+func touchTime(p *kernel.Proc, o getopt.Opts) (at time.Time, ok bool) {
+	at, ok = p.Now(), true
+	switch {
+	case o.Has("r"):
+		in, err := p.M.FS.Stat(p.Caller, p.Abs(o.Get("r")))
+		if err != nil {
+			errorf(p, "failed to get attributes of %s: %s", quote(o.Get("r")), err)
+			return at, false
+		}
+		return in.Mtime, true
+	case o.Has("d"):
+		if at, ok = when(o.Get("d"), at); !ok {
+			errorf(p, "invalid date format ‘%s’", o.Get("d"))
+		}
+	case o.Has("t"):
+		if at, ok = stamp(o.Get("t"), at); !ok {
+			errorf(p, "invalid date format ‘%s’", o.Get("t"))
+		}
+	}
+	return at, ok
+}
+
+func touch(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "acd:fhmr:t:", "no-create/c date/d no-dereference/h reference/r time=")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	at, ok := touchTime(p, o)
+	if !ok {
+		return 1
+	}
+	if len(o.Args) == 0 {
+		return missing(p, "file ")
+	}
+	status := 0
+	for _, a := range o.Args {
+		in, err := p.M.FS.Stat(p.Caller, p.Abs(a))
+		if err != nil && o.Has("c") {
+			continue
+		}
+		if err != nil {
+			var h *vfs.Handle
+			if h, err = p.M.FS.Open(p.Caller, p.Abs(a), vfs.WriteOnly|vfs.Create, 0o666&^p.Umask); err == nil {
+				h.Close() //nolint:errcheck // nothing was written
+			}
+		}
+		if err == nil {
+			atime, mtime := at, at
+			if o.Has("a") && !o.Has("m") {
+				mtime = in.Mtime
+			} else if o.Has("m") && !o.Has("a") {
+				atime = in.Atime
+			}
+			err = p.M.FS.Chtimes(p.Caller, p.Abs(a), atime, mtime)
+		}
+		if err != nil {
+			errorf(p, "cannot touch %s: %s", quote(a), err)
+			status = 1
+		}
+	}
+	return status
+}
+
+func ln(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "bdfFiLnPrst:TvS:", "backup? directory/d force/f interactive/i logical/L no-dereference/n physical/P relative/r symbolic/s target-directory/t no-target-directory/T verbose/v")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	args := o.Args
+	if len(args) == 1 && !o.Has("t", "T") {
+		args = append(args, ".")
+		o.Args = args
+	}
+	if len(args) == 0 {
+		return missing(p, "file ")
+	}
+	srcs, dst, ok := operands(p, o)
+	if !ok {
+		return 1
+	}
+	plain := o.Has("T")
+	if lin, err := p.M.FS.Lstat(p.Caller, p.Abs(dst)); o.Has("n") && err == nil && lin.Kind == vfs.Symlink {
+		plain = true
+	}
+	status := 0
+	for _, s := range srcs {
+		if !linkOne(p, o, s, target(p, s, dst, plain)) {
+			status = 1
+		}
+	}
+	return status
+}
+
+func linkOne(p *kernel.Proc, o getopt.Opts, src, dst string) bool {
+	fs, who := p.M.FS, p.Caller
+	if !o.Has("s") {
+		in, err := fs.Stat(who, p.Abs(src))
+		if err != nil {
+			errorf(p, "failed to access %s: %s", quote(src), err)
+			return false
+		}
+		if in.Kind == vfs.Dir {
+			errorf(p, "%s: hard link not allowed for directory", src)
+			return false
+		}
+	}
+	if o.Has("f") {
+		fs.Unlink(who, p.Abs(dst)) //nolint:errcheck // may not be there
+	}
+	kind, arrow, err := "symbolic link", " -> ", error(nil)
+	if o.Has("s") {
+		err = fs.Symlink(who, src, p.Abs(dst))
+	} else {
+		kind, arrow = "hard link", " => "
+		err = fs.Link(who, p.Abs(src), p.Abs(dst))
+	}
+	if err != nil {
+		tail := ""
+		if !o.Has("s") && !errors.Is(err, vfs.EEXIST) {
+			tail = " => " + quote(src)
+		}
+		errorf(p, "failed to create %s %s%s: %s", kind, quote(dst), tail, err)
+		return false
+	}
+	if o.Has("v") {
+		put(p, quote(dst)+arrow+quote(src)+"\n")
+	}
+	return true
+}
+
+func link(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "", "")
+	switch {
+	case o.Bad != "":
+		return getopt.Usage(p, o, 1)
+	case len(o.Args) == 0:
+		return missing(p, "")
+	case len(o.Args) == 1:
+		errorf(p, "missing operand after ‘%s’", o.Args[0])
+		return getopt.Hint(p, 1)
+	}
+	if err := p.M.FS.Link(p.Caller, p.Abs(o.Args[0]), p.Abs(o.Args[1])); err != nil {
+		errorf(p, "cannot create link %s to %s: %s", quote(o.Args[1]), quote(o.Args[0]), err)
+		return 1
+	}
+	return 0
+}
+
+func mkfifo(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "m:Z", "mode/m context?")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	if len(o.Args) == 0 {
+		return missing(p, "")
+	}
+	status := 0
+	for _, a := range o.Args {
+		if err := p.M.FS.Mknod(p.Caller, p.Abs(a), vfs.FIFO, 0o666&^p.Umask, 0, 0); err != nil {
+			errorf(p, "cannot create fifo %s: %s", quote(a), err)
+			status = 1
+		}
+	}
+	return status
+}
+
+func mknod(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "m:Z", "mode/m context?")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	a := o.Args
+	if len(a) == 0 {
+		return missing(p, "")
+	}
+	if len(a) == 1 || len(a) < 4 && a[1] != "p" {
+		errorf(p, "missing operand after ‘%s’", a[len(a)-1])
+		if len(a) > 1 {
+			fmt.Fprint(p.Stderr(), "Special files require major and minor device numbers.\n") //nolint:errcheck // the visitor's own stderr
+		}
+		return getopt.Hint(p, 1)
+	}
+	kind := map[string]vfs.Kind{"p": vfs.FIFO, "c": vfs.CharDev, "u": vfs.CharDev, "b": vfs.BlockDev}[a[1]]
+	if kind == 0 {
+		errorf(p, "invalid device type ‘%s’", a[1])
+		return getopt.Hint(p, 1)
+	}
+	var major, minor uint64
+	if kind != vfs.FIFO {
+		major, _ = strconv.ParseUint(a[2], 0, 32) //nolint:errcheck // 0 for nonsense
+		minor, _ = strconv.ParseUint(a[3], 0, 32) //nolint:errcheck // as above
+	}
+	if err := p.M.FS.Mknod(p.Caller, p.Abs(a[0]), kind, 0o666&^p.Umask, uint32(major), uint32(minor)); err != nil {
+		errorf(p, "%s: %s", a[0], err)
+		return 1
+	}
+	return 0
+}
+
+func mktemp(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "dqup?t", "directory/d quiet/q dry-run/u tmpdir?/p suffix=")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	dir, tmpl := "", "tmp.XXXXXXXXXX"
+	if o.Has("p") && o.Get("p") == "" && len(o.Args) > 0 {
+		o.Set("p", o.Args[0])
+		o.Args = o.Args[1:]
+	}
+	if len(o.Args) > 0 {
+		tmpl = o.Args[0]
+	}
+	switch {
+	case o.Get("p") != "":
+		dir = strings.TrimSuffix(o.Get("p"), "/") + "/"
+	case len(o.Args) == 0 || o.Has("t", "p"):
+		dir = "/tmp/"
+		if t := p.Getenv("TMPDIR"); t != "" {
+			dir = strings.TrimSuffix(t, "/") + "/"
+		}
+	}
+	if getopt.Base(p.Args[0]) == "tempfile" {
+		dir, tmpl = "/tmp/", "fileXXXXXX"
+	}
+	b := []byte(dir + tmpl)
+	end := len(b)
+	for end > 0 && b[end-1] != 'X' && getopt.Base(string(b))[0] != 0 && strings.Contains(string(b), "XXX") {
+		end--
+	}
+	from := end
+	for from > 0 && b[from-1] == 'X' {
+		from--
+	}
+	if end-from < 3 {
+		errorf(p, "too few X's in template ‘%s’", tmpl)
+		return 1
+	}
+	const set = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
+	for i := from; i < end; i++ {
+		b[i] = set[p.M.Rand.IntN(len(set))]
+	}
+	name := string(b) + o.Get("suffix")
+	var err error
+	what := "file"
+	switch {
+	case o.Has("u"):
+	case o.Has("d"):
+		what = "directory"
+		err = p.M.FS.Mkdir(p.Caller, p.Abs(name), 0o700)
+	default:
+		err = p.M.FS.WriteFile(p.Caller, p.Abs(name), nil, 0o600)
+	}
+	if err != nil {
+		errorf(p, "failed to create %s via template ‘%s’: %s", what, dir+tmpl, err)
+		return 1
+	}
+	put(p, name+"\n")
+	return 0
+}
+
+func truncate(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "cor:s:", "no-create/c io-blocks/o reference/r size/s")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	if !o.Has("s", "r") {
+		errorf(p, "you must specify either ‘--size’ or ‘--reference’")
+		return getopt.Hint(p, 1)
+	}
+	spec := o.Get("s")
+	n, ok := size(strings.TrimLeft(spec, "+-<>/%"))
+	if in, err := p.M.FS.Stat(p.Caller, p.Abs(o.Get("r"))); o.Has("r") && err == nil {
+		spec, n, ok = "", in.Size, true
+	}
+	if !ok {
+		errorf(p, "Invalid number: ‘%s’", spec)
+		return 1
+	}
+	if len(o.Args) == 0 {
+		return missing(p, "file ")
+	}
+	status := 0
+	for _, a := range o.Args {
+		in, err := p.M.FS.Stat(p.Caller, p.Abs(a))
+		if err != nil && o.Has("c") {
+			continue
+		}
+		want := n
+		switch spec[:min(1, len(spec))] {
+		case "+":
+			want = in.Size + n
+		case "-":
+			want = max(in.Size-n, 0)
+		case "<":
+			want = min(in.Size, n)
+		case ">":
+			want = max(in.Size, n)
+		}
+		h, err := p.M.FS.Open(p.Caller, p.Abs(a), vfs.WriteOnly|vfs.Create, 0o666&^p.Umask)
+		if err == nil {
+			if err = h.Truncate(want); err != nil {
+				errorf(p, "failed to truncate %s at %d bytes: %s", quote(a), want, err)
+				status = 1
+			}
+			h.Close() //nolint:errcheck // nothing is buffered
+			continue
+		}
+		errorf(p, "cannot open %s for writing: %s", quote(a), err)
+		status = 1
+	}
+	return status
+}
+
+func fallocate(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "cdil:no:pvxz", "length/l offset/o keep-size/n punch-hole/p zero-range/z verbose/v")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	if !o.Has("l") {
+		errorf(p, "no length argument specified")
+		return 1
+	}
+	n, ok := size(o.Get("l"))
+	if !ok || n == 0 {
+		errorf(p, "invalid length value specified")
+		return 1
+	}
+	if len(o.Args) == 0 {
+		errorf(p, "no filename specified")
+		return 1
+	}
+	h, err := p.M.FS.Open(p.Caller, p.Abs(o.Args[0]), vfs.WriteOnly|vfs.Create, 0o666&^p.Umask)
+	if err != nil {
+		errorf(p, "cannot open %s: %s", o.Args[0], err)
+		return 1
+	}
+	defer h.Close() //nolint:errcheck // nothing is buffered
+	if err := h.Truncate(max(n, h.Stat().Size)); err != nil {
+		errorf(p, "fallocate failed: %s", err)
+		return 1
+	}
+	return 0
+}
+
+func pathchk(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "pP", "portability")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	if len(o.Args) == 0 {
+		return missing(p, "")
+	}
+	status := 0
+	for _, a := range o.Args {
+		switch {
+		case a == "":
+			errorf(p, "'': No such file or directory")
+			status = 1
+		case len(path.Base(a)) > 255:
+			errorf(p, "limit 255 exceeded by length %d of file name component ‘%s’", len(path.Base(a)), path.Base(a))
+			status = 1
+		}
+	}
+	return status
+}
