@@ -133,7 +133,7 @@ func serve(ctx context.Context, o *WorkerOrders, lns map[int]net.Listener, rec *
 			if h.Decoys[i] < 0 {
 				continue
 			}
-			srv, logType, err := newDecoy(d.Type, h, door)
+			srv, logType, err := newDecoy(d, h, door)
 			if err != nil {
 				return err
 			}
@@ -150,15 +150,26 @@ func serve(ctx context.Context, o *WorkerOrders, lns map[int]net.Listener, rec *
 }
 
 // newDecoy makes the decoy of a type, with OpenCanary's number of a connection to it.
-func newDecoy(kind string, h WorkerHost, door *access.Door) (decoy.Decoy, int, error) {
-	switch kind {
+func newDecoy(c config.Decoy, h WorkerHost, door *access.Door) (decoy.Decoy, int, error) {
+	switch c.Type {
 	case "ssh":
-		d, err := sshd.New(sshd.Config{Banner: h.Identity.Persona.SSH.Banner, HostKeys: h.Identity.HostKeys, Door: door, Tunnels: h.Config.Tunnels})
+		d, err := sshd.New(sshConfig(h, c, door))
 		return d, sshd.LogConnection, err
 	case "telnet":
 		return telnetd.New(telnetd.Config{Issue: h.Identity.Persona.Issue, Door: door}), telnetd.LogConnection, nil
 	}
-	return nil, 0, fmt.Errorf("decoy type %q does not exist yet", kind)
+	return nil, 0, fmt.Errorf("decoy type %q does not exist yet", c.Type)
+}
+
+func sshConfig(h WorkerHost, d config.Decoy, door *access.Door) sshd.Config {
+	c := sshd.Config{
+		Banner: h.Identity.Persona.SSH.Banner, HostKeys: h.Identity.HostKeys, Door: door, Tunnels: h.Config.Tunnels,
+		MaxTries: d.MaxTries, Grace: d.Grace, KeyboardInteractive: h.Config.Login.KeyboardInteractive,
+	}
+	if b, r, f, err := d.Startups(); err == nil {
+		c.Startups = sshd.Startups{Begin: b, Rate: r, Full: f}
+	}
+	return c
 }
 
 func policy(h WorkerHost) access.Policy {

@@ -69,6 +69,7 @@ func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults
 			if why, remedy := misfit(d.Type, h.Persona); why != "" {
 				k.say(why, remedy, "hosts", i, "decoys", j, "type")
 			}
+			k.ssh(d, "hosts", i, "decoys", j)
 		}
 		h.defaults()
 	}
@@ -126,4 +127,17 @@ func (k *checker) listen(d Decoy, seen map[string]bool, path ...any) {
 		k.say(fmt.Sprintf("%s is taken by another decoy of this file", ap), "choose another port", append(path, "listen")...)
 	}
 	seen[ap.String()] = true
+}
+
+// ssh checks what stands for options of sshd_config.
+func (k *checker) ssh(d Decoy, path ...any) {
+	if d.Grace != 0 {
+		k.duration(d.Grace, time.Second, time.Hour, append(path, "login_grace")...)
+	}
+	if d.MaxTries < 0 || d.MaxTries > 100 {
+		k.say("max_auth_tries is outside 1 to 100", "OpenSSH's default is 6", append(path, "max_auth_tries")...)
+	}
+	if _, _, _, err := d.Startups(); err != nil {
+		k.say(err.Error(), "", append(path, "max_startups")...)
+	}
 }

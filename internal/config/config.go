@@ -5,6 +5,8 @@ package config
 import (
 	"fmt"
 	"os"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/yamldoc"
@@ -59,6 +61,36 @@ type Credential struct {
 type Decoy struct {
 	Type   string `yaml:"type"`   // ssh, telnet
 	Listen string `yaml:"listen"` // address:port
+
+	// As the options of sshd_config: LoginGraceTime (2m), MaxAuthTries (6),
+	// MaxStartups as begin:rate:full (none, so that no visitor is turned away).
+	Grace       time.Duration `yaml:"login_grace"`
+	MaxTries    int           `yaml:"max_auth_tries"`
+	MaxStartups string        `yaml:"max_startups"`
+}
+
+// Startups reads MaxStartups, as begin:rate:full or one number; all are 0 for none.
+func (d Decoy) Startups() (begin, rate, full int, err error) {
+	if d.MaxStartups == "" {
+		return 0, 0, 0, nil
+	}
+	f := strings.Split(d.MaxStartups, ":")
+	if len(f) == 1 {
+		f = []string{f[0], "100", f[0]}
+	}
+	var n [3]int
+	for i := range f {
+		if len(f) != 3 {
+			break
+		}
+		if n[i], err = strconv.Atoi(f[i]); err != nil {
+			break
+		}
+	}
+	if err != nil || len(f) != 3 || n[0] < 1 || n[2] < n[0] || n[1] < 1 || n[1] > 100 {
+		return 0, 0, 0, fmt.Errorf("max_startups %q: write begin:rate:full, such as 10:30:100", d.MaxStartups)
+	}
+	return n[0], n[1], n[2], nil
 }
 
 // Limits bound what strangers can use up.

@@ -45,6 +45,8 @@ func TestFaults(t *testing.T) {
 		{"key", "login:", "logon:", `f:5: unknown key "logon" (remove it, or look for a typing error)`},
 		{"telnet on a server", "type: ssh", "type: telnet", `f:7: a telnet decoy speaks as BusyBox does, which "debian-server" would not (put it on a host with the persona busybox-router)`},
 		{"ssh on a router", "persona: debian-server", "persona: busybox-router", `f:7: an ssh decoy speaks as OpenSSH does`},
+		{"startups", `"127.0.0.1:2222"}`, `"127.0.0.1:2222", max_startups: "10:300"}`, `f:7: max_startups "10:300": write begin:rate:full`},
+		{"grace", `"127.0.0.1:2222"}`, `"127.0.0.1:2222", login_grace: 2h}`, `f:7: 2h0m0s is outside 1s to 1h0m0s`},
 		{"limit", "2000,", "0,", "f:8: connection limits must be at least 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -229,6 +229,13 @@ func (c *limitedConn) Read(b []byte) (int, error) {
 	return n, err
 }
 
+// Reset makes the close a reset, as a close with unread data is.
+func (c *limitedConn) Reset() {
+	if t, ok := c.Conn.(interface{ SetLinger(sec int) error }); ok {
+		t.SetLinger(0) //nolint:errcheck // then it is an ordinary close
+	}
+}
+
 // Write waits at most a minute for a visitor who does not read.
 func (c *limitedConn) Write(b []byte) (int, error) {
 	if err := c.SetWriteDeadline(c.clock.Now().Add(time.Minute)); err != nil {

@@ -75,6 +75,8 @@ type Visit struct {
 	ptys      map[int]bool
 	passwords map[string]secret // set by this visitor
 	admitted  map[string]secret // what he got in with
+	lastAt    time.Time         // of his last login on a terminal
+	lastFrom  string
 	keeping
 }
 
@@ -308,6 +310,11 @@ func first(s *kernel.Session, fds map[int]*kernel.FD, env map[string]string, dir
 
 // Greeting is what a login on a terminal shows before the shell's prompt.
 func (h *Host) Greeting(s *kernel.Session) string {
+	l := h.c.Persona.LastLogin
+	return h.greeting(s, l.At, l.From)
+}
+
+func (h *Host) greeting(_ *kernel.Session, at time.Time, from string) string {
 	p := h.c.Persona
 	if p.Family == "busybox" {
 		return p.MOTD
@@ -315,7 +322,21 @@ func (h *Host) Greeting(s *kernel.Session) string {
 	k := p.Kernel
 	var b strings.Builder
 	fmt.Fprintf(&b, "Linux %s %s %s %s\n%s", p.Hostname, k.Release, k.Version, k.Machine, p.MOTD)
-	l := p.LastLogin
-	fmt.Fprintf(&b, "Last login: %s from %s\n", l.At.Format("Mon Jan _2 15:04:05 2006"), l.From)
+	fmt.Fprintf(&b, "Last login: %s from %s\n", at.Format("Mon Jan _2 15:04:05 2006"), from)
 	return b.String()
+}
+
+// Greeting is the host's, with this visitor's own last login on a terminal
+// where he had one. It counts as one.
+func (v *Visit) Greeting(s *kernel.Session) string {
+	l := v.host.c.Persona.LastLogin
+	at, from := l.At, l.From
+	v.mu.Lock()
+	if !v.lastAt.IsZero() {
+		at, from = v.lastAt, v.lastFrom
+	}
+	v.lastAt, v.lastFrom = s.Started, s.From.Addr().String()
+	v.mu.Unlock()
+	v.changes.Add(1)
+	return v.host.greeting(s, at, from)
 }

@@ -73,6 +73,8 @@ type state struct {
 	Admitted  map[string]secret `json:"admitted,omitempty"`  // what he got in with
 	Gone      []int             `json:"gone,omitempty"`      // processes that he ended
 	Next      int               `json:"next,omitempty"`      // process id
+	LastAt    time.Time         `json:"last_at,omitzero"`    // login on a terminal
+	LastFrom  string            `json:"last_from,omitempty"`
 }
 
 // keeping is the part of a Visit that says what is kept.
@@ -98,7 +100,7 @@ func (v *Visit) encode() ([]byte, error) {
 		return nil, err
 	}
 	v.mu.Lock()
-	head, err := json.Marshal(state{Version: stateVersion, Passwords: v.passwords, Admitted: v.admitted, Gone: v.M.Table.Gone(), Next: v.M.Table.Next()})
+	head, err := json.Marshal(state{Version: stateVersion, Passwords: v.passwords, Admitted: v.admitted, Gone: v.M.Table.Gone(), Next: v.M.Table.Next(), LastAt: v.lastAt, LastFrom: v.lastFrom})
 	v.mu.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("write a visitor's state: %w", err)
@@ -161,6 +163,7 @@ func (v *Visit) restore(data []byte) error {
 	for name, sec := range s.Admitted {
 		v.admitted[name] = sec
 	}
+	v.lastAt, v.lastFrom = s.LastAt, s.LastFrom[:min(len(s.LastFrom), 64)]
 	v.M.Table.Restore(s.Gone, s.Next)
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/decoy"
@@ -23,6 +24,8 @@ const (
 	maxFiles   = 64 // captures of one session
 	flushEvery = 250 * time.Millisecond
 	castMax    = 16 << 20 // bytes of one recording
+	maxResizes = 50       // window changes of one session that are events
+	maxEvents  = 5000     // events of one session
 )
 
 // Session records one login. It implements kernel.Recorder.
@@ -32,8 +35,10 @@ type Session struct {
 	ID   string
 	User string
 
+	events   atomic.Int64
 	mu       sync.Mutex
 	commands int
+	resizes  int
 	files    int
 	seen     map[string]bool
 	start    time.Time
@@ -60,11 +65,36 @@ func (r *Session) event(action string, d event.Depth) event.Event {
 	return e
 }
 
-// post emits without making the visitor wait.
-func (r *Session) post(e event.Event) { r.s.Post(r.ctx, e) }
+// post emits without making the visitor wait. Over the limit of a session one
+// event says so, and the rest is only counted.
+func (r *Session) post(e event.Event) {
+	switch n := r.events.Add(1); {
+	case n == maxEvents && e.Action != event.ActionSessionEnded:
+		e = r.event(event.ActionLimitReached, event.DepthAct)
+		e.Reason = "events of one session"
+	case n > maxEvents && e.Action != event.ActionSessionEnded:
+		return
+	}
+	r.s.Post(r.ctx, e)
+}
 
 // Line records a command.
-func (r *Session) Line(_ context.Context, l kernel.Line) {
+func (r *Session) Line(_ context.Context, l kernel.Line) { r.post(r.line(l)) }
+
+// patience is how long Done waits for a hub that is slow.
+const patience = time.Second
+
+// Done is Line for the last command of a session: it waits until everything
+// so far is durable, so that who gets the answer has been recorded. Where the
+// hub is slow it gives up waiting, and the event goes on its way.
+func (r *Session) Done(l kernel.Line) {
+	ctx, cancel := context.WithTimeout(r.ctx, patience)
+	defer cancel()
+	r.events.Add(1)
+	r.s.Emit(ctx, r.line(l)) //nolint:errcheck // the recorder counts what it refuses
+}
+
+func (r *Session) line(l kernel.Line) event.Event {
 	e := r.event(event.ActionCommandExecuted, event.DepthAct)
 	e.CommandLine = l.Text
 	if len(l.Text) > maxText {
@@ -77,7 +107,7 @@ func (r *Session) Line(_ context.Context, l kernel.Line) {
 	r.mu.Lock()
 	r.commands++
 	r.mu.Unlock()
-	r.post(e)
+	return e
 }
 
 // Fetch records a request for something outside.
@@ -199,6 +229,42 @@ func (r *Session) Output(b []byte) {
 	r.add(append(line, "]\n"...))
 }
 
+// Input records the time of what the visitor types (asciicast code "i"), and
+// what it is unless hidden: a password at a prompt leaves a star a byte.
+func (r *Session) Input(b []byte, hidden bool) {
+	if len(b) == 0 {
+		return
+	}
+	text := strings.ToValidUTF8(string(b), "\ufffd")
+	if hidden {
+		text = strings.Repeat("*", len(b))
+	}
+	r.code('i', text)
+}
+
+// Resize records a change of the window's size (asciicast code "r").
+func (r *Session) Resize(rows, cols int) {
+	r.code('r', fmt.Sprintf("%dx%d", cols, rows))
+	r.mu.Lock()
+	r.resizes++
+	over := r.resizes > maxResizes
+	r.mu.Unlock()
+	if over {
+		return
+	}
+	e := r.event(event.ActionWindowChanged, event.DepthAct)
+	e.AddInt("lapwing.terminal.rows", int64(rows))
+	e.AddInt("lapwing.terminal.columns", int64(cols))
+	r.post(e)
+}
+
+func (r *Session) code(code byte, text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	line := fmt.Appendf(nil, "[%.6f, \"%c\", ", r.s.Clock.Now().Sub(r.start).Seconds(), code)
+	r.add(append(event.AppendString(line, text), "]\n"...))
+}
+
 // add queues recording lines; they leave at least every flushEvery.
 func (r *Session) add(line []byte) {
 	if r.castSize += len(line); r.castSize > castMax {
@@ -241,6 +307,9 @@ func (r *Session) Close(v *host.Visit, why string) {
 	e.AddInt("event.duration", int64(r.s.Clock.Now().Sub(r.start)))
 	e.AddInt("lapwing.session.commands", int64(commands))
 	e.AddInt("lapwing.session.captures", int64(files))
+	if n := r.events.Load(); n > maxEvents {
+		e.AddInt("lapwing.session.suppressed", n-maxEvents)
+	}
 	e.Reason = why
 	r.post(e)
 }

@@ -3,9 +3,11 @@ package sshd
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"io"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/crypto/ssh"
 
@@ -28,48 +30,67 @@ type channel struct {
 	rows, cols int
 	tty        *kernel.TTY
 	env        map[string]string
+	agent      bool
 }
 
 // serve answers requests until one starts a program, then runs it.
 func (c *channel) serve(reqs <-chan *ssh.Request) {
 	defer c.ch.Close() //nolint:errcheck // the visitor may be gone
-	c.env = map[string]string{}
 	for r := range reqs {
+		if kind, command, ok := program(r); ok {
+			reply(r, true)
+			c.run(reqs, kind, command)
+			return
+		}
 		switch r.Type {
 		case "pty-req":
 			c.ptyRequest(r)
 		case "env":
-			var m struct{ Name, Value string }
-			if ssh.Unmarshal(r.Payload, &m) == nil && len(c.env) < 32 && (m.Name == "LANG" || len(m.Name) > 3 && m.Name[:3] == "LC_") && len(m.Value) < 256 {
-				c.env[m.Name] = m.Value
-			}
+			reply(r, c.setenv(r))
+		case "auth-agent-req@openssh.com": // Debian allows it; nothing is ever asked of the agent
+			ok := !c.agent
+			c.agent = true
+			reply(r, ok)
+		case "window-change": // without a terminal it does nothing
 			reply(r, true)
-		case "shell":
-			reply(r, true)
-			c.run(reqs, "shell", "")
-			return
-		case "exec":
-			var m struct{ Command string }
-			if ssh.Unmarshal(r.Payload, &m) != nil {
-				reply(r, false)
-				continue
-			}
-			reply(r, true)
-			c.run(reqs, "exec", m.Command)
-			return
-		case "subsystem":
-			var m struct{ Name string }
-			if ssh.Unmarshal(r.Payload, &m) != nil || m.Name != "sftp" {
-				reply(r, false)
-				continue
-			}
-			reply(r, true)
-			c.run(reqs, "sftp", "")
-			return
-		default: // x11-req, auth-agent-req@openssh.com and what does not exist
+		default: // x11-req without xauth, what comes too early and what does not exist
 			reply(r, false)
 		}
 	}
+}
+
+// program reads a request that starts one: shell, exec, sftp.
+func program(r *ssh.Request) (kind, command string, ok bool) {
+	var m struct{ Text string }
+	switch r.Type {
+	case "shell":
+		return "shell", "", true
+	case "exec":
+		ok = ssh.Unmarshal(r.Payload, &m) == nil
+		return "exec", m.Text, ok
+	case "subsystem":
+		ok = ssh.Unmarshal(r.Payload, &m) == nil && m.Text == "sftp"
+		return "sftp", "", ok
+	}
+	return "", "", false
+}
+
+const maxEnv = 32
+
+// setenv takes what Debian's AcceptEnv allows: LANG and LC_*.
+func (c *channel) setenv(r *ssh.Request) bool {
+	var m struct{ Name, Value string }
+	if ssh.Unmarshal(r.Payload, &m) != nil || len(c.env) >= maxEnv || len(m.Name) > 64 || len(m.Value) > 256 {
+		return false
+	}
+	if m.Name != "LANG" && !strings.HasPrefix(m.Name, "LC_") {
+		return false
+	}
+	if c.env == nil {
+		c.env = map[string]string{}
+	}
+	c.env[m.Name] = m.Value
+	return true
 }
 
 func reply(r *ssh.Request, ok bool) {
@@ -111,48 +132,89 @@ func (c *channel) run(reqs <-chan *ssh.Request, kind, command string) {
 	defer cancel(nil)
 	rec.Watch(v.host.M.FS)
 	var pump sync.WaitGroup
-	stdin := &bytes.Buffer{}
-	fds := c.plain(stdin)
+	in := &input{r: c.ch, shared: &v.stdin, most: v.c.StdinMemory}
+	fds := c.plain(in)
 	if c.pty {
 		line, done := v.host.Line()
 		defer done()
 		sess.Line = line
 		fds = c.terminal(rec, sess, &pump)
 	}
-	pump.Go(func() { c.requests(reqs, cancel) })
+	pump.Go(func() { c.requests(reqs, rec, cancel) })
 	p := host.Shell(sess, fds)
-	for k, val := range c.env {
-		p.Env[k] = val
-	}
-	status := 0
-	switch {
-	case kind == "sftp":
-		status = c.sftp(ctx, p, rec)
-	case kind == "exec":
-		status = shell.Exec(ctx, p, command)
-		rec.Line(ctx, kernel.Line{Text: command, Dir: p.Dir, User: c.user, PID: p.PID, Exit: status})
-	default:
-		if c.pty {
-			io.WriteString(p.Stdout(), v.s.Host.Greeting(sess)) //nolint:errcheck // a gone client is seen elsewhere
-		}
-		status = shell.Login(ctx, p)
-	}
+	c.environment(p)
+	status := c.program(ctx, p, rec, kind, command)
 	why := ""
 	if err := context.Cause(ctx); err != nil {
 		why = err.Error()
 	}
 	cancel(nil)
-	if kind == "exec" && stdin.Len() > 0 {
-		rec.Capture("(standard input)", bytes.NewReader(stdin.Bytes()), "stdin")
+	if kind == "exec" {
+		in.capture(rec)
 	}
-	c.ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)})) //nolint:errcheck // a gone client is seen elsewhere
-	c.ch.CloseWrite()                                                                            //nolint:errcheck // as above
-	c.ch.Close()                                                                                 //nolint:errcheck // as above
+	in.free()
+	c.end(status, p.Killed)
 	if c.tty != nil {
 		c.tty.HangUp()
 	}
 	pump.Wait()
 	rec.Close(v.host, why)
+}
+
+// environment adds what the client asked for.
+func (c *channel) environment(p *kernel.Proc) {
+	for k, val := range c.env {
+		p.Env[k] = val
+	}
+	if c.agent {
+		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+		name := make([]byte, 10)
+		for i := range name {
+			name[i] = letters[p.M.Rand.IntN(len(letters))]
+		}
+		p.Env["SSH_AUTH_SOCK"] = fmt.Sprintf("/tmp/ssh-%s/agent.%d", name, p.PPID)
+	}
+}
+
+// program runs what was asked for and gives its status.
+func (c *channel) program(ctx context.Context, p *kernel.Proc, rec *record.Session, kind, command string) int {
+	switch {
+	case kind == "sftp":
+		return c.sftp(ctx, p, rec)
+	case kind == "exec":
+		status := shell.Exec(ctx, p, command)
+		rec.Done(kernel.Line{Text: command, Dir: p.Dir, User: c.user, PID: p.PID, Exit: status})
+		return status
+	}
+	if c.pty {
+		io.WriteString(p.Stdout(), c.v.host.Greeting(p.S)) //nolint:errcheck // a gone client is seen elsewhere
+	}
+	return shell.Login(ctx, p)
+}
+
+// signalName is a signal's name as SSH sends it; one that RFC 4254 does not
+// name gets OpenSSH's.
+func signalName(n int) string {
+	name := kernel.SignalName(n)
+	if strings.Contains(" ABRT ALRM FPE HUP ILL INT KILL PIPE QUIT SEGV TERM USR1 USR2 ", " "+name+" ") {
+		return name
+	}
+	return "SIG@openssh.com"
+}
+
+// end tells the client how the program ended, then closes (RFC 4254, 6.10).
+func (c *channel) end(status, signal int) {
+	if name := signalName(signal); signal != 0 {
+		c.ch.SendRequest("exit-signal", false, ssh.Marshal(struct { //nolint:errcheck // a gone client is seen elsewhere
+			Name      string
+			Core      bool
+			Text, Tag string
+		}{Name: name}))
+	} else {
+		c.ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)})) //nolint:errcheck,gosec // as above; as wait(2) gives it
+	}
+	c.ch.CloseWrite() //nolint:errcheck // as above
+	c.ch.Close()      //nolint:errcheck // as above
 }
 
 // sftp serves the subsystem on the channel.
@@ -183,8 +245,6 @@ func (w watcher) Changed(verb, path, target string) {
 
 func clip(s string) string { return s[:min(len(s), 4096)] }
 
-const maxStdin = 32 << 20 // bytes of standard input that are kept
-
 // output counts against the session's budget.
 type output struct {
 	w io.Writer
@@ -200,18 +260,57 @@ func (o output) Write(p []byte) (int, error) {
 	return o.w.Write(p)
 }
 
-// input keeps what a program reads from the visitor.
+const maxStdin = 32 << 20 // bytes of one standard input that are kept
+
+// input keeps what a program reads from the visitor, within the memory that
+// all sessions share.
 type input struct {
-	r    io.Reader
-	kept *bytes.Buffer
+	r      io.Reader
+	shared *atomic.Int64
+	most   int64
+
+	mu   sync.Mutex
+	kept bytes.Buffer
+	cut  bool
 }
 
-func (i input) Read(p []byte) (int, error) {
+func (i *input) Read(p []byte) (int, error) {
 	n, err := i.r.Read(p)
-	if i.kept.Len()+n <= maxStdin {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	switch {
+	case n == 0 || i.cut:
+	case i.kept.Len()+n > maxStdin || i.shared.Add(int64(n)) > i.most:
+		if i.kept.Len()+n <= maxStdin {
+			i.shared.Add(int64(-n))
+		}
+		i.cut = true
+	default:
 		i.kept.Write(p[:n])
 	}
 	return n, err
+}
+
+// capture hands over what was read.
+func (i *input) capture(rec *record.Session) {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	if i.kept.Len() == 0 {
+		return
+	}
+	how := "stdin"
+	if i.cut {
+		how = "stdin, cut off"
+	}
+	rec.Capture("(standard input)", bytes.NewReader(i.kept.Bytes()), how)
+}
+
+// free gives the memory back.
+func (i *input) free() {
+	i.mu.Lock()
+	defer i.mu.Unlock()
+	i.shared.Add(int64(-i.kept.Len()))
+	i.kept, i.cut = bytes.Buffer{}, true
 }
 
 type readOnly struct{ io.Reader }
@@ -223,9 +322,9 @@ type writeOnly struct{ io.Writer }
 func (writeOnly) Read([]byte) (int, error) { return 0, io.EOF }
 
 // plain is a session without a terminal: three pipes.
-func (c *channel) plain(kept *bytes.Buffer) map[int]*kernel.FD {
+func (c *channel) plain(in *input) map[int]*kernel.FD {
 	return map[int]*kernel.FD{
-		0: kernel.NewFD("pipe:[0]", readOnly{input{c.ch, kept}}, nil),
+		0: kernel.NewFD("pipe:[0]", readOnly{in}, nil),
 		1: kernel.NewFD("pipe:[1]", writeOnly{output{w: c.ch}}, nil),
 		2: kernel.NewFD("pipe:[2]", writeOnly{output{w: c.ch.Stderr()}}, nil),
 	}
@@ -250,6 +349,7 @@ func (c *channel) terminal(rec *record.Session, sess *kernel.Session, pump *sync
 		buf := make([]byte, 1024)
 		for {
 			n, err := c.ch.Read(buf)
+			rec.Input(buf[:n], c.tty.Hidden())
 			c.tty.Input(buf[:n])
 			if err != nil {
 				c.tty.HangUp()
@@ -263,23 +363,27 @@ func (c *channel) terminal(rec *record.Session, sess *kernel.Session, pump *sync
 
 // requests answers what comes while a program runs; the end of them is the
 // end of the channel.
-func (c *channel) requests(reqs <-chan *ssh.Request, cancel context.CancelCauseFunc) {
+func (c *channel) requests(reqs <-chan *ssh.Request, rec *record.Session, cancel context.CancelCauseFunc) {
 	for r := range reqs {
+		ok := false
 		switch r.Type {
 		case "window-change":
 			var m struct{ Cols, Rows, W, H uint32 }
-			if ssh.Unmarshal(r.Payload, &m) == nil && c.tty != nil {
-				c.tty.Resize(size(m.Rows, 24), size(m.Cols, 80))
+			if ok = true; ssh.Unmarshal(r.Payload, &m) == nil && c.tty != nil {
+				rows, cols := size(m.Rows, 24), size(m.Cols, 80)
+				c.tty.Resize(rows, cols)
+				rec.Resize(rows, cols)
 			}
 		case "signal":
 			var m struct{ Name string }
-			if ssh.Unmarshal(r.Payload, &m) == nil {
-				if n, ok := kernel.SignalNumber(m.Name); ok {
+			if ssh.Unmarshal(r.Payload, &m) == nil && c.user != "root" { // sshd without privilege separation refuses
+				var n int
+				if n, ok = kernel.SignalNumber(m.Name); ok {
 					cancel(kernel.Killed{Signal: n})
 				}
 			}
 		}
-		reply(r, r.Type == "window-change" || r.Type == "signal")
+		reply(r, ok)
 	}
 	cancel(kernel.Killed{Signal: kernel.SIGHUP})
 }

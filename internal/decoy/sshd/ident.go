@@ -40,14 +40,16 @@ func newIdentConn(c net.Conn, banner string) (*identConn, error) {
 		return nil, err
 	}
 	line, rest, err := readIdent(c)
-	if err != nil {
+	if err != nil && !errors.Is(err, errIdent) {
 		return nil, err
 	}
 	ic.client = line
-	switch verdict := judgeIdent(line); verdict {
-	case "":
-	default:
-		io.WriteString(c, verdict+"\r\n") //nolint:errcheck // the connection ends
+	verdict := badIdent
+	if err == nil {
+		verdict = judgeIdent(line)
+	}
+	if verdict != "" {
+		refuse(c, verdict, len(rest) > 0)
 		return ic, errIdent
 	}
 	short := line
@@ -59,37 +61,84 @@ func newIdentConn(c net.Conn, banner string) (*identConn, error) {
 	return ic, nil
 }
 
+// resetter is a connection that can be ended with a reset.
+type resetter interface{ Reset() }
+
+// refuse answers and ends. sshd reads byte by byte: where it leaves some
+// unread, its close resets the connection, and the line end that Nagle's
+// algorithm held back is lost.
+func refuse(c net.Conn, verdict string, unread bool) {
+	if r, ok := c.(resetter); ok && unread {
+		io.WriteString(c, verdict) //nolint:errcheck // the connection ends
+		r.Reset()
+		return
+	}
+	io.WriteString(c, verdict+"\r\n") //nolint:errcheck // the connection ends
+}
+
+const badIdent = "Invalid SSH identification string."
+
+// judgeIdent is OpenSSH's sscanf of "SSH-%d.%d-%[^\n]".
 func judgeIdent(line string) string {
 	rest, ok := strings.CutPrefix(line, "SSH-")
-	version, software, found := strings.Cut(rest, "-")
-	if !ok || !found || software == "" && !strings.HasSuffix(line, "-") {
-		return "Invalid SSH identification string."
+	if !ok {
+		return badIdent
 	}
-	major, minor, dot := strings.Cut(version, ".")
-	if !dot || strings.Trim(major, "0123456789") != "" || strings.Trim(minor, "0123456789") != "" || major == "" || minor == "" {
-		return "Invalid SSH identification string."
+	major, rest, ok := number(rest)
+	if !ok || !strings.HasPrefix(rest, ".") {
+		return badIdent
 	}
-	if major == "2" || major == "1" && minor == "99" {
+	minor, rest, ok := number(rest[1:])
+	if !ok || len(rest) < 2 || rest[0] != '-' {
+		return badIdent
+	}
+	if major == 2 || major == 1 && minor == 99 {
 		return ""
 	}
 	return "Protocol major versions differ."
 }
 
-// readIdent reads one line; what follows it in the same segment is rest.
+// number is %d of scanf(3): blanks, a sign, digits.
+func number(s string) (n int, rest string, ok bool) {
+	s = strings.TrimLeft(s, " \t\v\f\r\n")
+	sign := 1
+	if s != "" && (s[0] == '+' || s[0] == '-') {
+		if s[0] == '-' {
+			sign = -1
+		}
+		s = s[1:]
+	}
+	i := 0
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		n = min(n*10+int(s[i]-'0'), 1<<30)
+		i++
+	}
+	return sign * n, s[i:], i > 0
+}
+
+// readIdent reads one line as OpenSSH does; what follows it in the same
+// segment is rest. errIdent says that it cannot be one.
 func readIdent(c net.Conn) (line string, rest []byte, err error) {
 	var buf []byte
-	chunk := make([]byte, 512)
-	for len(buf) < maxIdent {
+	chunk := make([]byte, 256)
+	seen, ended := 0, false
+	for {
 		n, err := c.Read(chunk)
 		buf = append(buf, chunk[:n]...)
-		if i := bytes.IndexByte(buf, '\n'); i >= 0 {
-			return strings.TrimRight(string(buf[:i]), "\r"), buf[i+1:], nil
+		for ; seen < len(buf); seen++ {
+			switch b := buf[seen]; {
+			case b == '\r':
+				ended = true
+			case b == '\n':
+				return strings.ReplaceAll(string(buf[:seen]), "\r", ""), buf[seen+1:], nil
+			case b == 0 || ended || seen >= maxIdent:
+				return string(buf[:min(seen, 200)]), buf[seen+1:], errIdent
+			}
 		}
 		if err != nil {
 			return "", nil, err
 		}
 	}
-	return string(buf[:64]), nil, nil
 }
 
 // Read gives the replayed bytes first.
@@ -169,6 +218,13 @@ func ParseKex(p []byte) (Kex, bool) {
 		lists[i], p = string(p[4:4+n]), p[4+n:]
 	}
 	return Kex{KeyExchange: lists[0], HostKeys: lists[1], Ciphers: lists[2], MACs: lists[4], Compression: lists[6]}, true
+}
+
+// forget frees what is no longer needed once the client has logged in.
+func (c *identConn) forget() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.kex, c.kexDone, c.replay = nil, true, nil
 }
 
 func (c *identConn) clientKex() (Kex, bool) {

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rand"
 	"crypto/rsa"
 	"encoding/pem"
 	"fmt"
@@ -11,6 +12,11 @@ import (
 
 	"golang.org/x/crypto/ssh"
 )
+
+// noise is where signatures take their randomness from.
+type noise struct{}
+
+func (noise) Read(b []byte) (int, error) { return rand.Read(b) }
 
 // NewHostKeys draws the three host keys that Debian's sshd has, as PEM.
 func NewHostKeys(r io.Reader) ([][]byte, error) {

@@ -9,8 +9,8 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/crypto/ssh"
@@ -30,29 +30,62 @@ const (
 )
 
 const (
-	maxTries    = 6
-	graceTime   = 2 * time.Minute // LoginGraceTime
-	maxChannels = 10              // MaxSessions
+	maxChannels = 10   // MaxSessions
+	maxTunnels  = 64   // tunnels of a connection at once
+	maxEvents   = 2000 // events of a connection beside those of its sessions
 )
 
-// Config is what New takes.
+// Config is what New takes. Zero takes the default in brackets.
 type Config struct {
 	Banner   string   // without the newline
 	HostKeys [][]byte // PEM, in the order to offer them
 	Door     *access.Door
 	Tunnels  string // "refuse" or "accept"; nothing is ever forwarded
+
+	MaxTries            int           // MaxAuthTries (6)
+	Grace               time.Duration // LoginGraceTime (2 min)
+	Startups            Startups      // MaxStartups (none)
+	KeyboardInteractive bool          // offer it beside the password
+	StdinMemory         int64         // bytes of standard input kept in memory, over all sessions (128 MiB)
+}
+
+// Startups is OpenSSH's MaxStartups: from Begin connections that have not
+// logged in, Rate of a hundred new ones are turned away, rising to all at Full.
+type Startups struct{ Begin, Rate, Full int }
+
+// drop is the decision for one more connection beside n; dice is in [0, 100).
+func (s Startups) drop(n, dice int) bool {
+	switch {
+	case s.Full == 0 || n < s.Begin:
+		return false
+	case n >= s.Full || s.Rate == 100:
+		return true
+	}
+	return dice < s.Rate+(100-s.Rate)*(n-s.Begin)/max(s.Full-s.Begin, 1)
 }
 
 // Server is the decoy.
 type Server struct {
-	c       Config
-	signers []ssh.Signer
+	c        Config
+	signers  []ssh.Signer
+	startups atomic.Int64
+	dice     atomic.Uint64
+	stdin    atomic.Int64 // bytes of standard input in memory
 }
 
 var _ decoy.Decoy = (*Server)(nil)
 
 // New parses the host keys.
 func New(c Config) (*Server, error) {
+	if c.MaxTries == 0 {
+		c.MaxTries = 6
+	}
+	if c.Grace == 0 {
+		c.Grace = 2 * time.Minute
+	}
+	if c.StdinMemory == 0 {
+		c.StdinMemory = 128 << 20
+	}
 	s := &Server{c: c}
 	for _, k := range c.HostKeys {
 		signer, err := ssh.ParsePrivateKey(k)
@@ -74,44 +107,104 @@ type visit struct {
 	ctx    context.Context //nolint:containedctx // of the connection
 	last   context.Context //nolint:containedctx // outlives the connection, for its last events
 	conn   *identConn
+	once   sync.Once
 	host   *host.Visit
 	tries  int
 	posts  sync.WaitGroup
-	opened int
-	mu     sync.Mutex
+	events atomic.Int64
+	late   atomic.Bool // the time to log in is over
+
+	mu       sync.Mutex
+	opened   int
+	tunnels  int
+	forwards map[string]bool
 }
 
 // Serve speaks with one visitor.
 func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	v := &visit{Server: d, s: s, ctx: ctx, last: context.WithoutCancel(ctx)}
-	defer v.posts.Wait()
-	stopGrace := s.Clock.AfterFunc(graceTime, func() { s.Conn.Close() }) //nolint:errcheck // ends the handshake
-	ic, err := newIdentConn(s.Conn, d.c.Banner)
-	if ic != nil {
-		v.conn = ic
-	}
-	if err != nil {
-		stopGrace()
-		if errors.Is(err, errIdent) {
-			v.protocolError("identification " + quote(ic.client))
+	defer v.leave()
+	n := int(d.startups.Add(1))
+	starting := true
+	started := func() {
+		if starting {
+			starting = false
+			d.startups.Add(-1)
 		}
-		return quiet(err)
 	}
-	v.host = s.Host.Visit(ctx, s.Source.Addr())
-	defer v.host.Close()
-	sc, chans, reqs, err := ssh.NewServerConn(ic, v.config())
+	defer started()
+	if d.c.Startups.drop(n-1, int(d.dice.Add(37)%100)) { //nolint:gosec // below 100
+		io.WriteString(s.Conn, "Exceeded MaxStartups\r\n") //nolint:errcheck // the connection ends
+		v.limit("MaxStartups")
+		return nil
+	}
+	stopGrace := s.Clock.AfterFunc(d.c.Grace, func() { v.late.Store(true); s.Conn.Close() }) //nolint:errcheck // ends the handshake
+	sc, chans, reqs, err := v.handshake()
 	stopGrace()
+	started()
 	if err != nil {
-		if v.tries == 0 {
-			v.identified()
-			v.protocolError(err.Error())
-		}
-		return quiet(err)
+		return v.failed(err)
 	}
 	defer sc.Close() //nolint:errcheck // the visit ends
 	v.hostKeys(sc)
 	v.loop(sc, chans, reqs)
 	return nil
+}
+
+func (v *visit) leave() {
+	v.posts.Wait()
+	if v.host != nil {
+		v.host.Close()
+	}
+}
+
+// handshake reads the identification, agrees on keys and lets log in.
+func (v *visit) handshake() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+	ic, err := newIdentConn(v.s.Conn, v.c.Banner)
+	v.conn = ic
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	sc, chans, reqs, err := ssh.NewServerConn(ic, v.config())
+	if err == nil {
+		v.visitHost()
+		ic.forget()
+	}
+	return sc, chans, reqs, err
+}
+
+// failed tells why nobody logged in.
+func (v *visit) failed(err error) error {
+	switch {
+	case v.late.Load():
+		if v.tries == 0 && v.conn != nil {
+			v.identified()
+		}
+		v.limit("login grace time")
+		return nil
+	case errors.Is(err, errIdent):
+		v.protocolError("identification " + quote(v.conn.client))
+	case v.conn == nil && !errors.Is(err, io.EOF):
+		v.protocolError("no identification: " + err.Error())
+	case v.conn != nil && v.tries == 0:
+		v.identified()
+		v.protocolError(err.Error())
+	}
+	return quiet(err)
+}
+
+// visitHost opens the visitor's view of the host when it is first needed: a
+// scanner that only looks at the handshake costs none.
+func (v *visit) visitHost() *host.Visit {
+	v.once.Do(func() { v.host = v.s.Host.Visit(v.ctx, v.s.Source.Addr()) })
+	return v.host
+}
+
+// limit records that a limit was reached.
+func (v *visit) limit(what string) {
+	e := v.s.Event(event.ActionLimitReached)
+	e.Depth, e.Reason = event.DepthTouch, what
+	v.post(e)
 }
 
 // loop answers requests and opens channels until the connection ends, then
@@ -131,7 +224,7 @@ func (v *visit) loop(sc *ssh.ServerConn, chans <-chan ssh.NewChannel, reqs <-cha
 				reqs = nil
 				continue
 			}
-			v.global(r)
+			v.global(sc, r)
 		}
 	}
 	sc.Close() //nolint:errcheck // the visit ends
@@ -148,7 +241,16 @@ func quiet(err error) error {
 	return err
 }
 
+// post records; over the limit of a connection one event says so, and the
+// rest is not told.
 func (v *visit) post(e event.Event) {
+	switch n := v.events.Add(1); {
+	case n == maxEvents:
+		e = v.s.Event(event.ActionLimitReached)
+		e.Depth, e.Reason = event.DepthAct, "events of one connection"
+	case n > maxEvents:
+		return
+	}
 	v.s.Post(v.last, e)
 }
 
@@ -176,7 +278,7 @@ func (v *visit) identified() {
 func (v *visit) config() *ssh.ServerConfig {
 	c := &ssh.ServerConfig{
 		ServerVersion: v.c.Banner,
-		MaxAuthTries:  maxTries,
+		MaxAuthTries:  v.c.MaxTries,
 		Config: ssh.Config{
 			KeyExchanges: []string{"curve25519-sha256", "curve25519-sha256@libssh.org", "ecdh-sha2-nistp256", "ecdh-sha2-nistp384", "ecdh-sha2-nistp521", "diffie-hellman-group-exchange-sha256", "diffie-hellman-group16-sha512", "diffie-hellman-group14-sha256"},
 			Ciphers:      []string{"chacha20-poly1305@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr", "aes128-gcm@openssh.com", "aes256-gcm@openssh.com"},
@@ -190,6 +292,9 @@ func (v *visit) config() *ssh.ServerConfig {
 			v.post(e)
 			return nil, errors.New("permission denied")
 		},
+	}
+	if v.c.KeyboardInteractive {
+		c.KeyboardInteractiveCallback = v.interactive
 	}
 	for _, s := range v.signers {
 		c.AddHostKey(s)
@@ -213,9 +318,27 @@ func (v *visit) login(m ssh.ConnMetadata, method string, ok bool) event.Event {
 }
 
 func (v *visit) password(m ssh.ConnMetadata, pw []byte) (*ssh.Permissions, error) {
-	ok, delay := v.c.Door.Check(v.s.Source.Addr(), v.host, m.User(), string(pw))
-	e := v.login(m, "password", ok)
-	e.Add(record.PasswordField, string(pw[:min(len(pw), 1024)]))
+	return v.check(m, "password", string(pw))
+}
+
+// interactive asks as PAM does (RFC 4256).
+func (v *visit) interactive(m ssh.ConnMetadata, ask ssh.KeyboardInteractiveChallenge) (*ssh.Permissions, error) {
+	answers, err := ask("", "", []string{"Password: "}, []bool{false})
+	if err != nil {
+		return nil, err
+	}
+	pw := ""
+	if len(answers) > 0 {
+		pw = answers[0]
+	}
+	return v.check(m, "keyboard-interactive", pw)
+}
+
+// check asks the door; a refusal takes as long as PAM's.
+func (v *visit) check(m ssh.ConnMetadata, method, pw string) (*ssh.Permissions, error) {
+	ok, delay := v.c.Door.Check(v.s.Source.Addr(), v.visitHost(), m.User(), pw)
+	e := v.login(m, method, ok)
+	e.Add(record.PasswordField, pw[:min(len(pw), 1024)])
 	v.post(e)
 	if ok {
 		return &ssh.Permissions{}, nil
@@ -232,83 +355,4 @@ func (v *visit) hostKeys(sc *ssh.ServerConn) {
 		payload = append(binary.BigEndian.AppendUint32(payload, uint32(len(k))), k...)
 	}
 	sc.SendRequest("hostkeys-00@openssh.com", false, payload) //nolint:errcheck // a gone client is seen elsewhere
-}
-
-// global answers global requests (RFC 4254, section 4).
-func (v *visit) global(r *ssh.Request) {
-	if r.Type == "tcpip-forward" {
-		e := v.s.Event(event.ActionTunnelRequested)
-		e.Depth, e.Outcome = event.DepthAct, "failure"
-		e.Add("lapwing.tunnel.kind", r.Type)
-		v.post(e)
-	}
-	if r.WantReply {
-		r.Reply(false, nil) //nolint:errcheck // a gone client is seen elsewhere
-	}
-}
-
-// channel answers one request for a channel.
-func (v *visit) channel(wg *sync.WaitGroup, sc *ssh.ServerConn, nc ssh.NewChannel) {
-	switch nc.ChannelType() {
-	case "session":
-		v.mu.Lock()
-		v.opened++
-		over := v.opened > maxChannels
-		v.mu.Unlock()
-		if over {
-			nc.Reject(ssh.ResourceShortage, "open failed") //nolint:errcheck // a gone client is seen elsewhere
-			return
-		}
-		ch, reqs, err := nc.Accept()
-		if err != nil {
-			return
-		}
-		wg.Go(func() {
-			defer func() { v.mu.Lock(); v.opened--; v.mu.Unlock() }()
-			(&channel{v: v, ch: ch, user: sc.User()}).serve(reqs)
-		})
-	case "direct-tcpip":
-		v.tunnel(nc)
-	default:
-		nc.Reject(ssh.UnknownChannelType, "unknown channel type") //nolint:errcheck // a gone client is seen elsewhere
-	}
-}
-
-// tunnel records what a visitor wanted to reach and refuses; nothing is dialled.
-func (v *visit) tunnel(nc ssh.NewChannel) {
-	var m struct {
-		Host  string
-		Port  uint32
-		From  string
-		FromP uint32
-	}
-	e := v.s.Event(event.ActionTunnelRequested)
-	e.Depth, e.Outcome = event.DepthAct, "failure"
-	if err := ssh.Unmarshal(nc.ExtraData(), &m); err == nil {
-		e.Add("lapwing.tunnel.host", m.Host[:min(len(m.Host), 256)])
-		e.AddInt("lapwing.tunnel.port", int64(m.Port))
-	}
-	e.Add("lapwing.tunnel.kind", "direct-tcpip")
-	v.post(e)
-	if v.c.Tunnels != "accept" {
-		nc.Reject(ssh.ConnectionFailed, "Connection refused") //nolint:errcheck // a gone client is seen elsewhere
-		return
-	}
-	ch, reqs, err := nc.Accept()
-	if err != nil {
-		return
-	}
-	go ssh.DiscardRequests(reqs)
-	v.posts.Go(func() {
-		defer ch.Close() //nolint:errcheck // the visit goes on
-		var b strings.Builder
-		io.CopyN(&b, ch, 16<<10) //nolint:errcheck // what came is kept
-		if b.Len() > 0 {
-			e := v.s.Event(event.ActionTunnelRequested)
-			e.Depth, e.Outcome = event.DepthAct, "unknown"
-			e.Add("lapwing.tunnel.host", m.Host[:min(len(m.Host), 256)])
-			e.Add("lapwing.tunnel.payload", b.String())
-			v.s.Emit(v.last, e) //nolint:errcheck // the recorder counts what it refuses
-		}
-	})
 }

@@ -168,6 +168,7 @@ func (p *Proc) call(ctx context.Context, prog Program) (status int) {
 	status = prog(ctx, p)
 	var k Killed
 	if errors.As(context.Cause(ctx), &k) {
+		p.Killed = k.Signal
 		return 128 + k.Signal
 	}
 	return status

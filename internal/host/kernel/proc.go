@@ -221,6 +221,7 @@ type Proc struct {
 	Caller vfs.Caller
 	FDs    map[int]*FD
 	Nice   int
+	Killed int // the signal that ended it, 0 = none
 	Root   int // pid of the shell that this is a subshell of, 0 = none
 }
 

@@ -94,6 +94,13 @@ func (t *TTY) WaitRoom() {
 	}
 }
 
+// Hidden reports whether what is typed is not shown: a password, most likely.
+func (t *TTY) Hidden() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return !t.raw && !t.echo
+}
+
 // Foreground sets who gets the signals of the keyboard, and gives back the undo.
 func (t *TTY) Foreground(fn func(sig int)) (restore func()) {
 	t.mu.Lock()

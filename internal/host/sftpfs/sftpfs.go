@@ -1,15 +1,14 @@
-// Package sftpfs answers SFTP (draft-ietf-secsh-filexfer-02, version 3) from
-// the file system of a fake host, as OpenSSH's sftp-server does.
+// Package sftpfs answers SFTP (draft-ietf-secsh-filexfer-02, version 3, and
+// OpenSSH's extensions, PROTOCOL section 4) from the file system of a fake
+// host, as OpenSSH 9.2's sftp-server does, down to its error texts.
 package sftpfs
 
 import (
+	"bufio"
+	"encoding/binary"
 	"errors"
+	"fmt"
 	"io"
-	"io/fs"
-	"path"
-	"time"
-
-	"github.com/pkg/sftp"
 
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
@@ -23,264 +22,235 @@ type Watcher interface {
 	Changed(verb, path, target string)
 }
 
-// Serve speaks SFTP on rw as the session's user until rw ends.
+// The limits of sftp-server: a longer packet ends it.
+const (
+	maxPacket  = 256 << 10
+	maxData    = maxPacket - 1024 // of one READ or WRITE
+	maxHandles = 1019             // 1024 descriptors but five
+)
+
+// Packet types.
+const (
+	fxInit     = 1
+	fxVersion  = 2
+	fxOpen     = 3
+	fxClose    = 4
+	fxRead     = 5
+	fxWrite    = 6
+	fxLstat    = 7
+	fxFstat    = 8
+	fxSetstat  = 9
+	fxFsetstat = 10
+	fxOpendir  = 11
+	fxReaddir  = 12
+	fxRemove   = 13
+	fxMkdir    = 14
+	fxRmdir    = 15
+	fxRealpath = 16
+	fxStat     = 17
+	fxRename   = 18
+	fxReadlink = 19
+	fxSymlink  = 20
+	fxStatus   = 101
+	fxHandle   = 102
+	fxData     = 103
+	fxName     = 104
+	fxAttrs    = 105
+	fxExtended = 200
+	fxExtReply = 201
+)
+
+// code is a status of the protocol.
+type code uint32
+
+const (
+	ok          code = 0
+	eof         code = 1
+	noSuchFile  code = 2
+	denied      code = 3
+	failure     code = 4
+	badMessage  code = 5
+	unsupported code = 8
+)
+
+func (c code) text() string {
+	return [...]string{"Success", "End of file", "No such file", "Permission denied", "Failure", "Bad message", "No connection", "Connection lost", "Operation unsupported"}[c]
+}
+
+// status is what sftp-server makes of an errno.
+func status(err error) code {
+	switch {
+	case err == nil:
+		return ok
+	case errors.Is(err, io.EOF):
+		return eof
+	case errors.Is(err, vfs.ENOENT), errors.Is(err, vfs.ENOTDIR), errors.Is(err, vfs.EBADF), errors.Is(err, vfs.ELOOP):
+		return noSuchFile
+	case errors.Is(err, vfs.EPERM), errors.Is(err, vfs.EACCES):
+		return denied
+	case errors.Is(err, vfs.ENAMETOOLONG), errors.Is(err, vfs.EINVAL):
+		return badMessage
+	}
+	return failure
+}
+
+var errPacket = errors.New("sftp: a packet that makes no sense")
+
+// file is what a handle stands for: an open file, or a directory being listed.
+type file struct {
+	h    *vfs.Handle
+	path string
+	list []vfs.Info
+	app  bool // opened to append
+}
+
+type server struct {
+	p       *kernel.Proc
+	w       Watcher
+	in      *bufio.Reader
+	out     io.Writer
+	handles map[uint32]*file
+	reply   []byte
+	begun   bool
+}
+
+// Serve speaks SFTP on rw as the session's user until rw ends or what comes
+// makes no sense. The budget of the session bounds what is moved.
 func Serve(p *kernel.Proc, rw io.ReadWriter, w Watcher) error {
-	h := &handlers{p: p, w: w}
-	srv := sftp.NewRequestServer(open{rw}, sftp.Handlers{FileGet: h, FilePut: h, FileCmd: h, FileList: h}, sftp.WithStartDirectory(p.Dir))
-	err := srv.Serve()
-	srv.Close() //nolint:errcheck // open files of the fake host alone
-	if errors.Is(err, io.EOF) {
+	s := &server{p: p, w: w, in: bufio.NewReaderSize(rw, 4096), out: rw, handles: map[uint32]*file{}}
+	defer func() {
+		for _, f := range s.handles {
+			f.close()
+		}
+	}()
+	var buf []byte
+	for {
+		var head [4]byte
+		if _, err := io.ReadFull(s.in, head[:]); err != nil {
+			return end(err)
+		}
+		n := binary.BigEndian.Uint32(head[:])
+		if n < 1 || n > maxPacket {
+			return fmt.Errorf("%w: %d bytes", errPacket, n)
+		}
+		if cap(buf) < int(n) || cap(buf) > 64<<10 && n < 4096 {
+			buf = make([]byte, max(n, 1024))
+		}
+		buf = buf[:n]
+		if _, err := io.ReadFull(s.in, buf); err != nil {
+			return end(err)
+		}
+		if err := s.packet(buf); err != nil {
+			return err
+		}
+	}
+}
+
+func end(err error) error {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil
 	}
 	return err
 }
 
-// open keeps the library from closing what its owner has yet to end in order.
-type open struct{ io.ReadWriter }
-
-func (open) Close() error { return nil }
-
-type handlers struct {
-	p *kernel.Proc
-	w Watcher
+func (f *file) close() {
+	if f.h != nil {
+		f.h.Close() //nolint:errcheck // of the fake file system
+	}
 }
 
-// status turns an error of the fake system into one that sftp knows.
-func status(err error) error {
-	switch {
-	case err == nil:
+// packet answers one request.
+func (s *server) packet(b []byte) error {
+	r := &reader{b: b[1:]}
+	if b[0] == fxInit {
+		r.u32()
+		if r.bad || s.begun {
+			return errPacket
+		}
+		s.begun = true
+		return s.version()
+	}
+	id := r.u32()
+	if !s.begun || r.bad {
+		return errPacket
+	}
+	if err := s.p.Step(10); err != nil {
+		return err
+	}
+	s.reply = binary.BigEndian.AppendUint32(append(s.reply[:0], 0, 0, 0, 0, 0), id)
+	c, known := s.serve(b[0], r)
+	if r.bad {
+		return errPacket
+	}
+	if !known { // sftp-server logs it and goes on
 		return nil
-	case errors.Is(err, vfs.ENOENT), errors.Is(err, vfs.ENOTDIR):
-		return sftp.ErrSSHFxNoSuchFile
-	case errors.Is(err, vfs.EACCES), errors.Is(err, vfs.EPERM), errors.Is(err, vfs.EROFS):
-		return sftp.ErrSSHFxPermissionDenied
 	}
-	return sftp.ErrSSHFxFailure
+	if s.reply[4] == 0 {
+		s.reply = append(s.reply[:9], 0, 0, 0, byte(c))
+		s.reply[4] = fxStatus
+		s.str(c.text())
+		s.str("")
+	}
+	return s.send()
 }
 
-// reader charges what is read to the session's budget.
+// send writes the reply, whose first four bytes are its length.
+func (s *server) send() error {
+	binary.BigEndian.PutUint32(s.reply, uint32(len(s.reply)-4)) //nolint:gosec // bounded by the limits of each reply
+	if err := s.p.S.Budget.Output(int64(len(s.reply))); err != nil {
+		return err
+	}
+	_, err := s.out.Write(s.reply)
+	if cap(s.reply) > 64<<10 {
+		s.reply = nil
+	}
+	return err
+}
+
+func (s *server) str(t string) {
+	s.reply = append(binary.BigEndian.AppendUint32(s.reply, uint32(len(t))), t...) //nolint:gosec // short
+}
+
+func (s *server) version() error {
+	s.reply = append(s.reply[:0], 0, 0, 0, 0, fxVersion, 0, 0, 0, 3)
+	for _, e := range [...][2]string{
+		{"posix-rename@openssh.com", "1"}, {"statvfs@openssh.com", "2"}, {"fstatvfs@openssh.com", "2"}, {"hardlink@openssh.com", "1"},
+		{"fsync@openssh.com", "1"}, {"lsetstat@openssh.com", "1"}, {"limits@openssh.com", "1"}, {"expand-path@openssh.com", "1"},
+		{"copy-data", "1"}, {"home-directory", "1"}, {"users-groups-by-id@openssh.com", "1"},
+	} {
+		s.str(e[0])
+		s.str(e[1])
+	}
+	return s.send()
+}
+
+// reader takes a packet apart; bad is set where it is cut off.
 type reader struct {
-	*vfs.Handle
-	p *kernel.Proc
+	b   []byte
+	bad bool
 }
 
-func (r reader) ReadAt(b []byte, off int64) (int, error) {
-	if err := r.p.S.Budget.Output(int64(len(b))); err != nil {
-		return 0, err
+func (r *reader) u32() uint32 {
+	if len(r.b) < 4 {
+		r.bad = true
+		return 0
 	}
-	return r.Handle.ReadAt(b, off)
+	v := binary.BigEndian.Uint32(r.b)
+	r.b = r.b[4:]
+	return v
 }
 
-type writer struct {
-	*vfs.Handle
-	p *kernel.Proc
+func (r *reader) u64() uint64 { return uint64(r.u32())<<32 | uint64(r.u32()) }
+
+func (r *reader) bytes() []byte {
+	n := r.u32()
+	if r.bad || n > uint32(len(r.b)) { //nolint:gosec // at most maxPacket
+		r.bad = true
+		return nil
+	}
+	v := r.b[:n]
+	r.b = r.b[n:]
+	return v
 }
 
-func (w writer) WriteAt(b []byte, off int64) (int, error) {
-	if err := w.p.S.Budget.Move(int64(len(b))); err != nil {
-		return 0, err
-	}
-	n, err := w.Handle.WriteAt(b, off)
-	return n, status(err)
-}
-
-// Fileread opens for reading.
-func (h *handlers) Fileread(r *sftp.Request) (io.ReaderAt, error) {
-	f, err := h.p.M.FS.Open(h.p.Caller, r.Filepath, vfs.ReadOnly, 0)
-	if err != nil {
-		return nil, status(err)
-	}
-	h.w.Read(r.Filepath)
-	return reader{f, h.p}, nil
-}
-
-// Filewrite opens for writing.
-func (h *handlers) Filewrite(r *sftp.Request) (io.WriterAt, error) {
-	f := r.Pflags()
-	fl := vfs.WriteOnly
-	if f.Creat {
-		fl |= vfs.Create
-	}
-	if f.Trunc {
-		fl |= vfs.Truncate
-	}
-	if f.Excl {
-		fl |= vfs.Excl
-	}
-	perm := uint32(0o666)
-	if r.AttrFlags().Permissions {
-		perm = r.Attributes().Mode & 0o777
-	}
-	hd, err := h.p.M.FS.Open(h.p.Caller, r.Filepath, fl, perm&^h.p.Umask)
-	if err != nil {
-		return nil, status(err)
-	}
-	return writer{hd, h.p}, nil
-}
-
-// Filecmd changes names and attributes.
-func (h *handlers) Filecmd(r *sftp.Request) error {
-	m, c := h.p.M.FS, h.p.Caller
-	var err error
-	switch r.Method {
-	case "Setstat":
-		return status(h.setstat(r))
-	case "Rename", "PosixRename":
-		if r.Method == "Rename" {
-			if _, e := m.Lstat(c, r.Target); e == nil {
-				return sftp.ErrSSHFxFailure
-			}
-		}
-		err = m.Rename(c, r.Filepath, r.Target)
-	case "Rmdir":
-		err = m.Rmdir(c, r.Filepath)
-	case "Remove":
-		err = m.Unlink(c, r.Filepath)
-	case "Mkdir":
-		err = m.Mkdir(c, r.Filepath, 0o777&^h.p.Umask)
-	case "Symlink":
-		err = m.Symlink(c, r.Filepath, r.Target)
-	case "Link":
-		err = m.Link(c, r.Filepath, r.Target)
-	default:
-		return sftp.ErrSSHFxOpUnsupported
-	}
-	if err == nil {
-		h.w.Changed(r.Method, r.Filepath, r.Target)
-	}
-	return status(err)
-}
-
-func (h *handlers) setstat(r *sftp.Request) error {
-	m, c := h.p.M.FS, h.p.Caller
-	f, a := r.AttrFlags(), r.Attributes()
-	if f.Size {
-		if err := m.Truncate(c, r.Filepath, int64(a.Size)); err != nil {
-			return err
-		}
-	}
-	if f.Permissions {
-		if err := m.Chmod(c, r.Filepath, a.Mode&0o7777); err != nil {
-			return err
-		}
-	}
-	if f.UidGid {
-		if err := m.Chown(c, r.Filepath, a.UID, a.GID, true); err != nil {
-			return err
-		}
-	}
-	if f.Acmodtime {
-		return m.Chtimes(c, r.Filepath, time.Unix(int64(a.Atime), 0), time.Unix(int64(a.Mtime), 0))
-	}
-	return nil
-}
-
-// Filelist lists, stats and reads links.
-func (h *handlers) Filelist(r *sftp.Request) (sftp.ListerAt, error) {
-	m, c := h.p.M.FS, h.p.Caller
-	switch r.Method {
-	case "List":
-		list, err := m.ReadDir(c, r.Filepath)
-		if err != nil {
-			return nil, status(err)
-		}
-		out := lister{}
-		for _, n := range []string{".", ".."} {
-			if in, err := m.Stat(c, path.Join(r.Filepath, n)); err == nil {
-				in.Name = n
-				out = append(out, h.info(in))
-			}
-		}
-		for _, in := range list {
-			out = append(out, h.info(in))
-		}
-		return out, nil
-	case "Stat":
-		in, err := m.Stat(c, r.Filepath)
-		if err != nil {
-			return nil, status(err)
-		}
-		return lister{h.info(in)}, nil
-	case "Readlink":
-		t, err := m.Readlink(c, r.Filepath)
-		if err != nil {
-			return nil, status(err)
-		}
-		return lister{fileInfo{in: vfs.Info{Name: t}}}, nil
-	}
-	return nil, sftp.ErrSSHFxOpUnsupported
-}
-
-// Lstat describes a symlink itself.
-func (h *handlers) Lstat(r *sftp.Request) (sftp.ListerAt, error) {
-	in, err := h.p.M.FS.Lstat(h.p.Caller, r.Filepath)
-	if err != nil {
-		return nil, status(err)
-	}
-	return lister{h.info(in)}, nil
-}
-
-var _ sftp.LstatFileLister = (*handlers)(nil)
-
-// LookupUserName and LookupGroupName give the names of the long listing.
-func (h *handlers) LookupUserName(uid string) string { return h.name(uid, h.p.M.UserName) }
-
-// LookupGroupName names a group.
-func (h *handlers) LookupGroupName(gid string) string { return h.name(gid, h.p.M.GroupName) }
-
-var _ sftp.NameLookupFileLister = (*handlers)(nil)
-
-func (h *handlers) name(id string, look func(uint32) string) string {
-	n := uint32(0)
-	for _, c := range id {
-		n = n*10 + uint32(c-'0')
-	}
-	return look(n)
-}
-
-type lister []fs.FileInfo
-
-// ListAt implements sftp.ListerAt.
-func (l lister) ListAt(out []fs.FileInfo, off int64) (int, error) {
-	if off >= int64(len(l)) {
-		return 0, io.EOF
-	}
-	n := copy(out, l[off:])
-	if n < len(out) {
-		return n, io.EOF
-	}
-	return n, nil
-}
-
-func (h *handlers) info(in vfs.Info) fs.FileInfo { return fileInfo{in} }
-
-type fileInfo struct{ in vfs.Info }
-
-func (f fileInfo) Name() string       { return f.in.Name }
-func (f fileInfo) Size() int64        { return f.in.Size }
-func (f fileInfo) ModTime() time.Time { return f.in.Mtime }
-func (f fileInfo) IsDir() bool        { return f.in.Kind == vfs.Dir }
-
-// Sys gives owner and times to the wire format.
-func (f fileInfo) Sys() any {
-	return &sftp.FileStat{
-		Size: uint64(f.in.Size), Mode: f.in.Mode, Mtime: uint32(f.in.Mtime.Unix()), Atime: uint32(f.in.Atime.Unix()), UID: f.in.UID, GID: f.in.GID,
-	}
-}
-
-// Uid and Gid are asked for by the wire format.
-func (f fileInfo) Uid() uint32 { return f.in.UID }
-
-// Gid is the group.
-func (f fileInfo) Gid() uint32 { return f.in.GID }
-
-func (f fileInfo) Mode() fs.FileMode {
-	m := fs.FileMode(f.in.Mode & 0o777)
-	m |= [...]fs.FileMode{0, fs.ModeDir, fs.ModeSymlink, fs.ModeDevice | fs.ModeCharDevice, fs.ModeDevice, fs.ModeNamedPipe, fs.ModeSocket}[f.in.Kind]
-	for bit, mode := range map[uint32]fs.FileMode{vfs.ModeSetUID: fs.ModeSetuid, vfs.ModeSetGID: fs.ModeSetgid, vfs.ModeSticky: fs.ModeSticky} {
-		if f.in.Mode&bit != 0 {
-			m |= mode
-		}
-	}
-	return m
-}
+func (r *reader) str() string { return string(r.bytes()) }

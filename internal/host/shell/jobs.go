@@ -135,6 +135,7 @@ func (s *sh) kill(args []string) int {
 		if pid == s.p.PID || pid == s.p.M.ShellPID(s.p) {
 			if sig == kernel.SIGKILL || sig == kernel.SIGHUP {
 				s.jump = jump{kind: jumpExit}
+				s.p.Killed = sig
 				return 128 + sig
 			}
 			continue

@@ -47,9 +47,13 @@ type Client struct {
 	moved chan struct{} // closed when cur changes
 
 	states sync.Mutex
+	blobs  chan struct{} // captures at once
 	casts  casts
 	stats  clientStats
 }
+
+// maxBlobs is how many captures are sent at once; the server takes 16.
+const maxBlobs = 12
 
 type clientStats struct {
 	events, batches, repeated, refused, expired, castLost atomic.Uint64
@@ -89,7 +93,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	def(&cfg.Batch, 512)
 	def(&cfg.CastBytes, 4<<20)
 	def(&cfg.Linger, 4*time.Millisecond)
-	c := &Client{cfg: cfg, queue: make(chan *emit, cfg.Queue), done: make(chan struct{}), moved: make(chan struct{})}
+	c := &Client{cfg: cfg, queue: make(chan *emit, cfg.Queue), done: make(chan struct{}), moved: make(chan struct{}), blobs: make(chan struct{}, maxBlobs)}
 	rand.Read(c.id[:]) //nolint:errcheck // never fails
 	c.pool.New = func() any { return &emit{done: make(chan error, 1)} }
 	c.casts.init(cfg.CastBytes)
@@ -346,6 +350,14 @@ func (c *Client) Capture(ctx context.Context, r io.Reader, limit int64) (sum str
 }
 
 func (c *Client) capture(ctx context.Context, r io.Reader) (sum string, size int64, rerr, err error) {
+	select {
+	case c.blobs <- struct{}{}:
+		defer func() { <-c.blobs }()
+	case <-ctx.Done():
+		return "", 0, nil, ctx.Err()
+	case <-c.done:
+		return "", 0, nil, ErrClosed
+	}
 	l, err := c.live(ctx, time.Now().Add(c.cfg.Timeout))
 	if err != nil {
 		return "", 0, nil, err
