@@ -49,6 +49,7 @@ var table = map[string][]string{
 	"source/jsonl":        {"logsource", "sigma"},
 	"source/evtx":         {"sigma"},
 	"sigma":               {"yamldoc"},
+	"scan/indicator":      {},
 	"scan/unpack":         {},
 	"vault":               {},
 	"vault/aezip":         {},
