@@ -83,6 +83,9 @@ func (s *Set) addCorrelation(r *Rule, n *yamldoc.Node) *fault {
 			r.notes = append(r.notes, faultf(k.Line, "unknown-key", nearest(k.Value, known), "unknown key %q", k.Value))
 		}
 	}
+	if f := c.checkState(n.Line); f != nil {
+		return f
+	}
 	return s.addRule(r, n)
 }
 

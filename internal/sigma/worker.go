@@ -28,6 +28,7 @@ type Worker struct {
 	lows  []folded // by entry
 	low   []byte   // folded texts
 	fold  []byte
+	group []byte
 	hits  []*Rule // every match, quiet ones too
 	out   []*Rule
 	stats Stats
@@ -42,6 +43,9 @@ type folded struct {
 // Stats counts a worker's work.
 type Stats struct {
 	Records, Candidates, Predicates, Regexes, Matches uint64
+	// NoGroup and NoValue count matches that a correlation could not use because
+	// a group-by field, or the field that it counts, was absent or no number.
+	NoGroup, NoValue uint64
 }
 
 // NewWorker makes a worker.
