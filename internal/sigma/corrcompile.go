@@ -289,6 +289,8 @@ type Point struct {
 	at    int32
 	group string // values of group-by, each with its length before it
 	value uint64 // hash of the counted values, or the bits of the number
+	hash  uint64 // of cor and group, set by the correlator
+	shard uint8
 }
 
 // maxGroupValue is the number of bytes of one group-by value that are kept; of

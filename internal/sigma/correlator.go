@@ -115,7 +115,7 @@ func NewCorrelator(e *Engine, opts CorrelatorOptions) *Correlator {
 	c.done.Store(never)
 	for i := range c.shards {
 		s := &c.shards[i]
-		s.cor, s.store, s.done = c, newStore(c.seed), never
+		s.cor, s.store, s.done = c, newStore(), never
 		s.next.Store(math.MaxInt64)
 	}
 	return c
@@ -153,7 +153,9 @@ func (c *Correlator) Add(points []Point) []Alert {
 			c.ahead.Add(1)
 		}
 		newest = max(newest, p.Time)
-		byShard[c.shardOf(p.cor, p.group)]++
+		p.hash = c.hash(p.cor, p.group)
+		p.shard = c.shardOf(p.cor, p.hash)
+		byShard[p.shard]++
 	}
 	c.points.Add(uint64(len(points)))
 	for k, n := range byShard {
@@ -163,7 +165,7 @@ func (c *Correlator) Add(points []Point) []Alert {
 		s := &c.shards[k]
 		s.mu.Lock()
 		for i := range points {
-			if p := &points[i]; c.shardOf(p.cor, p.group) == k {
+			if p := &points[i]; int(p.shard) == k {
 				s.push(p)
 			}
 		}
@@ -241,11 +243,15 @@ func (c *Correlator) Stats() CorrelatorStats {
 	return out
 }
 
-func (c *Correlator) shardOf(cor int32, group string) int {
+func (c *Correlator) hash(cor int32, group string) uint64 {
+	return maphash.String(c.seed, group) ^ uint64(cor+1)*hashMul64
+}
+
+func (c *Correlator) shardOf(cor int32, hash uint64) uint8 {
 	if f := c.eng.cors[cor].family; f >= 0 {
-		return int(uint64(f) * hashMul64 >> 60)
+		return uint8(uint64(f) * hashMul64 >> 60)
 	}
-	return int((maphash.String(c.seed, group) ^ uint64(cor)*hashMul64) >> 60)
+	return uint8(hash >> 60)
 }
 
 func (s *shard) push(p *Point) {
@@ -305,7 +311,7 @@ func (s *shard) run(mark int64) {
 func (s *shard) judge(p *Point) {
 	k := s.cor.eng.cors[p.cor]
 	st := s.store
-	h := st.hash(p.cor, p.group)
+	h := p.hash
 	n := st.find(h, p.cor, p.group)
 	if n >= 0 && k.closing && p.Time >= st.state(n).touched {
 		s.end(timer{st.state(n).touched, h, p.cor, n})
@@ -313,15 +319,13 @@ func (s *shard) judge(p *Point) {
 	}
 	if n < 0 {
 		s.makeRoom(p.Time)
-		n = st.insert(h, p.cor, p.group)
+		n = st.insert(h, p.cor, p.group, k.start())
 		s.cor.keys.Add(1)
 		if k.closing {
 			g := st.state(n)
 			g.touched = p.Time + k.span
 			s.timers = heapPush(s.timers, timer{g.touched, h, p.cor, n}, beforeTimer)
 		}
-	} else {
-		st.touch(n)
 	}
 	g := st.state(n)
 	if k.closing {
@@ -365,23 +369,23 @@ func (s *shard) drop(n int32) {
 	s.cor.keys.Add(-1)
 }
 
-// makeRoom forgets groups whose window is over, and where there are too many
-// the one that was quiet longest.
+// makeRoom forgets a group whose window is over, if there is one among the next
+// few, and where there are too many groups the one among more that was quiet
+// longest.
 func (s *shard) makeRoom(now int64) {
-	for range 3 {
-		n := s.store.oldest
-		if n < 0 {
-			return
-		}
-		g := s.store.state(n)
-		if k := s.cor.eng.cors[g.cor]; k.closing || now-g.touched < k.span {
-			break
-		}
+	live := func(g *groupState) bool {
+		k := s.cor.eng.cors[g.cor]
+		return k.closing || now-g.touched < k.span
+	}
+	if n := s.store.stalest(3, live); n >= 0 {
 		s.drop(n)
 		s.stats.Expired++
 	}
-	if s.cor.keys.Load() >= int64(s.cor.opts.MaxKeys) && s.store.oldest >= 0 {
-		s.drop(s.store.oldest)
+	if s.cor.keys.Load() < int64(s.cor.opts.MaxKeys) {
+		return
+	}
+	if n := s.store.stalest(16, func(*groupState) bool { return false }); n >= 0 {
+		s.drop(n)
 		s.stats.Evicted++
 	}
 }
@@ -403,6 +407,7 @@ func (s *shard) fire(k *correlation, group string, v verdict, t int64, ref uint6
 	for i := range k.feeds {
 		if p, ok := k.feeds[i].point(s.cor.eng.cors[k.feeds[i].cor], vals); ok {
 			p.Time, p.Ref = t, ref
+			p.hash = s.cor.hash(p.cor, p.group)
 			s.judge(&p)
 		}
 	}

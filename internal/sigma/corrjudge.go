@@ -39,15 +39,15 @@ func (k *correlation) slideCount(s *store, st *groupState, t int64) verdict {
 	}
 	need := uint32(k.need)
 	if st.n < need {
-		w := s.grow(st, int(st.n)+1)
+		w := s.grow(st, int(st.n)+1, k.need)
 		w[st.n] = uint64(t)
 		st.n++
 	} else {
-		w := s.words(st.data, st.class)
+		w := s.words(st)
 		w[st.head] = uint64(t)
-		st.head = (st.head + 1) % need
+		st.head = uint16((uint32(st.head) + 1) % need)
 	}
-	w := s.words(st.data, st.class)
+	w := s.words(st)
 	first := int64(w[st.head])
 	if st.n == need && t-first < k.span {
 		return verdict{holds: true, count: k.need, first: first, last: t}
@@ -58,7 +58,7 @@ func (k *correlation) slideCount(s *store, st *groupState, t int64) verdict {
 // slideValues keeps the need values seen last, each with the time when: pairs
 // of words, the newest at the end.
 func (k *correlation) slideValues(s *store, st *groupState, p *Point) verdict {
-	w := s.words(st.data, st.class)
+	w := s.words(st)
 	n := int(st.n)
 	at := -1
 	for i := n - 1; i >= 0; i-- {
@@ -75,7 +75,7 @@ func (k *correlation) slideValues(s *store, st *groupState, p *Point) verdict {
 		copy(w, w[2:2*n])
 		n--
 	default:
-		w = s.grow(st, 2*(n+1))
+		w = s.grow(st, 2*(n+1), 2*k.need)
 	}
 	w[2*n], w[2*n+1] = p.value, uint64(p.Time)
 	n++
@@ -89,7 +89,7 @@ func (k *correlation) slideValues(s *store, st *groupState, p *Point) verdict {
 
 // slideTemporal keeps when each rule matched last; 0 stands for never.
 func (k *correlation) slideTemporal(s *store, st *groupState, p *Point) verdict {
-	w := s.grow(st, k.words)
+	w := s.grow(st, k.words, k.words)
 	w[p.at] = timeWord(p.Time)
 	v := verdict{first: p.Time, last: p.Time}
 	var seen uint64
@@ -135,7 +135,7 @@ func (t *term) met(seen uint64) bool {
 // slideOrdered keeps for each beginning of each term the latest time at which
 // it can have begun.
 func (k *correlation) slideOrdered(s *store, st *groupState, p *Point) verdict {
-	w := s.grow(st, k.words)
+	w := s.grow(st, k.words, k.words)
 	v := verdict{last: p.Time}
 	for i := range k.terms {
 		t := &k.terms[i]
@@ -161,7 +161,7 @@ func (k *correlation) slideOrdered(s *store, st *groupState, p *Point) verdict {
 // is the sum.
 func (k *correlation) slideSamples(s *store, st *groupState, p *Point) verdict {
 	n := int(st.n)
-	w := s.words(st.data, st.class)
+	w := s.words(st)
 	old := 0
 	for old < n && p.Time-int64(w[3*old]) >= k.span {
 		old++
@@ -178,7 +178,7 @@ func (k *correlation) slideSamples(s *store, st *groupState, p *Point) verdict {
 		copy(w, w[3:3*n])
 		n--
 	}
-	w = s.grow(st, 3*(n+1))
+	w = s.grow(st, 3*(n+1), 3*maxSamples)
 	w[3*n], w[3*n+1], w[3*n+2] = uint64(p.Time), p.value, 1
 	n++
 	st.n = uint32(n)
@@ -232,13 +232,13 @@ func (k *correlation) collect(s *store, st *groupState, p *Point) (cut bool) {
 	const last = 0
 	switch k.Type {
 	case EventCount:
-		w := s.grow(st, 1)
+		w := s.grow(st, 1, 1)
 		w[last] = uint64(p.Time)
 		st.n++
 	case ValueCount:
 		return k.collectValue(s, st, p)
 	case Temporal, TemporalOrdered:
-		w := s.grow(st, 1+k.words)
+		w := s.grow(st, 1+k.words, 1+k.words)
 		w[last] = uint64(p.Time)
 		st.n++
 		w[k.words] |= 1 << p.at // the last of the words
@@ -252,7 +252,7 @@ func (k *correlation) collect(s *store, st *groupState, p *Point) (cut bool) {
 		n := int(st.n)
 		if n == maxSamples {
 			cut = true
-			w := s.words(st.data, st.class)[1:]
+			w := s.words(st)[1:]
 			if k.Type != ValuePercentile {
 				w[4] = math.Float64bits(math.Float64frombits(w[1]) + math.Float64frombits(w[4]))
 				w[5] += w[2]
@@ -260,7 +260,7 @@ func (k *correlation) collect(s *store, st *groupState, p *Point) (cut bool) {
 			copy(w, w[3:3*n])
 			n--
 		}
-		w := s.grow(st, 1+3*(n+1))
+		w := s.grow(st, 1+3*(n+1), 1+3*maxSamples)
 		w[last] = uint64(p.Time)
 		w[3*n+1], w[3*n+2], w[3*n+3] = uint64(p.Time), p.value, 1
 		st.n = uint32(n + 1)
@@ -269,7 +269,7 @@ func (k *correlation) collect(s *store, st *groupState, p *Point) (cut bool) {
 }
 
 func (k *correlation) collectValue(s *store, st *groupState, p *Point) bool {
-	w := s.grow(st, 1+int(st.n))
+	w := s.grow(st, 1+int(st.n), 1+k.keep)
 	w[0] = uint64(p.Time)
 	if slices.Contains(w[1:1+st.n], p.value) {
 		return false
@@ -277,7 +277,7 @@ func (k *correlation) collectValue(s *store, st *groupState, p *Point) bool {
 	if int(st.n) >= k.keep { // enough to know that every bound is passed
 		return false
 	}
-	w = s.grow(st, 2+int(st.n))
+	w = s.grow(st, 2+int(st.n), 1+k.keep)
 	w[1+st.n] = p.value
 	st.n++
 	return false
@@ -285,7 +285,7 @@ func (k *correlation) collectValue(s *store, st *groupState, p *Point) bool {
 
 // close judges a window that has ended; st.touched is its end.
 func (k *correlation) close(s *store, st *groupState) verdict {
-	w := s.words(st.data, st.class)
+	w := s.words(st)
 	v := verdict{first: st.touched - k.span, last: int64(w[0]), count: int(st.n)}
 	switch k.Type {
 	case EventCount, ValueCount:
@@ -310,4 +310,18 @@ func (k *correlation) close(s *store, st *groupState) verdict {
 		v.holds = k.bounds(v.value)
 	}
 	return v
+}
+
+// start is the number of words that a group's state begins with.
+func (k *correlation) start() int {
+	switch {
+	case k.Type == Temporal || k.Type == TemporalOrdered:
+		return k.words + b2i(k.closing)
+	case k.Type == EventCount:
+		return 1 + b2i(!k.closing && k.need > 1)
+	case k.Type == ValueCount:
+		return 2
+	default:
+		return 4
+	}
 }

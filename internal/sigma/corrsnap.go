@@ -78,8 +78,7 @@ func (c *Correlator) Snapshot(w io.Writer) error {
 func (s *shard) write(w *snapWriter) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for n := s.store.oldest; n >= 0; n = s.store.state(n).next {
-		g := s.store.state(n)
+	s.store.all(func(g *groupState) {
 		w.num(1)
 		w.num(uint64(g.cor))
 		s.text = s.store.text(g, s.text)
@@ -88,12 +87,12 @@ func (s *shard) write(w *snapWriter) {
 		w.time(g.touched)
 		w.num(uint64(g.n))
 		w.num(uint64(g.head))
-		words := s.store.words(g.data, g.class)
+		words := s.store.words(g)
 		w.num(uint64(len(words)))
 		for _, x := range words {
 			w.num(x)
 		}
-	}
+	})
 	waiting := slices.Clone(s.pending)
 	slices.SortFunc(waiting, func(a, b pendingPoint) int {
 		return cmp.Or(cmp.Compare(a.Time, b.Time), cmp.Compare(a.seq, b.seq))
@@ -246,7 +245,8 @@ func (c *Correlator) readPoint(s *snapReader, cor int32) bool {
 		s.fail(fmt.Errorf("rule %d of %d", p.at, len(c.eng.cors[cor].Rules)))
 		return false
 	}
-	sh := &c.shards[c.shardOf(cor, p.group)]
+	p.hash = c.hash(cor, p.group)
+	sh := &c.shards[c.shardOf(cor, p.hash)]
 	sh.seq++
 	sh.pending = heapPush(sh.pending, pendingPoint{p, sh.seq}, beforePoint)
 	return true
@@ -254,7 +254,7 @@ func (c *Correlator) readPoint(s *snapReader, cor int32) bool {
 
 func (c *Correlator) readGroup(s *snapReader, cor int32) bool {
 	group := s.text(maxSnapGroup)
-	g := groupState{fired: s.time(), touched: s.time(), n: uint32(s.num(maxSnapWords)), head: uint32(s.num(maxSnapWords))}
+	g := groupState{fired: s.time(), touched: s.time(), n: uint32(s.num(math.MaxUint32)), head: uint16(s.num(math.MaxUint16))}
 	words := make([]uint64, s.num(maxSnapWords))
 	for i := range words {
 		words[i] = s.num(math.MaxUint64)
@@ -267,18 +267,16 @@ func (c *Correlator) readGroup(s *snapReader, cor int32) bool {
 		s.fail(fmt.Errorf("a group of %s holds %d words for %d", k.rule.Key(), len(words), g.n))
 		return false
 	}
-	sh := &c.shards[c.shardOf(cor, group)]
-	h := sh.store.hash(cor, group)
+	h := c.hash(cor, group)
+	sh := &c.shards[c.shardOf(cor, h)]
 	if sh.store.find(h, cor, group) >= 0 {
 		s.fail(errors.New("a group stands twice"))
 		return false
 	}
-	n := sh.store.insert(h, cor, group)
+	n := sh.store.insert(h, cor, group, len(words))
 	c.keys.Add(1)
 	st := sh.store.state(n)
-	if len(words) > 0 {
-		copy(sh.store.grow(st, len(words)), words)
-	}
+	copy(sh.store.words(st), words)
 	st.fired, st.touched, st.n, st.head = g.fired, g.touched, g.n, g.head
 	if k.closing {
 		sh.timers = heapPush(sh.timers, timer{st.touched, h, cor, n}, beforeTimer)
@@ -289,16 +287,13 @@ func (c *Correlator) readGroup(s *snapReader, cor int32) bool {
 // fits tells whether a group's words are as many as its numbers say.
 func (k *correlation) fits(g *groupState, words []uint64) bool {
 	n, have := int(g.n), len(words)
-	if have&(have-1) != 0 || have == 0 {
-		return false
-	}
 	switch {
 	case k.Type == Temporal || k.Type == TemporalOrdered:
-		return have == 1<<classOf(k.words+b2i(k.closing))
+		return have >= k.words+b2i(k.closing)
 	case k.closing && k.Type == EventCount:
-		return have == 1
+		return n > 0 && have >= 1
 	case k.closing && k.Type == ValueCount:
-		return n <= k.keep && have >= n+1
+		return n > 0 && n <= k.keep && have >= n+1
 	case k.closing:
 		return n > 0 && n <= maxSamples && have >= 3*n+1
 	case k.Type == EventCount:

@@ -1,83 +1,88 @@
 package sigma
 
 import (
-	"hash/maphash"
 	"math"
 	"math/bits"
 )
 
 // groupState is what a correlation knows of one group. It holds no pointers, so
-// a million of them cost the garbage collector nothing.
+// a million of them cost the garbage collector nothing. Its block holds the
+// text of the group, then the data.
 type groupState struct {
-	hash       uint64
-	fired      int64 // when it fired last, never while it is armed
-	touched    int64 // time of its last match; of a closing window: its end
-	cor        int32
-	prev, next int32  // by last use, -1 at the ends
-	data       uint32 // words
-	group      uint32 // words that hold the text of the group
-	n, head    uint32
-	groupLen   uint16
-	class      uint8 // log2 of the number of words of data, noData without
-	used       bool
+	hash    uint64
+	fired   int64 // when it fired last, never while it is armed
+	touched int64 // time of its last match; of a closing window: its end
+	cor     int32
+	block   uint32 // first word
+	n       uint32
+	head    uint16
+	textLen uint16
+	class   uint8 // of the size of the block
+	used    bool
 }
 
 const (
-	never  = math.MinInt64
-	noData = 0xff
+	never = math.MinInt64
 
 	chunkWords  = 1 << 15
 	chunkStates = 1 << 10
+	maxClass    = 128
 )
 
 // store holds groups by correlation and group-by values: an open table of
 // numbers, states and words in chunks. It serves one goroutine.
 type store struct {
-	seed   maphash.Seed
 	table  []int32 // number of a state + 1, 0 when empty
 	count  int
 	states [][]groupState
 	freed  []int32
 	top    int32
-	newest int32
-	oldest int32
+	hand   int32 // where to look next for a state to forget
 
 	chunks [][]uint64
 	next   uint32 // first unused word
-	free   [16][]uint32
+	free   [maxClass][]uint32
 }
 
-func newStore(seed maphash.Seed) *store {
-	return &store{seed: seed, table: make([]int32, 64), newest: -1, oldest: -1}
+func newStore() *store {
+	return &store{table: make([]int32, 64)}
 }
 
 func (s *store) state(i int32) *groupState { return &s.states[i/chunkStates][i%chunkStates] }
 
-// words is the block at ref.
-func (s *store) words(ref uint32, class uint8) []uint64 {
-	if class == noData {
-		return nil
-	}
-	off := ref % chunkWords
-	return s.chunks[ref/chunkWords][off : off+1<<class : off+1<<class]
-}
+// Blocks come in sizes of 1 to 16 words, then eight sizes for each doubling.
 
+// classOf is the smallest class of at least n words.
 func classOf(n int) uint8 {
-	if n <= 1 {
-		return 0
+	if n <= 16 {
+		return uint8(max(n, 1) - 1)
 	}
-	return uint8(bits.Len(uint(n - 1)))
+	shift := bits.Len(uint(n-1)) - 4
+	return uint8(16 + (shift-1)*8 + (n-1)>>shift - 7)
 }
 
-// alloc gives a zeroed block of 1<<class words, at most a chunk.
+func sizeOf(class uint8) int {
+	if class < 16 {
+		return int(class) + 1
+	}
+	return (int(class-16)%8 + 8) << (int(class-16)/8 + 1)
+}
+
+// at is the block at ref.
+func (s *store) at(ref uint32, class uint8) []uint64 {
+	off, n := int(ref%chunkWords), sizeOf(class)
+	return s.chunks[ref/chunkWords][off : off+n : off+n]
+}
+
+// alloc gives a zeroed block, at most a chunk.
 func (s *store) alloc(class uint8) uint32 {
 	if list := s.free[class]; len(list) > 0 {
 		ref := list[len(list)-1]
 		s.free[class] = list[:len(list)-1]
-		clear(s.words(ref, class))
+		clear(s.at(ref, class))
 		return ref
 	}
-	size := uint32(1) << class
+	size := uint32(sizeOf(class))
 	if s.next%chunkWords+size > chunkWords || int(s.next/chunkWords) == len(s.chunks) {
 		s.giveRest()
 		s.next = uint32(len(s.chunks)) * chunkWords
@@ -90,58 +95,56 @@ func (s *store) alloc(class uint8) uint32 {
 
 // giveRest puts what is left of the last chunk on the free lists.
 func (s *store) giveRest() {
-	for s.next%chunkWords != 0 {
-		class := uint8(bits.TrailingZeros32(s.next))
+	for left := (chunkWords - int(s.next%chunkWords)) % chunkWords; left > 0; {
+		class := classOf(left)
+		if sizeOf(class) > left {
+			class--
+		}
 		s.free[class] = append(s.free[class], s.next)
-		s.next += 1 << class
+		s.next += uint32(sizeOf(class))
+		left -= sizeOf(class)
 	}
 }
 
-func (s *store) release(ref uint32, class uint8) {
-	if class != noData {
-		s.free[class] = append(s.free[class], ref)
-	}
+func textWords(n uint16) int { return (int(n) + 7) / 8 }
+
+// words is the state's data.
+func (s *store) words(st *groupState) []uint64 {
+	return s.at(st.block, st.class)[textWords(st.textLen):]
 }
 
-// grow gives the state room for n words, keeping what it has.
-func (s *store) grow(st *groupState, n int) []uint64 {
-	class := classOf(n)
-	if st.class != noData && st.class >= class {
-		return s.words(st.data, st.class)
+// grow gives the state room for n words of data, keeping what it has. It takes
+// more than asked for, in large steps, but not more than most.
+func (s *store) grow(st *groupState, n, most int) []uint64 {
+	tw := textWords(st.textLen)
+	if have := sizeOf(st.class) - tw; n <= have {
+		return s.words(st)
+	} else if have > 0 {
+		n = max(n, min(8*have, most))
 	}
+	class := classOf(tw + n)
 	ref := s.alloc(class)
-	w := s.words(ref, class)
-	copy(w, s.words(st.data, st.class))
-	s.release(st.data, st.class)
-	st.data, st.class = ref, class
-	return w
+	copy(s.at(ref, class), s.at(st.block, st.class))
+	s.free[st.class] = append(s.free[st.class], st.block)
+	st.block, st.class = ref, class
+	return s.words(st)
 }
 
-func (s *store) hash(cor int32, group string) uint64 {
-	return maphash.String(s.seed, group) ^ uint64(cor)*hashMul64
-}
-
-// text is the group's text, in the store's own memory.
+// text is the group's text, in buf.
 func (s *store) text(st *groupState, buf []byte) []byte {
+	w := s.at(st.block, st.class)
 	buf = buf[:0]
-	if st.groupLen == 0 {
-		return buf
-	}
-	w := s.words(st.group, classOf((int(st.groupLen)+7)/8))
-	for i := range int(st.groupLen) {
+	for i := range int(st.textLen) {
 		buf = append(buf, byte(w[i/8]>>(8*(i%8))))
 	}
 	return buf
 }
 
 func (s *store) sameText(st *groupState, group string) bool {
-	if int(st.groupLen) != len(group) {
+	if int(st.textLen) != len(group) {
 		return false
 	}
-	if len(group) == 0 {
-		return true
-	}
-	w := s.words(st.group, classOf((len(group)+7)/8))
+	w := s.at(st.block, st.class)
 	b := bytesOf(group)
 	for len(b) >= 8 {
 		if load64(b) != w[0] {
@@ -157,13 +160,12 @@ func (s *store) sameText(st *groupState, group string) bool {
 	return true
 }
 
-func (s *store) putText(st *groupState, group string) {
-	st.groupLen = uint16(len(group))
-	if len(group) == 0 {
-		return
-	}
-	st.group = s.alloc(classOf((len(group) + 7) / 8))
-	w := s.words(st.group, classOf((len(group)+7)/8))
+// putText gives a new state its block, with the text and room for n words.
+func (s *store) putText(st *groupState, group string, n int) {
+	st.textLen = uint16(len(group))
+	st.class = classOf(textWords(st.textLen) + n)
+	st.block = s.alloc(st.class)
+	w := s.at(st.block, st.class)
 	for i := range len(group) {
 		w[i/8] |= uint64(group[i]) << (8 * (i % 8))
 	}
@@ -181,8 +183,8 @@ func (s *store) find(h uint64, cor int32, group string) int32 {
 	return -1
 }
 
-// insert makes a state for a group that has none.
-func (s *store) insert(h uint64, cor int32, group string) int32 {
+// insert makes a state with room for words for a group that has none.
+func (s *store) insert(h uint64, cor int32, group string, words int) int32 {
 	if (s.count+1)*4 > len(s.table)*3 {
 		s.rehash()
 	}
@@ -198,11 +200,10 @@ func (s *store) insert(h uint64, cor int32, group string) int32 {
 		}
 	}
 	st := s.state(n)
-	*st = groupState{hash: h, fired: never, cor: cor, prev: -1, next: -1, class: noData, used: true}
-	s.putText(st, group)
+	*st = groupState{hash: h, fired: never, cor: cor, used: true}
+	s.putText(st, group, words)
 	s.place(n)
 	s.count++
-	s.link(n)
 	return n
 }
 
@@ -234,11 +235,7 @@ func (s *store) remove(n int32) {
 		i = (i + 1) & mask
 	}
 	s.unplace(i, mask)
-	s.unlink(n)
-	s.release(st.data, st.class)
-	if st.groupLen > 0 {
-		s.release(st.group, classOf((int(st.groupLen)+7)/8))
-	}
+	s.free[st.class] = append(s.free[st.class], st.block)
 	*st = groupState{}
 	s.freed = append(s.freed, n)
 	s.count--
@@ -256,36 +253,28 @@ func (s *store) unplace(i, mask uint64) {
 	}
 }
 
-// link makes n the one used last.
-func (s *store) link(n int32) {
-	st := s.state(n)
-	st.prev, st.next = s.newest, -1
-	if s.newest >= 0 {
-		s.state(s.newest).next = n
+// stalest looks at the next few states in turn and gives that which was quiet
+// longest, -1 when all of them are unused or excepted.
+func (s *store) stalest(look int, except func(*groupState) bool) int32 {
+	best := int32(-1)
+	for range min(look, int(s.top)) {
+		if s.hand >= s.top {
+			s.hand = 0
+		}
+		g := s.state(s.hand)
+		if g.used && !except(g) && (best < 0 || g.touched < s.state(best).touched) {
+			best = s.hand
+		}
+		s.hand++
 	}
-	s.newest = n
-	if s.oldest < 0 {
-		s.oldest = n
-	}
+	return best
 }
 
-func (s *store) unlink(n int32) {
-	st := s.state(n)
-	if st.prev >= 0 {
-		s.state(st.prev).next = st.next
-	} else {
-		s.oldest = st.next
-	}
-	if st.next >= 0 {
-		s.state(st.next).prev = st.prev
-	} else {
-		s.newest = st.prev
-	}
-}
-
-func (s *store) touch(n int32) {
-	if s.newest != n {
-		s.unlink(n)
-		s.link(n)
+// all visits every state in use.
+func (s *store) all(f func(*groupState)) {
+	for n := range s.top {
+		if g := s.state(n); g.used {
+			f(g)
+		}
 	}
 }
