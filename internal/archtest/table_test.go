@@ -14,6 +14,7 @@ var table = map[string][]string{
 	"confine":             {},
 	"decoy":               {"clock", "event", "host"},
 	"decoy/access":        {"host", "host/kernel"},
+	"decoy/decoytest":     {"clock", "decoy", "decoy/access", "event", "host", "host/kernel", "host/netcmd", "host/programs", "persona"},
 	"decoy/record":        {"decoy", "event", "host", "host/kernel", "host/vfs"},
 	"decoy/sshd":          {"decoy", "decoy/access", "decoy/record", "event", "host", "host/kernel", "host/sftpfs", "host/shell"},
 	"decoy/telnetd":       {"decoy", "decoy/access", "decoy/record", "event", "host", "host/kernel", "host/shell"},

@@ -199,7 +199,12 @@ func (r *Session) Sweep(fs *vfs.FS) {
 func (r *Session) Header(rows, cols int, term string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	h := fmt.Appendf(nil, `{"version":2,"width":%d,"height":%d,"timestamp":%d,"env":{"SHELL":"/bin/bash","TERM":`, cols, rows, r.start.Unix())
+	h := fmt.Appendf(nil, `{"version":2,"width":%d,"height":%d,"timestamp":%d,"env":{"SHELL":`, cols, rows, r.start.Unix())
+	shell := "/bin/sh"
+	if u, ok := r.s.Host.Persona().User(r.User); ok {
+		shell = u.Shell
+	}
+	h = append(event.AppendString(h, shell), `,"TERM":`...)
 	h = event.AppendString(h, term[:min(len(term), 64)])
 	r.add(append(h, "}}\n"...))
 }

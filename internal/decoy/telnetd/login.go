@@ -1,6 +1,7 @@
 package telnetd
 
 import (
+	"context"
 	"io"
 	"strings"
 	"time"
@@ -22,7 +23,8 @@ const (
 
 // login is the conversation of BusyBox login. One thing is not as there: what
 // was typed before a prompt is kept, so that programs that do not wait get in.
-func (v *visit) login() (user string, ok bool) {
+// A failure ends it where the visitor is not there any more.
+func (v *visit) login(there context.Context) (user string, ok bool) {
 	fd := v.tty.FD()
 	defer fd.Close()                                      //nolint:errcheck // closes nothing
 	say := func(text string) { io.WriteString(fd, text) } //nolint:errcheck // a gone client is seen by the next read
@@ -54,7 +56,7 @@ func (v *visit) login() (user string, ok bool) {
 		if good {
 			return name, true
 		}
-		if v.s.Clock.Sleep(v.ctx, failDelay) != nil || v.tty.Gone() {
+		if v.s.Clock.Sleep(there, failDelay) != nil {
 			return "", false
 		}
 		say(incorrect)

@@ -59,13 +59,11 @@ type visit struct {
 	told   bool
 	inside bool
 	early  bool // text came before the prompt was sent
-	posts  sync.WaitGroup
 }
 
 // Serve speaks with one visitor.
 func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	v := &visit{Server: d, s: s, ctx: ctx, last: context.WithoutCancel(ctx), out: newOutbox(s.Conn)}
-	defer v.posts.Wait()
 	if _, err := s.Conn.Write(greeting); err != nil {
 		return quiet(err)
 	}
@@ -80,12 +78,14 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	defer wg.Wait()
 	wg.Go(v.out.run)
 	var readErr error
-	wg.Go(func() { readErr = v.pump() })
+	there, gone := context.WithCancel(ctx)
+	defer gone()
+	wg.Go(func() { defer gone(); readErr = v.pump() })
 	defer v.tty.HangUp()
 	defer v.leave()
 	stop := context.AfterFunc(ctx, v.tty.HangUp)
 	defer stop()
-	if user, ok := v.login(); ok {
+	if user, ok := v.login(there); ok {
 		v.session(user, line)
 	}
 	v.identified()
@@ -111,9 +111,7 @@ func quiet(err error) error {
 	return err
 }
 
-func (v *visit) post(e event.Event) {
-	v.posts.Go(func() { v.s.Emit(v.last, e) }) //nolint:errcheck // the recorder counts what it refuses
-}
+func (v *visit) post(e event.Event) { v.s.Post(v.last, e) }
 
 // identified tells by what the client can be known, once.
 func (v *visit) identified() {
@@ -155,7 +153,9 @@ func (v *visit) pump() error {
 			v.post(e)
 			return nil
 		}
-		v.tty.WaitRoom()
+		if inside { // before, a terminal's own limit is enough
+			v.tty.WaitRoom()
+		}
 		v.tty.Input(data)
 		if err != nil {
 			return err

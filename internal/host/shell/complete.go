@@ -11,6 +11,9 @@ const maxCandidates = 200
 // complete is the tab key: the word before the cursor as a path, or as a
 // command where a command stands.
 func (e *editor) complete(prompt string) {
+	if e.s.p.Step(2500) != nil {
+		return
+	}
 	start := e.pos
 	for start > 0 && !strings.ContainsRune(" \t;|&<>", e.buf[start-1]) {
 		start--

@@ -162,7 +162,7 @@ func (e *editor) read(ctx context.Context, prompt string) (string, readResult) {
 	}
 	for ctx.Err() == nil {
 		c, ok := e.key()
-		if !ok {
+		if !ok || e.s.p.Step(1) != nil {
 			return "", readEOF
 		}
 		if c != '\t' {

@@ -307,6 +307,9 @@ func (s *sh) bashSpecial(name string) (string, bool) {
 }
 
 func (s *sh) flags() string {
+	if s.dialect == Ash && s.opts.interactive {
+		return "smi"
+	}
 	f := "h"
 	if s.dialect != Bash {
 		f = ""
