@@ -259,6 +259,9 @@ func Shell(s *kernel.Session, fds map[int]*kernel.FD) *kernel.Proc {
 	if s.User.UID == 0 {
 		path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 	}
+	if m.Persona.Family == "ubuntu" {
+		path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/usr/games:/usr/local/games:/snap/bin"
+	}
 	if m.Persona.Family == "busybox" {
 		env := map[string]string{ // as BusyBox login and the firmware's /etc/profile leave it
 			"USER": s.User.Name, "LOGNAME": s.User.Name, "HOME": s.User.Home, "SHELL": s.User.Shell, "PATH": "/bin:/sbin:/usr/bin:/usr/sbin", "TERM": "vt102", "PWD": dir,
@@ -314,14 +317,18 @@ func (h *Host) Greeting(s *kernel.Session) string {
 	return h.greeting(s, l.At, l.From)
 }
 
-func (h *Host) greeting(_ *kernel.Session, at time.Time, from string) string {
+func (h *Host) greeting(s *kernel.Session, at time.Time, from string) string {
 	p := h.c.Persona
 	if p.Family == "busybox" {
 		return p.MOTD
 	}
 	k := p.Kernel
 	var b strings.Builder
-	fmt.Fprintf(&b, "Linux %s %s %s %s\n%s", p.Hostname, k.Release, k.Version, k.Machine, p.MOTD)
+	if p.Family == "ubuntu" {
+		b.WriteString(ubuntuMOTD(s.M, s.M.Clock.Now()))
+	} else {
+		fmt.Fprintf(&b, "Linux %s %s %s %s\n%s", p.Hostname, k.Release, k.Version, k.Machine, p.MOTD)
+	}
 	fmt.Fprintf(&b, "Last login: %s from %s\n", at.Format("Mon Jan _2 15:04:05 2006"), from)
 	return b.String()
 }

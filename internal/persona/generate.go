@@ -32,6 +32,7 @@ type template struct {
 		Package string `yaml:"package"`
 		Deb     string `yaml:"deb"`
 		SSH     string `yaml:"ssh"`
+		Point   string `yaml:"point"` // replaces {point} in the texts of os and issue
 	} `yaml:"releases"`
 	Compiler  string   `yaml:"compiler"`
 	Hostnames []string `yaml:"hostnames"`
@@ -45,16 +46,30 @@ type template struct {
 		MHz      float64 `yaml:"mhz"`
 		CacheKB  int     `yaml:"cache_kb"`
 	} `yaml:"cpus"`
-	Flags    string   `yaml:"flags"`
-	Cores    []int    `yaml:"cores"`
-	MemoryKB []int64  `yaml:"memory_kb"`
-	DisksGB  []int64  `yaml:"disks_gb"`
-	OUIs     []string `yaml:"ouis"`
-	PCI      []string `yaml:"pci"`
-	People   []string `yaml:"people"`
-	Surnames []string `yaml:"surnames"`
-	MOTD     string   `yaml:"motd"`
-	Issue    string   `yaml:"issue"`
+	Flags    string    `yaml:"flags"`
+	Cores    []int     `yaml:"cores"`
+	MemoryKB []int64   `yaml:"memory_kb"`
+	DisksGB  []int64   `yaml:"disks_gb"`
+	OUIs     []string  `yaml:"ouis"`
+	PCI      []string  `yaml:"pci"`
+	People   []string  `yaml:"people"`
+	Surnames []string  `yaml:"surnames"`
+	MOTD     string    `yaml:"motd"`
+	SSLDate  string    `yaml:"ssl_date"` // of the OpenSSL release, for ssh -V
+	Bash     string    `yaml:"bash"`     // $BASH_VERSION where the package's version does not tell
+	Accounts []string  `yaml:"accounts"` // lines of /etc/passwd without the password; Debian's where absent
+	Groups   string    `yaml:"groups"`   // name:gid; Debian's where absent
+	Services []service `yaml:"services"`
+	Sockets  []struct {
+		Proto string `yaml:"proto"`
+		Local string `yaml:"local"`
+		Name  string `yaml:"name"`
+	} `yaml:"sockets"`
+	Programs struct {
+		Bin  string `yaml:"bin"`
+		Sbin string `yaml:"sbin"`
+	} `yaml:"programs"` // beside Debian's
+	Issue    string `yaml:"issue"`
 	Packages []struct {
 		Name    string `yaml:"n"`
 		Version string `yaml:"v"`
@@ -63,6 +78,18 @@ type template struct {
 		Summary string `yaml:"d"`
 	} `yaml:"packages"`
 	Router *routerTemplate `yaml:"router"`
+}
+
+// service is a resident program of a template beside those of every Debian.
+type service struct {
+	Unit string `yaml:"unit"`
+	Desc string `yaml:"desc"`
+	User string `yaml:"user"`
+	Name string `yaml:"name"`
+	Cmd  string `yaml:"cmd"`
+	Exe  string `yaml:"exe"`
+	VSZ  int64  `yaml:"vsz"`
+	RSS  int64  `yaml:"rss"`
 }
 
 // Templates are the names that Generate knows, sorted.
@@ -128,7 +155,7 @@ func Generate(name string, seed uint64, now time.Time) (*Persona, error) {
 	d.users(now)
 	d.programs()
 	d.processes()
-	p.MOTD, p.Issue, p.Shell = t.MOTD, t.Issue, "bash"
+	p.MOTD, p.Shell = t.MOTD, "bash"
 	return p, nil
 }
 
@@ -136,6 +163,8 @@ func (d *drawer) system() {
 	t, p := d.t, d.p
 	rel := pick(d, t.Releases)
 	o := t.OS
+	o.Version, o.Pretty = strings.ReplaceAll(o.Version, "{point}", rel.Point), strings.ReplaceAll(o.Pretty, "{point}", rel.Point)
+	p.Issue = strings.ReplaceAll(t.Issue, "{point}", rel.Point)
 	p.OS = OS{ID: o.ID, Name: o.Name, VersionID: o.VersionID, Version: o.Version, Codename: o.Codename, Pretty: o.Pretty, URLs: o.URLs, DebVersion: rel.Deb}
 	p.Kernel = Kernel{
 		Release: rel.Release, Version: rel.Version, Machine: t.Arch, OSName: "GNU/Linux",
@@ -153,14 +182,22 @@ func (d *drawer) system() {
 	}
 	p.Packages = append(p.Packages, Package{"linux-image-" + rel.Release, rel.Package, "amd64", "kernel", 396_000, "Linux for 64-bit PCs (signed)"})
 	sort.Slice(p.Packages, func(i, j int) bool { return p.Packages[i].Name < p.Packages[j].Name })
+	p.BashVersion = t.Bash
+	if bash, ok := p.Package("bash"); ok && t.Bash == "" {
+		v, _, _ := strings.Cut(bash.Version, "-")
+		p.BashVersion = v + "(1)-release"
+	}
 	// 1:9.2p1-2+deb12u7 -> SSH-2.0-OpenSSH_9.2p1 Debian-2+deb12u7
 	upstream, rev, _ := strings.Cut(strings.TrimPrefix(rel.SSH, "1:"), "-")
 	vendor := strings.ToUpper(o.ID[:1]) + o.ID[1:]
-	ssl, _ := p.Package("libssl3")
+	ssl, ok := p.Package("libssl3")
+	if !ok {
+		ssl, _ = p.Package("libssl3t64")
+	}
 	version, _, _ := strings.Cut(ssl.Version, "-")
 	p.SSH = SSH{
 		Banner:     "SSH-2.0-OpenSSH_" + upstream + " " + vendor + "-" + rev,
-		ClientText: "OpenSSH_" + upstream + " " + vendor + "-" + rev + ", OpenSSL " + version + " 11 Feb 2025",
+		ClientText: "OpenSSH_" + upstream + " " + vendor + "-" + rev + ", OpenSSL " + version + " " + t.SSLDate,
 	}
 }
 
@@ -195,10 +232,22 @@ func (d *drawer) hardware() {
 	root := size - 1<<30 - 1<<20
 	id := d.uuid()
 	p.Kernel.Cmdline = p.Kernel.Cmdline[:strings.Index(p.Kernel.Cmdline, "UUID=")] + "UUID=" + id + " ro quiet"
+	if p.Family == "ubuntu" {
+		d.ubuntuDisk(size, root, id)
+		p.PCI = t.PCI
+		return
+	}
 	p.Disks = []Disk{{Name: "sda", Bytes: size, Model: "QEMU HARDDISK", Parts: []Part{
 		{Name: "sda1", Bytes: root, FS: "ext4", UUID: id, Mount: "/"}, {Name: "sda2", Bytes: 1024},
 		{Name: "sda5", Bytes: swap * 1024, FS: "swap", UUID: d.uuid(), Mount: "[SWAP]"},
 	}}}
+	d.mounts("/dev/sda1", "rw,relatime,errors=remount-ro", root)
+	p.PCI = t.PCI
+}
+
+// mounts draws the figures of df for a root file system of root bytes.
+func (d *drawer) mounts(source, options string, root int64) {
+	p, total := d.p, d.p.Memory.TotalKB
 	rootKB := root / 1024 * 98 / 100
 	inodes := root / 16384
 	tmp := func(kb int64) int64 { return kb / 4 * 4 }
@@ -208,13 +257,12 @@ func (d *drawer) hardware() {
 		{"udev", "/dev", "devtmpfs", fmt.Sprintf("rw,nosuid,relatime,size=%dk,nr_inodes=%d,mode=755,inode64", total/2-36_000, total/8), tmp(total/2 - 36_000), 0, total / 8, 380},
 		{"devpts", "/dev/pts", "devpts", "rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=000", 0, 0, 0, 0},
 		{"tmpfs", "/run", "tmpfs", fmt.Sprintf("rw,nosuid,nodev,noexec,relatime,size=%dk,mode=755,inode64", total/10/4*4), tmp(total / 10), 560 + int64(d.r.IntN(400)), total / 4, 620},
-		{"/dev/sda1", "/", "ext4", "rw,relatime,errors=remount-ro", rootKB, rootKB/20 + int64(d.r.Int64N(rootKB/3)), inodes, inodes / 40},
+		{source, "/", "ext4", options, rootKB, rootKB/20 + int64(d.r.Int64N(rootKB/3)), inodes, inodes / 40},
 		{"securityfs", "/sys/kernel/security", "securityfs", "rw,nosuid,nodev,noexec,relatime", 0, 0, 0, 0},
 		{"tmpfs", "/dev/shm", "tmpfs", "rw,nosuid,nodev,inode64", tmp(total / 2), 0, total / 8, 1},
 		{"tmpfs", "/run/lock", "tmpfs", "rw,nosuid,nodev,noexec,relatime,size=5120k,inode64", 5120, 0, total / 8, 3},
 		{"cgroup2", "/sys/fs/cgroup", "cgroup2", "rw,nosuid,nodev,noexec,relatime,nsdelegate,memory_recursiveprot", 0, 0, 0, 0},
 	}
-	p.PCI = t.PCI
 }
 
 func (d *drawer) network() {

@@ -29,7 +29,7 @@ swaplabel switch_root sysctl tc telinit tune2fs tzconfig update-grub update-init
 
 // aliases are programs that share an implementation, or have another name for it.
 var implOf = map[string]string{
-	"sh": "dash", "mawk": "awk", "egrep": "grep", "fgrep": "grep", "rgrep": "grep", "python3.11": "python3", "apt-get": "apt", "dir": "ls", "vdir": "ls",
+	"sh": "dash", "mawk": "awk", "egrep": "grep", "fgrep": "grep", "rgrep": "grep", "apt-get": "apt", "dir": "ls", "vdir": "ls",
 	"groupadd": "useradd", "adduser": "useradd", "pkill": "pgrep", "view": "vi", "lastb": "last", "halt": "shutdown", "poweroff": "shutdown", "reboot": "shutdown",
 }
 
@@ -50,7 +50,10 @@ func (d *drawer) programs() {
 	add := func(dir, names string) {
 		for name := range strings.FieldsSeq(names) {
 			impl := implOf[name]
-			if impl == "" {
+			switch {
+			case strings.HasPrefix(name, "python3."):
+				impl = "python3"
+			case impl == "":
 				impl = name
 			}
 			size := sizes[name]
@@ -69,7 +72,9 @@ func (d *drawer) programs() {
 			case "sh":
 				pr.Link = "dash"
 			case "python3":
-				pr.Link = "python3.11"
+				py, _ := p.Package("python3")
+				pr.Link = strings.Join(strings.SplitN(py.Version+".", ".", 3)[:2], ".")
+				pr.Link = "python" + pr.Link
 			case "awk":
 				pr.Link = "/etc/alternatives/awk"
 			case "egrep", "fgrep", "zcat", "zgrep", "ldd", "which":
@@ -78,8 +83,14 @@ func (d *drawer) programs() {
 			p.Programs = append(p.Programs, pr)
 		}
 	}
-	add("/usr/bin", usrBin)
-	add("/usr/sbin", usrSbin)
+	bin := usrBin
+	if py, ok := p.Package("python3"); ok {
+		if f := strings.SplitN(py.Version, ".", 3); len(f) == 3 {
+			bin = strings.Replace(bin, "python3.11", "python3."+f[1], 1)
+		}
+	}
+	add("/usr/bin", bin+" "+d.t.Programs.Bin)
+	add("/usr/sbin", usrSbin+" "+d.t.Programs.Sbin)
 }
 
 func (d *drawer) processes() {
@@ -124,6 +135,9 @@ func (d *drawer) processes() {
 	unit("dbus", "D-Bus System Message Bus", "messagebus", "dbus-daemon", "/usr/bin/dbus-daemon --system --address=systemd: --nofork --nopidfile --systemd-activation --syslog-only", "/usr/bin/dbus-daemon", 9_100, 4_600)
 	unit("rsyslog", "System Logging Service", "root", "rsyslogd", "/usr/sbin/rsyslogd -n -iNONE", "/usr/sbin/rsyslogd", 222_700, 5_400)
 	unit("systemd-logind", "User Login Management", "root", "systemd-logind", "/lib/systemd/systemd-logind", "/usr/lib/systemd/systemd-logind", 17_200, 7_800)
+	for _, s := range d.t.Services {
+		unit(s.Unit, s.Desc, s.User, s.Name, s.Cmd, s.Exe, s.VSZ, s.RSS)
+	}
 	getty := next()
 	add(getty, 1, "root", "agetty", "/sbin/agetty -o -p -- \\u --noclear - linux", "/usr/sbin/agetty", "Ss+", 5_900, 1_000, 6)
 	p.Procs[len(p.Procs)-1].TTY = "tty1"
@@ -131,5 +145,20 @@ func (d *drawer) processes() {
 	p.Sockets = []Socket{
 		{"tcp", "0.0.0.0:22", "0.0.0.0:*", "LISTEN", ssh, "sshd", 0, 14_000 + d.r.IntN(9_000)},
 		{"tcp6", "[::]:22", "[::]:*", "LISTEN", ssh, "sshd", 0, 14_001 + d.r.IntN(9_000)},
+	}
+	for _, s := range d.t.Sockets {
+		pid, uid, state := 0, uint32(0), "LISTEN"
+		for _, pr := range p.Procs {
+			if pr.Name == s.Name {
+				pid = pr.PID
+				if u, ok := p.User(pr.User); ok {
+					uid = u.UID
+				}
+			}
+		}
+		if s.Proto == "udp" {
+			state = "UNCONN"
+		}
+		p.Sockets = append(p.Sockets, Socket{s.Proto, s.Local, "0.0.0.0:*", state, pid, s.Name, uid, 14_002 + d.r.IntN(9_000)})
 	}
 }

@@ -1,8 +1,8 @@
 package persona
 
 import (
+	"cmp"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 )
@@ -37,7 +37,7 @@ const systemGroups = "root:0 daemon:1 bin:2 sys:3 adm:4 tty:5 disk:6 lp:7 mail:8
 
 func (d *drawer) users(now time.Time) {
 	p := d.p
-	p.Users = slices.Clone(accounts)
+	p.Users = d.accounts()
 	var sudoers []string
 	for i := range 1 + d.r.IntN(3) {
 		first, last := pick(d, d.t.People), pick(d, d.t.Surnames)
@@ -52,16 +52,19 @@ func (d *drawer) users(now time.Time) {
 		if u.Sudo {
 			sudoers = append(sudoers, first)
 			u.Groups = []string{"sudo", "adm"}
+			if p.Family == "ubuntu" {
+				u.Groups = strings.Fields("adm cdrom sudo dip plugdev lxd")
+			}
 		}
 		p.Users = append(p.Users, u)
 	}
 	p.Users[0].History = d.history("root")
-	for g := range strings.FieldsSeq(systemGroups) {
+	for g := range strings.FieldsSeq(cmp.Or(d.t.Groups, systemGroups)) {
 		name, id, _ := strings.Cut(g, ":")
 		gid := uint32(0)
 		fmt.Sscan(id, &gid) //nolint:errcheck // our own table
 		grp := Group{Name: name, GID: gid}
-		if name == "sudo" || name == "adm" {
+		if name == "sudo" || name == "adm" || p.Family == "ubuntu" && strings.Contains(" cdrom dip plugdev lxd ", " "+name+" ") {
 			grp.Members = sudoers
 		}
 		p.Groups = append(p.Groups, grp)

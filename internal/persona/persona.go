@@ -40,13 +40,14 @@ type Persona struct {
 	Procs    []Process `json:"procs"` // resident processes, pid order
 	Sockets  []Socket  `json:"sockets"`
 
-	SSH       SSH       `json:"ssh"`
-	Telnet    Telnet    `json:"telnet"`
-	MOTD      string    `json:"motd"`  // text after the uname line at login
-	Issue     string    `json:"issue"` // /etc/issue
-	LastLogin LastLogin `json:"last_login"`
-	BusyBox   BusyBox   `json:"busybox"`
-	Shell     string    `json:"shell"` // "bash" or "ash": the language of root's shell
+	SSH         SSH       `json:"ssh"`
+	Telnet      Telnet    `json:"telnet"`
+	MOTD        string    `json:"motd"`  // text after the uname line at login
+	Issue       string    `json:"issue"` // /etc/issue
+	LastLogin   LastLogin `json:"last_login"`
+	BusyBox     BusyBox   `json:"busybox"`
+	BashVersion string    `json:"bash_version"` // $BASH_VERSION, "5.2.15(1)-release"
+	Shell       string    `json:"shell"`        // "bash" or "ash": the language of root's shell
 }
 
 // OS is what /etc/os-release tells.

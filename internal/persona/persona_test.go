@@ -22,7 +22,7 @@ func TestFactsAgree(t *testing.T) {
 				continue // TestRouter
 			}
 			pkg, ok := p.Package("openssh-server")
-			want := "SSH-2.0-OpenSSH_" + strings.Replace(strings.TrimPrefix(pkg.Version, "1:"), "-", " Debian-", 1)
+			want := "SSH-2.0-OpenSSH_" + strings.Replace(strings.TrimPrefix(pkg.Version, "1:"), "-", " "+strings.ToUpper(p.OS.ID[:1])+p.OS.ID[1:]+"-", 1)
 			if !ok || p.SSH.Banner != want {
 				t.Errorf("banner %q, package %q", p.SSH.Banner, pkg.Version)
 			}

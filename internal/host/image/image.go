@@ -31,6 +31,9 @@ func Build(p *persona.Persona) *vfs.Base {
 	b.homes()
 	b.devices()
 	b.variable()
+	if p.Family == "ubuntu" {
+		b.ubuntu()
+	}
 	return b.Build()
 }
 
@@ -133,7 +136,9 @@ func (b *builder) etc() {
 	b.text("/etc/hosts.allow", t, "# /etc/hosts.allow: list of hosts that are allowed to access the system.\n")
 	b.text("/etc/hosts.deny", t, "# /etc/hosts.deny: list of hosts that are _not_ allowed to access the system.\n")
 	b.text("/etc/crontab", t, "# /etc/crontab: system-wide crontab\nSHELL=/bin/sh\nPATH=/usr/local/sbin:/usr/local/bin:/sbin:/bin:/usr/sbin:/usr/bin\n\n17 *\t* * *\troot\tcd / && run-parts --report /etc/cron.hourly\n25 6\t* * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.daily; }\n47 6\t* * 7\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.weekly; }\n52 6\t1 * *\troot\ttest -x /usr/sbin/anacron || { cd / && run-parts --report /etc/cron.monthly; }\n")
-	b.text("/etc/fstab", t, "# /etc/fstab: static file system information.\nUUID="+p.Disks[0].Parts[0].UUID+" /               ext4    errors=remount-ro 0       1\nUUID="+p.Disks[0].Parts[2].UUID+" none            swap    sw              0       0\n")
+	if p.Family == "debian" {
+		b.text("/etc/fstab", t, "# /etc/fstab: static file system information.\nUUID="+p.Disks[0].Parts[0].UUID+" /               ext4    errors=remount-ro 0       1\nUUID="+p.Disks[0].Parts[2].UUID+" none            swap    sw              0       0\n")
+	}
 	b.text("/etc/apt/sources.list", t, "deb http://deb.debian.org/debian "+o.Codename+" main non-free-firmware\ndeb http://security.debian.org/debian-security "+o.Codename+"-security main non-free-firmware\ndeb http://deb.debian.org/debian "+o.Codename+"-updates main non-free-firmware\n")
 	b.text("/etc/network/interfaces", t, fmt.Sprintf("# This file describes the network interfaces available on your system\nsource /etc/network/interfaces.d/*\n\nauto lo\niface lo inet loopback\n\nallow-hotplug %[1]s\niface %[1]s inet static\n\taddress %[2]s/%[3]d\n\tgateway %[4]s\n", p.NICs[0].Name, p.NICs[0].IPv4, p.NICs[0].Prefix, p.NICs[0].Gateway))
 	b.text("/etc/ssh/sshd_config", t, "Include /etc/ssh/sshd_config.d/*.conf\n\nPermitRootLogin yes\nKbdInteractiveAuthentication no\nUsePAM yes\nX11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem\tsftp\t/usr/lib/openssh/sftp-server\n")

@@ -307,6 +307,9 @@ func (f *Proc) partitions() string {
 }
 
 func (f *Proc) swaps() string {
+	if f.m.Persona.Family == "ubuntu" {
+		return fmt.Sprintf("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/swap.img                               file\t\t%d\t\t0\t\t-2\n", f.m.Persona.Memory.SwapKB)
+	}
 	return fmt.Sprintf("Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n/dev/sda5                               partition\t%d\t\t0\t\t-2\n", f.m.Persona.Memory.SwapKB)
 }
 

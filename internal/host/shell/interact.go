@@ -16,6 +16,7 @@ func (s *sh) interact(ctx context.Context) int {
 	s.opts.interactive = true
 	tty := s.p.S.TTY
 	s.loadHistory()
+	s.startAliases()
 	if s.dialect == Ash {
 		s.welcome()
 	}

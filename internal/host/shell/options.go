@@ -273,7 +273,7 @@ func biMisc(ctx context.Context, s *sh, args []string) int {
 			return s.out(strings.Join(strings.Fields(bashBuiltins), "\n") + "\n")
 		}
 	case "help":
-		return s.out("GNU bash, version " + bashVersion + " (" + s.p.M.Persona.Kernel.Machine + "-pc-linux-gnu)\nThese shell commands are defined internally.  Type `help' to see this list.\n")
+		return s.out("GNU bash, version " + s.p.M.Persona.BashVersion + " (" + s.p.M.Persona.Kernel.Machine + "-pc-linux-gnu)\nThese shell commands are defined internally.  Type `help' to see this list.\n")
 	case "hash":
 		return s.hashBuiltin(args[1:])
 	case "caller":

@@ -27,9 +27,28 @@ func (s *sh) prompt() string {
 	if s.dialect == Ash {
 		return dir + " " + mark
 	}
-	title := ""
-	if s.p.Caller.UID != 0 && strings.HasPrefix(s.get("TERM"), "xterm") {
+	term := s.get("TERM")
+	title, skel := "", s.p.Caller.UID != 0 || s.p.M.Persona.Family == "ubuntu" // Debian's root has no .bashrc that sets it
+	if skel && (strings.HasPrefix(term, "xterm") || strings.HasPrefix(term, "rxvt")) {
 		title = "\x1b]0;" + user + "@" + host + ": " + dir + "\a"
 	}
+	if s.p.Caller.UID != 0 && (term == "xterm-color" || strings.HasSuffix(term, "-256color")) {
+		return title + "\x1b[01;32m" + user + "@" + host + "\x1b[00m:\x1b[01;34m" + dir + "\x1b[00m" + mark
+	}
 	return title + user + "@" + host + ":" + dir + mark
+}
+
+// startAliases are those of the start files that the distribution gives people.
+func (s *sh) startAliases() {
+	ubuntu := s.p.M.Persona.Family == "ubuntu"
+	if s.dialect != Bash || s.p.Caller.UID == 0 && !ubuntu || s.aliases != nil {
+		return
+	}
+	s.aliases = map[string]string{"ls": "ls --color=auto"}
+	if ubuntu {
+		for _, g := range []string{"grep", "egrep", "fgrep"} {
+			s.aliases[g] = g + " --color=auto"
+		}
+		s.aliases["ll"], s.aliases["la"], s.aliases["l"] = "ls -alF", "ls -A", "ls -CF"
+	}
 }

@@ -36,7 +36,7 @@ func run(ctx context.Context, p *kernel.Proc, d Dialect) int {
 		switch a {
 		case "--version":
 			if d == Bash {
-				s.out("GNU bash, version " + bashVersion + " (" + p.M.Persona.Kernel.Machine + "-pc-linux-gnu)\nCopyright (C) 2022 Free Software Foundation, Inc.\nLicense GPLv3+: GNU GPL version 3 or later <http://gnu.org/licenses/gpl.html>\n\nThis is free software; you are free to change and redistribute it.\nThere is NO WARRANTY, to the extent permitted by law.\n")
+				s.out("GNU bash, version " + s.p.M.Persona.BashVersion + " (" + p.M.Persona.Kernel.Machine + "-pc-linux-gnu)\nCopyright (C) 2022 Free Software Foundation, Inc.\nLicense GPLv3+: GNU GPL version 3 or later <http://gnu.org/licenses/gpl.html>\n\nThis is free software; you are free to change and redistribute it.\nThere is NO WARRANTY, to the extent permitted by law.\n")
 				return 0
 			}
 		case "--login", "--noprofile", "--norc", "--posix", "--noediting":

@@ -138,8 +138,9 @@ func newShell(p *kernel.Proc, d Dialect) *sh {
 		s.vars["PWD"].exported = true
 	}
 	if d == Bash {
-		s.put("BASH_VERSION", bashVersion)
-		s.vars["BASH_VERSINFO"] = &variable{isArray: true, readonly: true, list: bashVersInfo}
+		v := p.M.Persona.BashVersion
+		s.put("BASH_VERSION", v)
+		s.vars["BASH_VERSINFO"] = &variable{isArray: true, readonly: true, list: append(strings.FieldsFunc(v, func(r rune) bool { return strings.ContainsRune(".()-", r) }), p.M.Persona.Kernel.Machine+"-pc-linux-gnu")}
 		s.lastArg = s.name
 		s.put("SHELLOPTS", "braceexpand:hashall:interactive-comments")
 	}
@@ -149,10 +150,6 @@ func newShell(p *kernel.Proc, d Dialect) *sh {
 	}
 	return s
 }
-
-var bashVersInfo = []string{"5", "2", "15", "1", "release", "x86_64-pc-linux-gnu"}
-
-const bashVersion = "5.2.15(1)-release"
 
 // fork is a copy of s for a subshell, on its own process.
 func (s *sh) fork(p *kernel.Proc) *sh {

@@ -63,14 +63,21 @@ func uname(_ context.Context, p *kernel.Proc) int {
 			return 1
 		}
 	}
+	hardware := "unknown"
+	if p.M.Persona.Family == "ubuntu" { // its coreutils say what the CPU is
+		hardware = k.Machine
+	}
 	if strings.Contains(f, "a") {
 		f = "snrvmo"
+		if hardware != "unknown" {
+			f += "pi"
+		}
 	}
 	if f == "" {
 		f = "s"
 	}
 	var out []string
-	for _, x := range []struct{ c, v string }{{"s", "Linux"}, {"n", p.M.Persona.Hostname}, {"r", k.Release}, {"v", k.Version}, {"m", k.Machine}, {"p", "unknown"}, {"i", "unknown"}, {"o", k.OSName}} {
+	for _, x := range []struct{ c, v string }{{"s", "Linux"}, {"n", p.M.Persona.Hostname}, {"r", k.Release}, {"v", k.Version}, {"m", k.Machine}, {"p", hardware}, {"i", hardware}, {"o", k.OSName}} {
 		if strings.Contains(f, x.c) {
 			out = append(out, x.v)
 		}
