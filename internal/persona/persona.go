@@ -252,6 +252,16 @@ type BusyBox struct {
 	Model    string    `json:"model,omitempty"`    // of the device
 	Firmware string    `json:"firmware,omitempty"` // "2.2.0"
 	Serial   string    `json:"serial,omitempty"`
+
+	Neighbours []Neighbour `json:"neighbours,omitempty"`
+}
+
+// Neighbour is a device that a router knows by its lease or its wire.
+type Neighbour struct {
+	Name string `json:"name"` // as it called itself; "*" if not at all
+	IP   string `json:"ip"`
+	MAC  string `json:"mac"`
+	Dev  string `json:"dev"`
 }
 
 // LastLogin is what the visitor is told at login.

@@ -159,6 +159,22 @@ func (d *drawer) routerNet() {
 		{Name: "wlan1", MAC: mac(3), IPv6LL: ll(3), MTU: 1500, RxBytes: tx / 2, TxBytes: rx / 2},
 	}
 	p.DNS = []string{wan + "1", "9.9.9.9"}
+	d.neighbours()
+}
+
+// neighbours draws who is on the wires of a small office.
+func (d *drawer) neighbours() {
+	p := d.p
+	tail := func() string { return fmt.Sprintf("%02x:%02x:%02x", d.r.IntN(256), d.r.IntN(256), d.r.IntN(256)) }
+	p.BusyBox.Neighbours = []Neighbour{{IP: p.NICs[2].Gateway, MAC: "00:1b:17:" + tail(), Dev: p.NICs[2].Name}}
+	names := []string{"hmi-1", "printer", "laptop-3", "*", "cam-yard", "nas", "till-2", "scale", "plc-gw", "reception", "phone-12", "tablet"}
+	d.r.Shuffle(len(names), func(i, j int) { names[i], names[j] = names[j], names[i] })
+	lan := p.NICs[0].IPv4[:strings.LastIndexByte(p.NICs[0].IPv4, '.')+1]
+	at := 100 + d.r.IntN(20)
+	for _, n := range names[:3+d.r.IntN(4)] { // of Raspberry Pi, Hewlett Packard, Dell, Intel, Siemens
+		p.BusyBox.Neighbours = append(p.BusyBox.Neighbours, Neighbour{Name: n, IP: lan + strconv.Itoa(at), MAC: pick(d, []string{"b8:27:eb:", "3c:d9:2b:", "d4:be:d9:", "a0:88:b4:", "00:1b:1b:"}) + tail(), Dev: p.NICs[0].Name})
+		at += 1 + d.r.IntN(9)
+	}
 }
 
 // The applets of the firmware's BusyBox by directory.

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
-	"github.com/lapwing-defence/lapwing/internal/host/procfs"
 	"github.com/lapwing-defence/lapwing/internal/persona"
 )
 
@@ -161,7 +160,7 @@ func netstat(_ context.Context, p *kernel.Proc) int {
 }
 
 func arp(_ context.Context, p *kernel.Proc) int {
-	for _, n := range procfs.New(p.M).Neighbours() {
+	for _, n := range p.M.Persona.BusyBox.Neighbours {
 		put(p, "? (%s) at %s [ether]  on %s\n", n.IP, n.MAC, n.Dev)
 	}
 	return 0
@@ -195,7 +194,7 @@ func ip(_ context.Context, p *kernel.Proc) int {
 			}
 		}
 	case strings.HasPrefix("neigh", verb):
-		for _, n := range procfs.New(p.M).Neighbours() {
+		for _, n := range p.M.Persona.BusyBox.Neighbours {
 			put(p, "%s dev %s lladdr %s ref 1 used 0/0/0 probes 1 REACHABLE\n", n.IP, n.Dev, n.MAC)
 		}
 	case strings.HasPrefix("rule", verb):

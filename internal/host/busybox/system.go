@@ -186,6 +186,15 @@ func uptime(_ context.Context, p *kernel.Proc) int {
 	return 0
 }
 
+func date(ctx context.Context, p *kernel.Proc) int {
+	_, values, rest := options(p, "dsrD")
+	if len(rest) == 0 && len(values) == 0 {
+		put(p, "%s\n", p.Now().UTC().Format("Mon Jan _2 15:04:05 UTC 2006"))
+		return 0
+	}
+	return sister(ctx, p, "date")
+}
+
 func dmesg(ctx context.Context, p *kernel.Proc) int {
 	k := p.M.Persona
 	if k.Family != "busybox" {

@@ -23,7 +23,7 @@ var applets = []applet{
 	{name: "crond", opts: "*"},
 	{name: "crontab", opts: "c:u:lerd", usage: "[-c DIR] [-u USER] [-ler]|[FILE]"},
 	{name: "cut", opts: "b:c:f:d:sn", usage: "[OPTIONS] [FILE]..."},
-	{name: "date", opts: "Rud:s:r:D:I", usage: "[OPTIONS] [+FMT] [[-s] TIME]"},
+	{name: "date", opts: "Rud:s:r:D:I", usage: "[OPTIONS] [+FMT] [[-s] TIME]", run: date},
 	{name: "dd", opts: "*", usage: "[if=FILE] [of=FILE] [ibs=N obs=N/bs=N] [count=N] [skip=N] [seek=N]\n\t[conv=notrunc|noerror|sync|fsync]\n\t[iflag=skip_bytes|count_bytes|fullblock|direct] [oflag=seek_bytes|append|direct]"},
 	{name: "df", opts: "PkmhTaiB:t:", usage: "[-PkmhTai] [-B SIZE] [-t TYPE] [FILESYSTEM]...", run: df},
 	{name: "dirname", opts: "", usage: "FILENAME", min: 1},

@@ -160,10 +160,10 @@ func (b *builder) routerState() {
 	boot := b.booted
 	b.text("/tmp/resolv.conf", boot.Add(20*time.Second), "nameserver "+strings.Join(p.DNS, "\nnameserver ")+"\n")
 	var leases strings.Builder
-	pre := p.NICs[0].IPv4[:strings.LastIndexByte(p.NICs[0].IPv4, '.')+1]
-	for i, name := range []string{"hmi-1", "printer", "laptop-3", "*", "cam-yard"} {
-		h := p.Seed*31 + uint64(i)*7919
-		fmt.Fprintf(&leases, "%d b8:27:eb:%02x:%02x:%02x %s%d %s *\n", p.LastLogin.At.Unix()+86400+int64(h%40000), h&255, h>>8&255, h>>16&255, pre, 100+(h>>5)%90, name)
+	for i, n := range p.BusyBox.Neighbours {
+		if n.Dev == p.NICs[0].Name {
+			fmt.Fprintf(&leases, "%d %s %s %s *\n", p.LastLogin.At.Unix()+86400+int64(i*7919%40000), n.MAC, n.IP, n.Name)
+		}
 	}
 	b.text("/tmp/dnsmasq.leases", p.LastLogin.At, leases.String())
 	for _, q := range p.Procs {

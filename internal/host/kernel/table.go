@@ -19,6 +19,7 @@ type Table struct {
 	boot     time.Time
 	mu       sync.Mutex
 	next     int
+	limit    int // pid_max
 	resident []persona.Process
 	gone     map[int]bool // resident processes that a visitor killed
 	live     map[int]*liveProc
@@ -42,7 +43,12 @@ type Entry struct {
 
 // NewTable starts pids for visitors at first.
 func NewTable(p *persona.Persona, first int, now func() time.Time) *Table {
-	return &Table{now: now, boot: p.Boot, next: first, resident: p.Procs, gone: map[int]bool{}, live: map[int]*liveProc{}}
+	limit := maxPID
+	if p.CPU.Elf.Class == 1 { // pid_max of a 32-bit kernel
+		limit = 32_768
+		first = 700 + first%(limit-1000)
+	}
+	return &Table{now: now, boot: p.Boot, limit: limit, next: first, resident: p.Procs, gone: map[int]bool{}, live: map[int]*liveProc{}}
 }
 
 const maxPID = 4_194_304
@@ -50,10 +56,7 @@ const maxPID = 4_194_304
 func (t *Table) add(p *Proc, cancel context.CancelCauseFunc) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.next++
-	if t.next >= maxPID {
-		t.next = 1000
-	}
+	t.advance()
 	t.live[t.next] = &liveProc{p, t.now(), cancel}
 	return t.next
 }
@@ -94,7 +97,7 @@ func (t *Table) Restore(gone []int, next int) {
 			t.gone[r.PID] = true
 		}
 	}
-	if next < maxPID {
+	if next < t.limit {
 		t.next = max(t.next, next)
 	}
 }
@@ -103,8 +106,15 @@ func (t *Table) Restore(gone []int, next int) {
 func (t *Table) Reserve() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.next++
+	t.advance()
 	return t.next
+}
+
+// advance takes the next process id; they begin again low, as on Linux.
+func (t *Table) advance() {
+	if t.next++; t.next >= t.limit {
+		t.next = 1000
+	}
 }
 
 // List is every process in order of pid.

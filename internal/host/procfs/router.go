@@ -105,25 +105,10 @@ func (f *Proc) routerRoutes() string {
 	return b.String()
 }
 
-// Neighbour is one entry of a router's ARP table.
-type Neighbour struct{ IP, MAC, Dev string }
-
-// Neighbours are who a router talks to: the leases of its image, and the uplink.
-func (f *Proc) Neighbours() []Neighbour {
-	p := f.m.Persona
-	pre := p.NICs[0].IPv4[:strings.LastIndexByte(p.NICs[0].IPv4, '.')+1]
-	out := []Neighbour{{p.NICs[2].Gateway, fmt.Sprintf("00:1b:17:%02x:%02x:0a", p.Seed&255, p.Seed>>8&255), p.NICs[2].Name}}
-	for i := range 3 {
-		h := p.Seed*31 + uint64(i)*7919
-		out = append(out, Neighbour{pre + strconv.FormatUint(100+(h>>5)%90, 10), fmt.Sprintf("b8:27:eb:%02x:%02x:%02x", h&255, h>>8&255, h>>16&255), p.NICs[0].Name})
-	}
-	return out
-}
-
 func (f *Proc) routerARP() string {
 	var b strings.Builder
 	b.WriteString("IP address       HW type     Flags       HW address            Mask     Device\n")
-	for _, n := range f.Neighbours() {
+	for _, n := range f.m.Persona.BusyBox.Neighbours {
 		fmt.Fprintf(&b, "%-16s 0x1         0x2         %s     *        %s\n", n.IP, n.MAC, n.Dev)
 	}
 	return b.String()
