@@ -52,17 +52,18 @@ type Rule struct {
 // Alert is one verdict: first raised for one event, then updated as more of
 // the same group arrives. Key groups: two verdicts of one Key are one Alert.
 type Alert struct {
-	ID       string // UUIDv7
-	Key      string // rule, source and campaign window
+	ID       string // UUID
+	Key      string // rule, source and day
 	Rule     Rule
 	Source   netip.Addr
 	Host     string // fake host's name
 	Session  string // of the newest event that has one
 	User     string
 	Title    string   // one line for a person, own text plus quoted visitor text
-	Events   []string // ids, oldest first, at most MaxEvents
+	Campaign string   // the same for sources that do the same
+	Events   []string // ids, oldest first: the first MaxEvents/2 and the last
 	Evidence [][]byte // the JSON lines of those events: retention never eats a case
-	Count    int64    // events in all, also those beyond MaxEvents
+	Count    int64    // events in all, also those that are not in Events
 	First    time.Time
 	Last     time.Time
 	Exercise string // id of the exercise it belongs to, empty in real life

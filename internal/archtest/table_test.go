@@ -7,6 +7,7 @@ var table = map[string][]string{
 	"alert":               {},
 	"app":                 {"clock", "config", "confine", "decoy", "decoy/access", "decoy/sshd", "decoy/telnetd", "event", "eventlog", "eventlog/victoria", "host", "host/kernel", "host/netcmd", "host/programs", "journal", "journal/uplink", "keep", "persona", "vault", "vault/aezip", "visitors"},
 	"archtest":            {},
+	"casebook":            {"alert", "event"},
 	"cli":                 {"alert", "app", "config", "detect", "event", "eventlog", "persona", "yamldoc"},
 	"clock":               {},
 	"cmd/lapwing":         {"cli"},
@@ -61,4 +62,6 @@ var table = map[string][]string{
 	"eventlog/victoria":     {},
 	"keep":                  {"eventlog", "journal"},
 	"eventlog/eventlogtest": {"event", "eventlog"},
+
+	"casebook/casebooktest": {"alert", "casebook", "event"},
 }

@@ -1,0 +1,154 @@
+package casebook
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+)
+
+// taker deletes and counts in one transaction.
+type taker struct {
+	tx   *sql.Tx
+	gone Gone
+	err  error
+}
+
+// del runs a deletion and gives the number of rows.
+func (t *taker) del(ctx context.Context, query string, args ...any) int64 {
+	if t.err != nil {
+		return 0
+	}
+	r, err := t.tx.ExecContext(ctx, query, args...)
+	if err != nil {
+		t.err = err
+		return 0
+	}
+	n, err := r.RowsAffected()
+	t.err = err
+	return n
+}
+
+// texts gives the first column.
+func (t *taker) texts(ctx context.Context, query string, args ...any) (out []string) {
+	if t.err != nil {
+		return nil
+	}
+	rows, err := t.tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		t.err = err
+		return nil
+	}
+	defer rows.Close() //nolint:errcheck // Err tells
+	for rows.Next() {
+		var s string
+		if t.err = rows.Scan(&s); t.err != nil {
+			return nil
+		}
+		out = append(out, s)
+	}
+	t.err = rows.Err()
+	return out
+}
+
+// captures deletes rows that cond holds for; the files of those that are
+// left by nobody any more are Gone.
+func (t *taker) captures(ctx context.Context, cond string, args ...any) {
+	sums := t.texts(ctx, "SELECT DISTINCT sha256 FROM captures WHERE "+cond, args...)
+	t.del(ctx, "DELETE FROM captures WHERE "+cond, args...)
+	for _, s := range sums {
+		if left := t.texts(ctx, "SELECT sha256 FROM captures WHERE sha256 = ? LIMIT 1", s); len(left) == 0 {
+			t.gone.Captures = append(t.gone.Captures, s)
+		}
+	}
+}
+
+// sessions deletes rows that cond holds for.
+func (t *taker) sessions(ctx context.Context, cond string, args ...any) {
+	t.gone.Sessions = append(t.gone.Sessions, t.texts(ctx, "DELETE FROM sessions WHERE "+cond+" RETURNING id", args...)...)
+}
+
+// alerts deletes rows that cond holds for, with their evidence.
+func (t *taker) alerts(ctx context.Context, cond string, args ...any) {
+	t.gone.Evidence += t.del(ctx, "DELETE FROM evidence WHERE alert IN (SELECT n FROM alerts WHERE "+cond+")", args...)
+	t.gone.Alerts += t.del(ctx, "DELETE FROM alerts WHERE "+cond, args...)
+}
+
+// Forget implements Retainer. Of a session it removes the evidence that the
+// session gave, and alerts that rest on nothing else.
+func (b *SQLite) Forget(ctx context.Context, s Source) (Gone, error) {
+	if s.Zero() {
+		return Gone{}, fmt.Errorf("forget: nobody is named")
+	}
+	t := &taker{}
+	err := b.write(ctx, "forget in the casebook", func(tx *sql.Tx) error {
+		*t = taker{tx: tx}
+		if id := s.Session(); id != "" {
+			t.session(ctx, id)
+			return t.err
+		}
+		n := s.String()
+		t.alerts(ctx, "source = ?", n)
+		t.sessions(ctx, "source = ?", n)
+		t.captures(ctx, "source = ?", n)
+		t.gone.States += t.del(ctx, "DELETE FROM states WHERE source = ?", n)
+		return t.err
+	})
+	if err == nil {
+		err = b.scrub(ctx)
+	}
+	return t.gone, err
+}
+
+func (t *taker) session(ctx context.Context, id string) {
+	alerts := t.texts(ctx, "SELECT DISTINCT alert FROM evidence WHERE session = ?", id)
+	t.gone.Evidence += t.del(ctx, "DELETE FROM evidence WHERE session = ?", id)
+	for _, n := range alerts {
+		t.alerts(ctx, "n = ? AND NOT EXISTS (SELECT 1 FROM evidence WHERE alert = n)", n)
+	}
+	t.del(ctx, "UPDATE alerts SET session = '', user = '', title = rule_name WHERE session = ?", id)
+	t.sessions(ctx, "id = ?", id)
+	t.captures(ctx, "session = ?", id)
+}
+
+// scrub empties the write-ahead log, which holds older pages. Deleted bytes in
+// the file itself were overwritten already.
+func (b *SQLite) scrub(ctx context.Context) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for range 100 { // a reader in another goroutine can keep it for a moment
+		var busy, log, done int
+		if err := b.w.QueryRowContext(ctx, "PRAGMA wal_checkpoint(TRUNCATE)").Scan(&busy, &log, &done); err != nil {
+			return b.wrap("empty the casebook's log", err)
+		}
+		if busy == 0 {
+			return nil
+		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("empty the casebook's log: readers keep it; try again")
+}
+
+// Expire implements Retainer.
+func (b *SQLite) Expire(ctx context.Context, c Cuts) (Gone, error) {
+	const free = " AND source NOT IN (SELECT source FROM holds)"
+	t := &taker{}
+	err := b.write(ctx, "expire in the casebook", func(tx *sql.Tx) error {
+		*t = taker{tx: tx}
+		if !c.Cases.IsZero() {
+			t.alerts(ctx, "last < ? AND session NOT IN (SELECT source FROM holds)"+free, nano(c.Cases))
+		}
+		if !c.Sessions.IsZero() {
+			t.sessions(ctx, "last < ? AND id NOT IN (SELECT source FROM holds)"+free, nano(c.Sessions))
+		}
+		if !c.Captures.IsZero() {
+			t.captures(ctx, "last < ? AND session NOT IN (SELECT source FROM holds)"+free, nano(c.Captures))
+		}
+		if !c.States.IsZero() {
+			t.gone.States += t.del(ctx, "DELETE FROM states WHERE seen < ?", nano(c.States))
+		}
+		return t.err
+	})
+	return t.gone, err
+}

@@ -1,0 +1,106 @@
+package casebook
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"time"
+)
+
+// migrations bring a casebook from version i to i+1. What was released is
+// never changed, only added to. docs/formats/casebook.md describes the tables.
+var migrations = []string{`
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE alerts (
+  n INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, key TEXT NOT NULL,
+  rule_id TEXT NOT NULL, rule_name TEXT NOT NULL, level INTEGER NOT NULL,
+  techniques TEXT NOT NULL, tactics TEXT NOT NULL, description TEXT NOT NULL,
+  source TEXT NOT NULL, ip TEXT NOT NULL, host TEXT NOT NULL, session TEXT NOT NULL, user TEXT NOT NULL,
+  title TEXT NOT NULL, campaign TEXT NOT NULL, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL
+) STRICT;
+CREATE INDEX alerts_key ON alerts (key);
+CREATE INDEX alerts_first ON alerts (first);
+CREATE INDEX alerts_source ON alerts (source);
+CREATE INDEX alerts_campaign ON alerts (campaign);
+CREATE TABLE evidence (
+  alert INTEGER NOT NULL, seq INTEGER NOT NULL, event TEXT NOT NULL, session TEXT NOT NULL, line BLOB NOT NULL,
+  PRIMARY KEY (alert, seq)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX evidence_session ON evidence (session) WHERE session <> '';
+CREATE TABLE sessions (
+  id TEXT PRIMARY KEY, source TEXT NOT NULL, ip TEXT NOT NULL, host TEXT NOT NULL, decoy TEXT NOT NULL,
+  user TEXT NOT NULL, kind TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, last INTEGER NOT NULL,
+  commands INTEGER NOT NULL, files INTEGER NOT NULL, depth INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX sessions_start ON sessions (start);
+CREATE INDEX sessions_source ON sessions (source);
+CREATE TABLE captures (
+  sha256 TEXT NOT NULL, source TEXT NOT NULL, path TEXT NOT NULL, ip TEXT NOT NULL, size INTEGER NOT NULL,
+  host TEXT NOT NULL, session TEXT NOT NULL, count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL,
+  PRIMARY KEY (sha256, source, path)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX captures_last ON captures (last);
+CREATE INDEX captures_source ON captures (source);
+CREATE TABLE states (key TEXT PRIMARY KEY, source TEXT NOT NULL, seen INTEGER NOT NULL, data BLOB NOT NULL) STRICT, WITHOUT ROWID;
+CREATE INDEX states_source ON states (source);
+CREATE INDEX states_seen ON states (seen);
+CREATE TABLE holds (source TEXT PRIMARY KEY, why TEXT NOT NULL, who TEXT NOT NULL, at INTEGER NOT NULL, copied INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+CREATE TABLE acts (
+  n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, act TEXT NOT NULL,
+  target TEXT NOT NULL, why TEXT NOT NULL, result TEXT NOT NULL
+) STRICT;
+`}
+
+// applicationID marks the file as ours: "lapw".
+const applicationID = 0x6c617077
+
+// migrate brings the file to the newest version, in one transaction.
+func migrate(ctx context.Context, db *sql.DB, file string) error {
+	tx, err := db.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback() //nolint:errcheck // after a commit there is nothing to undo
+	var version, app, tables int
+	for q, v := range map[string]*int{"PRAGMA user_version": &version, "PRAGMA application_id": &app, "SELECT count(*) FROM sqlite_schema": &tables} {
+		if err := tx.QueryRowContext(ctx, q).Scan(v); err != nil {
+			return err
+		}
+	}
+	if tables > 0 && app != applicationID {
+		return DamagedError{file, fmt.Errorf("it is a database of another program")}
+	}
+	if version > len(migrations) {
+		return NewerError{file, version, len(migrations)}
+	}
+	if version == len(migrations) {
+		return nil
+	}
+	for _, m := range migrations[version:] {
+		if _, err := tx.ExecContext(ctx, m); err != nil {
+			return fmt.Errorf("bring the casebook to the present version: %w", err)
+		}
+	}
+	// Both pragmas take no parameters; the numbers are ours.
+	for _, p := range []string{fmt.Sprintf("PRAGMA user_version = %d", len(migrations)), fmt.Sprintf("PRAGMA application_id = %d", applicationID)} {
+		if _, err := tx.ExecContext(ctx, p); err != nil {
+			return err
+		}
+	}
+	return tx.Commit()
+}
+
+// nano is t as it is stored: nanoseconds since 1970, 0 for none.
+func nano(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNano(n int64) time.Time {
+	if n == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, n).UTC()
+}
