@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -78,6 +79,9 @@ func (k *keeper) Cast(_ context.Context, session string, offset int64, data []by
 	return err
 }
 
+// hubGarbage is GOGC in the hub: what it holds is little, what it passes on is much.
+const hubGarbage = 400
+
 // RunHub is the hub process.
 func RunHub(ctx context.Context, log *slog.Logger) error {
 	var o HubOrders
@@ -85,6 +89,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return err
 	}
+	debug.SetGCPercent(hubGarbage)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go func() { lines(ctl.conn, func(string) {}); cancel() }()

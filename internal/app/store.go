@@ -30,7 +30,7 @@ func RunStore(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	debug.SetGCPercent(50)
+	debug.SetGCPercent(300)
 	debug.SetMemoryLimit(storeMemory)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()

@@ -44,6 +44,9 @@ func (g *globals) up(ctx context.Context, o app.UpOptions) error {
 	defer wg.Wait()
 	o.Ready = func(in *app.Instance) {
 		g.greet(in, o.Config.Implied)
+		if g.quiet {
+			return
+		}
 		wg.Go(func() {
 			f := newFeed(g)
 			if err := dir.Events(ctx, app.Query{Follow: true}, f.show); err != nil && ctx.Err() == nil {

@@ -27,6 +27,9 @@ func NewMatcher(q Query) *Matcher { return &Matcher{expr: q.Where, span: q.Range
 // Match tells whether an event's line is asked for; what is no event is not.
 // The key is the same for two copies of one event.
 func (m *Matcher) Match(line []byte, fallback string) (key [16]byte, ok bool) {
+	if m.expr.n == nil && m.span == (Range{}) {
+		return keyOf(line, fallback)
+	}
 	m.row.Reset()
 	if m.row.Add(line, fallback) != nil {
 		return key, false
@@ -53,6 +56,18 @@ func (m *Matcher) Match(line []byte, fallback string) (key [16]byte, ok bool) {
 		return ref.id, false
 	}
 	return ref.id, m.expr.n.match(m.fields)
+}
+
+// keyOf is the key of an event that is asked for in any case.
+func keyOf(line []byte, fallback string) (key id, ok bool) {
+	s := scanner{data: line}
+	text := []byte(fallback)
+	err := s.each(func(f field) {
+		if string(f.name) == "event.id" && columns["event.id"].kind.fits(f.value) {
+			text = unescape(f.value)
+		}
+	})
+	return parseID(text), err == nil
 }
 
 func (r Range) holds(ns int64) bool {

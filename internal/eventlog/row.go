@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -62,6 +61,10 @@ type Batch struct {
 	at    []rowRef
 	have  map[id]bool
 	other []byte
+
+	// The arrival that was parsed last: many have the same.
+	arrivalText []byte
+	arrival     time.Time
 }
 
 // rowRef is one row of a Batch.
@@ -178,7 +181,7 @@ func (b *Batch) add(line []byte, fallback string) (rowRef, error) {
 			b.fold(f)
 			return
 		case "event.ingested":
-			ingested, _ = time.Parse(time.RFC3339Nano, string(unquoted(f.value))) //nolint:errcheck // zero: none
+			ingested = b.arrived(f.value)
 			f.value = milli(f.value)
 		case "event.id":
 			idText = unescape(f.value)
@@ -205,12 +208,25 @@ func (b *Batch) add(line []byte, fallback string) (rowRef, error) {
 		b.rows = appendField(b.rows, field{[]byte("@timestamp"), stampText})
 	}
 	b.rows = append(b.rows, '}', '\n')
-	t.UTC().AppendFormat(b.rows[at:at], layoutNano)
+	if own && len(stampText) == len(layoutNano)+2 && stampText[len(stampText)-2] == 'Z' && !stamp.IsZero() {
+		copy(b.rows[at:], unquoted(stampText))
+	} else {
+		t.UTC().AppendFormat(b.rows[at:at], layoutNano)
+	}
 	ref.id, ref.time = parseID(idText), t.UnixNano()
 	if text := string(idText); text != formatID(ref.id) {
 		ref.text = text
 	}
 	return ref, nil
+}
+
+// arrived is the time in a value, zero where it is none.
+func (b *Batch) arrived(v []byte) time.Time {
+	if !bytes.Equal(v, b.arrivalText) {
+		b.arrivalText = append(b.arrivalText[:0], v...)
+		b.arrival, _ = time.Parse(time.RFC3339Nano, string(unquoted(v))) //nolint:errcheck // zero
+	}
+	return b.arrival
 }
 
 // fold puts a field into columnOther.
@@ -339,7 +355,7 @@ func (s *scanner) fail(what string) error {
 }
 
 func (s *scanner) space() {
-	for s.i < len(s.data) && strings.IndexByte(" \t\r\n", s.data[s.i]) >= 0 {
+	for s.i < len(s.data) && s.data[s.i] <= ' ' {
 		s.i++
 	}
 }
@@ -392,15 +408,20 @@ func (s *scanner) str() ([]byte, error) {
 	if s.i >= len(s.data) || s.data[s.i] != '"' {
 		return nil, s.fail("expected a string")
 	}
-	for s.i++; s.i < len(s.data); s.i++ {
-		switch c := s.data[s.i]; {
-		case c == '"':
+	for s.i++; ; s.i++ {
+		n := bytes.IndexByte(s.data[s.i:], '"')
+		if n < 0 {
+			break
+		}
+		part := s.data[s.i : s.i+n]
+		s.i += n
+		back := 0
+		for back < len(part) && part[len(part)-1-back] == '\\' {
+			back++
+		}
+		if back%2 == 0 { // the quote is not escaped
 			s.i++
 			return s.data[start:s.i], nil
-		case c == '\\':
-			s.i++
-		case c < 0x20:
-			return nil, s.fail("control character in a string")
 		}
 	}
 	return nil, s.fail("string not closed")
@@ -435,7 +456,7 @@ func (s *scanner) value() ([]byte, error) {
 	case '{':
 		return nil, s.fail("an object in an object")
 	}
-	for s.i < len(s.data) && strings.IndexByte(",} \t\r\n", s.data[s.i]) < 0 {
+	for s.i < len(s.data) && s.data[s.i] != ',' && s.data[s.i] != '}' && s.data[s.i] > ' ' {
 		s.i++
 	}
 	if s.i == start {

