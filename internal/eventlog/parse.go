@@ -360,8 +360,12 @@ func (p *parser) words(n *node, at int) (*node, error) {
 		}
 		return nil, p.fail(p.i, "a value is missing")
 	}
-	if text == "" && !p.star() { // the field is not there
-		return &node{op: opNot, kids: []*node{{op: opSet, field: n.field}}}, nil
+	if text == "" {
+		n.op = opSet
+		if p.star() {
+			return n, nil
+		}
+		return &node{op: opNot, kids: []*node{n}}, nil // the field is not there
 	}
 	n.text = text
 	if p.star() {
@@ -394,7 +398,7 @@ func (p *parser) call(n *node, name string, at int) (*node, error) {
 		if err != nil {
 			return nil, err
 		}
-		if text == "" && !quoted {
+		if text == "" && (!quoted || name == "i(") {
 			return nil, p.fail(p.i, "a value is missing")
 		}
 		k := &node{op: opExact, field: n.field, text: text}

@@ -127,6 +127,11 @@ func (b *Batch) remove(ids map[id]bool) {
 	}
 }
 
+// Filter takes out the rows whose event.id keep does not want.
+func (b *Batch) Filter(keep func(id string) bool) {
+	b.filter(func(ref rowRef) bool { return keep(b.idText(&ref)) })
+}
+
 // Expire takes out the rows that are filed before t and tells how many.
 func (b *Batch) Expire(t time.Time) int {
 	n, limit := b.Len(), t.UnixNano()

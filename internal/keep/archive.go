@@ -16,11 +16,13 @@ type Archive struct {
 	journal journal.Journal
 	log     Log
 	keeper  *Keeper
+
+	patience time.Duration // how long a log that starts just now is waited for
 }
 
 // NewArchive reads what keeper moves.
 func NewArchive(k *Keeper) *Archive {
-	return &Archive{journal: k.cfg.Journal, log: k.cfg.Log, keeper: k}
+	return &Archive{journal: k.cfg.Journal, log: k.cfg.Log, keeper: k, patience: 5 * time.Second}
 }
 
 // Query asks an Archive for events.
@@ -86,9 +88,6 @@ func (a *Archive) Read(ctx context.Context, q Query, fn func(line []byte) error)
 	return a.follow(ctx, end, rest.match, q, fn)
 }
 
-// patience is how long a log that starts just now is waited for.
-const patience = 5 * time.Second
-
 // old reads the log, but not what the rest of the journal holds, too.
 func (a *Archive) old(ctx context.Context, q Query, rest *rest, fn func(line []byte) error) error {
 	var held [][]byte // of the last ones
@@ -107,7 +106,7 @@ func (a *Archive) old(ctx context.Context, q Query, rest *rest, fn func(line []b
 		}
 		return fn(line)
 	}
-	for deadline := time.Now().Add(patience); ; {
+	for deadline := time.Now().Add(a.patience); ; {
 		err := a.log.Read(ctx, q.Query, take)
 		if err == nil {
 			break
@@ -132,7 +131,7 @@ func (a *Archive) old(ctx context.Context, q Query, rest *rest, fn func(line []b
 
 // pipes hands a query to the log as it is, once everything is in it.
 func (a *Archive) pipes(ctx context.Context, q Query, fn func(line []byte) error) error {
-	wait, cancel := context.WithTimeout(ctx, 2*patience)
+	wait, cancel := context.WithTimeout(ctx, 2*a.patience)
 	defer cancel()
 	if err := a.keeper.Settle(wait); err != nil {
 		return err
