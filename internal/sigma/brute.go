@@ -113,7 +113,7 @@ func bruteValue(p *predicate, text []byte) bool {
 		}
 		return false
 	case predRegex:
-		return p.re.re.Match(bytes.Clone(text))
+		return p.re.match(bytes.Clone(text))
 	default:
 		cp := compiledPred{predicate: p}
 		return cp.matchValue(text, text)

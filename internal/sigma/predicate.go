@@ -136,31 +136,30 @@ func (a number) String() string {
 
 // key is the same for predicates that ask the same.
 func (p *predicate) key() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%d%t%t\x00%s\x00", p.kind, p.keyword, p.cased, p.field)
+	b := make([]byte, 0, 128)
+	b = append(b, byte(p.kind), byte(b2i(p.keyword)), byte(b2i(p.cased)))
+	b = append(append(b, p.field...), 0)
 	switch p.kind {
 	case predText:
 		for _, t := range p.pats {
 			for _, k := range t {
-				b.WriteByte('0' + byte(k.kind))
-				b.WriteString(k.lit)
-				b.WriteByte(1)
+				b = append(append(append(b, '0'+byte(k.kind)), k.lit...), 1)
 			}
-			b.WriteByte(0)
+			b = append(b, 0)
 		}
 	case predRegex:
-		b.WriteString(p.re.source)
+		b = append(b, p.re.source...)
 	case predCIDR:
 		for _, n := range p.nets {
-			b.WriteString(n.String() + " ")
+			b = append(n.AppendTo(b), ' ')
 		}
 	case predNumber, predTime:
-		fmt.Fprintf(&b, "%d %d %s", p.op, p.part, p.num)
+		b = append(append(b, byte(p.op), byte(p.part)), p.num.String()...)
 	case predRef:
-		fmt.Fprintf(&b, "%d%s", p.ref, p.other)
+		b = append(append(b, byte(p.ref)), p.other...)
 	case predNull, predExists:
 	}
-	return b.String()
+	return string(b)
 }
 
 // String says in words what the predicate asks.

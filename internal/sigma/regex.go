@@ -38,12 +38,30 @@ func compileRegex(src, flags string) (*regex, error) {
 	if err != nil {
 		return nil, explainRegex(src, err)
 	}
-	r := &regex{source: text, re: re}
-	if tree, err := syntax.Parse(text, syntax.Perl); err == nil {
-		r.required = requiredLiterals(tree.Simplify())
+	tree, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
+		return nil, err
 	}
-	return r, nil
+	tree = tree.Simplify()
+	prog, err := syntax.Compile(tree)
+	if err != nil {
+		return nil, err
+	}
+	if len(prog.Inst) > maxRegexSteps {
+		return nil, fmt.Errorf("it has %d steps, the limit is %d", len(prog.Inst), maxRegexSteps)
+	}
+	return &regex{source: text, re: re, required: requiredLiterals(tree)}, nil
 }
+
+// Time is at most steps times bytes.
+const (
+	maxRegexSteps = 5000
+	// MaxRegexText is the number of bytes of a value that regular expressions
+	// look at.
+	MaxRegexText = 1 << 20
+)
+
+func (r *regex) match(text []byte) bool { return r.re.Match(text[:min(len(text), MaxRegexText)]) }
 
 func uniqueFlags(flags string) string {
 	var out string
@@ -222,7 +240,7 @@ func bounded(exact []string) litInfo {
 	}
 	for _, s := range exact {
 		if len(s) > maxExactLen {
-			return litInfo{cnf: usable([][]string{cutAll(exact)})}
+			return litInfo{cnf: usable([][]string{cutAll(exact), tailAll(exact)})}
 		}
 	}
 	return litInfo{exact: exact}
@@ -236,6 +254,18 @@ func cutAll(set []string) []string {
 			n--
 		}
 		out = appendNew(out, s[:n])
+	}
+	return out
+}
+
+func tailAll(set []string) []string {
+	var out []string
+	for _, s := range set {
+		at := max(0, len(s)-maxExactLen)
+		for at < len(s) && !utf8.RuneStart(s[at]) {
+			at++
+		}
+		out = appendNew(out, s[at:])
 	}
 	return out
 }

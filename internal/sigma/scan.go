@@ -100,16 +100,47 @@ func rareGram(lit string, step int) int {
 // gramScore is higher for four bytes that many texts hold.
 func gramScore(g string) int {
 	score := 0
-	if strings.Contains(commonText, g) {
+	if commonGrams.has(g) {
 		score += 100
 	}
 	for i := range len(g) {
-		if p := strings.IndexByte("etaoinsr\\ .cmdl", g[i]); p >= 0 {
-			score += 15 - p
-		}
+		score += int(letterScore[g[i]])
 	}
 	return score
 }
+
+// gramSet is the four-byte pieces of a text, some others too.
+type gramSet [1 << 10]uint64
+
+func (s *gramSet) has(g string) bool {
+	h := load32(bytesOf(g)) * hashMul >> 16
+	return s[h>>6]>>(h&63)&1 != 0
+}
+
+var commonGrams = func() (s gramSet) {
+	for i := 0; i+4 <= len(commonText); i++ {
+		h := load32(bytesOf(commonText[i:])) * hashMul >> 16
+		s[h>>6] |= 1 << (h & 63)
+	}
+	return s
+}()
+
+// isCommon tells whether commonText holds s.
+func isCommon(s string) bool {
+	for i := 0; i+4 <= len(s); i += 4 {
+		if !commonGrams.has(s[i : i+4]) {
+			return false
+		}
+	}
+	return strings.Contains(commonText, s)
+}
+
+var letterScore = func() (t [256]uint8) {
+	for i, c := range []byte(`etaoinsr\ .cmdl`) {
+		t[c] = uint8(16 - i)
+	}
+	return t
+}()
 
 // found is told of each literal that occurs, possibly several times.
 type found interface{ hit(group int32) }

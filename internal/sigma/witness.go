@@ -1,7 +1,5 @@
 package sigma
 
-import "strings"
-
 // wKind is how a witness is looked for.
 type wKind uint8
 
@@ -38,6 +36,7 @@ const (
 // textWitness is what one pattern needs.
 func textWitness(p pattern, field FieldID, keyword bool) (wkey, float64, bool) {
 	lit, first, last := longestLit(p)
+	lit = foldText(lit) // which may be shorter
 	if keyword {
 		return wkey{wWord, 0, lit}, literalCost(lit), len(lit) >= minScan && validText(lit)
 	}
@@ -51,13 +50,13 @@ func textWitness(p pattern, field FieldID, keyword bool) (wkey, float64, bool) {
 	case len(p) == 0:
 		return wkey{wExact, field, ""}, 5, true
 	case len(p) == 1 && p[0].kind == tokLit:
-		return wkey{wExact, field, foldText(lit)}, exactCost(lit), true
+		return wkey{wExact, field, lit}, exactCost(lit), true
 	case len(p) == 1:
 		return present, costPresent, true
 	}
 	best, cost := present, costPresent
 	if len(lit) >= minScan {
-		best, cost = wkey{wLit, field, foldText(lit)}, literalCost(lit)
+		best, cost = wkey{wLit, field, lit}, literalCost(lit)
 	}
 	if tail := foldTail(last); len(tail) >= 2 {
 		if c := literalCost(tail) / 6; c < cost {
@@ -120,14 +119,14 @@ func literalCost(s string) float64 {
 	}
 	n := float64(len(s))
 	c := 400 / (n * n)
-	if strings.Contains(commonText, s) {
+	if isCommon(s) {
 		c *= costCommon
 	}
 	return c
 }
 
 func exactCost(s string) float64 {
-	if strings.Contains(commonText, s) || len(s) < 3 {
+	if isCommon(s) || len(s) < 3 {
 		return 10
 	}
 	return 0.3
@@ -162,7 +161,6 @@ func patternsWitness(p *predicate, field FieldID, present witness) witness {
 		if !ok {
 			return witness{}
 		}
-		k.text = foldText(k.text)
 		w.keys = append(w.keys, k)
 		w.cost += cost
 	}

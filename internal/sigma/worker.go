@@ -281,7 +281,7 @@ func (w *Worker) value(p *compiledPred, i int32) bool {
 		}
 		if len(p.re.required) == 0 {
 			w.stats.Regexes++
-			return p.re.re.Match(text)
+			return p.re.match(text)
 		}
 	}
 	low := w.lower(i)
@@ -354,7 +354,7 @@ func (p *compiledPred) matchValue(text, low []byte) bool {
 		}
 		return p.text.match(low)
 	case predRegex:
-		return p.re.re.Match(text)
+		return p.re.match(text)
 	case predCIDR:
 		return matchCIDR(p.nets, text)
 	case predNumber:

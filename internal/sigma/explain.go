@@ -1,0 +1,127 @@
+package sigma
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// Explanation says why a rule matches a record or not: a tree of what the rule
+// asks, with the answers.
+type Explanation struct {
+	Text  string // what is asked, in words
+	Line  int    // of the rule's file, 0 where it has none
+	Holds bool
+	// Values are what the record holds in the field asked about, as Go strings in
+	// quotes, at most a few and cut to a readable length; "absent" or "null".
+	Values []string
+	Parts  []Explanation
+}
+
+// String is the tree, one question a line.
+func (x Explanation) String() string {
+	var b strings.Builder
+	x.write(&b, 0)
+	return b.String()
+}
+
+func (x *Explanation) write(b *strings.Builder, depth int) {
+	answer := "no "
+	if x.Holds {
+		answer = "yes"
+	}
+	fmt.Fprintf(b, "%s %s%s", answer, strings.Repeat("  ", depth), x.Text)
+	if x.Line > 0 {
+		fmt.Fprintf(b, " (line %d)", x.Line)
+	}
+	if len(x.Values) > 0 {
+		b.WriteString(": " + strings.Join(x.Values, ", "))
+	}
+	b.WriteByte('\n')
+	for i := range x.Parts {
+		x.Parts[i].write(b, depth+1)
+	}
+}
+
+// Explain tells what rule, which must be one of the engine's, finds in the
+// record. A correlation is judged over many records; of it only what it says
+// is told.
+func (e *Engine) Explain(rule *Rule, rec *Record) Explanation {
+	if k := rule.Correlation; k != nil {
+		return Explanation{Text: fmt.Sprintf("correlation %s of %s over %s: explain the rules under it", k.Type, strings.Join(k.Rules, ", "), k.Timespan), Line: rule.Line}
+	}
+	src := rec.Source
+	if src == nil {
+		src = &Source{}
+	}
+	source := Explanation{Text: "log source is " + rule.Logsource.String(), Line: rule.Line, Holds: src.Accepts(rule.Logsource)}
+	for _, l := range src.Logsources {
+		source.Values = append(source.Values, l.String())
+	}
+	cond := explainExpr(rule.cond, rec)
+	return Explanation{
+		Text: "rule " + rule.Title, Line: rule.Line, Holds: source.Holds && cond.Holds, Parts: []Explanation{source, cond},
+	}
+}
+
+// String is category/product/service, with * for what is not named.
+func (l Logsource) String() string {
+	parts := []string{l.Category, l.Product, l.Service}
+	for i, p := range parts {
+		if p == "" {
+			parts[i] = "*"
+		}
+	}
+	return strings.Join(parts, "/")
+}
+
+func explainExpr(x *expr, rec *Record) Explanation {
+	out := Explanation{Line: x.line, Holds: bruteEval(x, rec)}
+	switch x.kind {
+	case exprPred:
+		out.Text = x.pred.String()
+		out.Values = explainValues(x.pred, rec)
+	case exprAnd:
+		out.Text = "all of"
+	case exprOr:
+		out.Text = "one of"
+	case exprNot:
+		out.Text = "not"
+	case exprTrue, exprFalse:
+		out.Text = "always"
+	}
+	if x.name != "" {
+		out.Text = x.name + ": " + out.Text
+	}
+	for _, k := range x.kids {
+		out.Parts = append(out.Parts, explainExpr(k, rec))
+	}
+	return out
+}
+
+// explainValues shows what a predicate looked at.
+func explainValues(p *predicate, rec *Record) []string {
+	const most, longest = 4, 160
+	if p.keyword {
+		return nil
+	}
+	vals, present := bruteValues(p, p.field, rec)
+	if len(vals) == 0 {
+		if present {
+			return []string{"null"}
+		}
+		return []string{"absent"}
+	}
+	var out []string
+	for i, v := range vals {
+		if i == most {
+			return append(out, fmt.Sprintf("%d more", len(vals)-most))
+		}
+		text := string(v.Text[:min(len(v.Text), longest)])
+		if len(v.Text) > longest {
+			text += "..."
+		}
+		out = append(out, strconv.Quote(text))
+	}
+	return out
+}
