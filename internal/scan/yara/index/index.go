@@ -1,0 +1,167 @@
+// Package index finds the places of many short words in one pass.
+//
+// Words are compared folded: each byte with bit 0x20 set, which makes letters
+// of both cases equal. That is a filter; who uses the index verifies.
+package index
+
+import (
+	"encoding/binary"
+	"sort"
+
+	"github.com/lapwing-defence/lapwing/internal/scan/yara/code"
+)
+
+const (
+	fold       = 0x20202020
+	bitmapBits = 19
+	bucketBits = 16
+	mul        = 0x9E3779B1
+)
+
+// Index is a set of words. It is not changed after New.
+type Index struct {
+	words   [1 << (bitmapBits - 6)]uint64
+	pairs   [1 << 10]uint64
+	buckets []uint32 // by hash: where the groups begin
+	groups  []group
+	byPair  []uint32
+	short   []group
+	refs    []code.Ref
+}
+
+// group is the refs of one word.
+type group struct {
+	word, mask uint32
+	from, to   uint32
+}
+
+// New makes the index of atoms of 2 to 4 bytes.
+func New(atoms []code.Atom) *Index {
+	ix := &Index{buckets: make([]uint32, 1<<bucketBits+1), byPair: make([]uint32, 1<<16+1)}
+	sorted := append([]code.Atom(nil), atoms...)
+	sort.SliceStable(sorted, func(i, j int) bool {
+		a, b := &sorted[i], &sorted[j]
+		if (a.Len == 4) != (b.Len == 4) {
+			return a.Len == 4
+		}
+		if ka, kb := key(a), key(b); ka != kb {
+			return ka < kb
+		}
+		if a.Len != b.Len {
+			return a.Len < b.Len
+		}
+		return a.Word < b.Word
+	})
+	var last *code.Atom
+	for i := range sorted {
+		a := &sorted[i]
+		if last == nil || last.Word != a.Word || last.Len != a.Len {
+			ix.open(a)
+		}
+		last = a
+		ix.refs = append(ix.refs, a.Ref)
+		if a.Len == 4 {
+			ix.groups[len(ix.groups)-1].to = uint32(len(ix.refs))
+		} else {
+			ix.short[len(ix.short)-1].to = uint32(len(ix.refs))
+		}
+	}
+	for i := 1; i < len(ix.buckets); i++ {
+		ix.buckets[i] += ix.buckets[i-1]
+	}
+	for i := 1; i < len(ix.byPair); i++ {
+		ix.byPair[i] += ix.byPair[i-1]
+	}
+	return ix
+}
+
+// key is what a word's group is found by.
+func key(a *code.Atom) uint32 {
+	if a.Len == 4 {
+		return a.Word * mul >> (32 - bucketBits)
+	}
+	return a.Word & 0xFFFF
+}
+
+func (ix *Index) open(a *code.Atom) {
+	at := uint32(len(ix.refs))
+	if a.Len == 4 {
+		h := a.Word * mul >> (32 - bitmapBits)
+		ix.words[h>>6] |= 1 << (h & 63)
+		ix.buckets[key(a)+1]++
+		ix.groups = append(ix.groups, group{word: a.Word, mask: ^uint32(0), from: at})
+		return
+	}
+	p := a.Word & 0xFFFF
+	ix.pairs[p>>6] |= 1 << (p & 63)
+	ix.byPair[p+1]++
+	ix.short = append(ix.short, group{word: a.Word, mask: uint32(1)<<(8*a.Len) - 1, from: at})
+}
+
+// Find calls hit for each word that begins in data[from:to], in order. Data
+// may reach beyond to. hit returns false to stop.
+func (ix *Index) Find(data []byte, from, to int, hit func(pos int, refs []code.Ref) bool) bool {
+	i := from
+	for ; i+12 <= len(data) && i+8 <= to; i += 8 {
+		lo := binary.LittleEndian.Uint64(data[i:]) | fold<<32 | fold
+		hi := uint64(binary.LittleEndian.Uint32(data[i+8:])) | fold
+		m := ix.test(uint32(lo)) | ix.test(uint32(lo>>8))<<1 | ix.test(uint32(lo>>16))<<2 | ix.test(uint32(lo>>24))<<3 |
+			ix.test(uint32(lo>>32))<<4 | ix.test(uint32(lo>>40|hi<<24))<<5 | ix.test(uint32(lo>>48|hi<<16))<<6 | ix.test(uint32(lo>>56|hi<<8))<<7
+		if m == 0 {
+			continue
+		}
+		for k := range 8 {
+			if m>>k&1 != 0 && !ix.at(data, i+k, hit) {
+				return false
+			}
+		}
+	}
+	for ; i < to && i < len(data); i++ {
+		if !ix.at(data, i, hit) {
+			return false
+		}
+	}
+	return true
+}
+
+func (ix *Index) test(w uint32) uint64 {
+	h := w * mul >> (32 - bitmapBits)
+	p := w & 0xFFFF
+	return ix.words[h>>6]>>(h&63)&1 | ix.pairs[p>>6]>>(p&63)&1
+}
+
+// at looks up the word at a place whose first test passed.
+func (ix *Index) at(data []byte, pos int, hit func(int, []code.Ref) bool) bool {
+	left := len(data) - pos
+	var w uint32
+	if left >= 4 {
+		w = binary.LittleEndian.Uint32(data[pos:]) | fold
+		k := w * mul >> (32 - bucketBits)
+		if !ix.look(ix.groups[ix.buckets[k]:ix.buckets[k+1]], w, pos, hit) {
+			return false
+		}
+	} else {
+		for i, c := range data[pos:] {
+			w |= uint32(c|0x20) << (8 * i)
+		}
+	}
+	p := w & 0xFFFF
+	for _, g := range ix.short[ix.byPair[p]:ix.byPair[p+1]] {
+		if g.word != w&g.mask || (left < 3 && g.mask>>16 != 0) || left < 2 {
+			continue
+		}
+		if !hit(pos, ix.refs[g.from:g.to]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (ix *Index) look(groups []group, w uint32, pos int, hit func(int, []code.Ref) bool) bool {
+	for _, g := range groups {
+		if g.word == w && !hit(pos, ix.refs[g.from:g.to]) {
+			return false
+		}
+	}
+	return true
+}
