@@ -70,9 +70,12 @@ func Run(ctx context.Context, args []string, std IO, version string) int {
 	err := root.ExecuteContext(ctx)
 	var use usageError
 	var faults yamldoc.Faults
+	var status exitStatus
 	switch {
 	case err == nil:
 		return statusFine
+	case errors.As(err, &status):
+		return int(status)
 	case errors.As(err, &use) || strings.HasPrefix(err.Error(), "unknown command") || strings.HasPrefix(err.Error(), "unknown flag") || strings.HasPrefix(err.Error(), "unknown shorthand") || strings.Contains(err.Error(), "arg(s)"):
 		fmt.Fprintf(std.Err, "lapwing: %v\nTry 'lapwing --help'.\n", err) //nolint:errcheck // nowhere else to say it
 		return statusUsage
@@ -98,7 +101,7 @@ func newRoot(g *globals) *cobra.Command {
 	f.BoolVar(&g.json, "json", false, "one JSON object a line")
 	f.BoolVar(&g.quiet, "quiet", false, "say only what goes wrong")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newUp(g), newCheck(g), newVersion(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g))
+	root.AddCommand(newUp(g), newCheck(g), newVersion(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g), newScan(g), newYara(g))
 	for _, c := range []*cobra.Command{
 		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunHub(c.Context(), g.log()) }},
 		{Use: "store", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunStore(c.Context()) }},

@@ -310,9 +310,12 @@ func (e *eval) textual(op code.Op, a, b module.Value) module.Value {
 		return module.Value{}
 	}
 	if op == code.OpMatches {
-		p, _ := b.P.(*module.Pattern)
+		p, ok := b.P.(*module.Pattern)
+		if !ok {
+			return module.Value{}
+		}
 		e.s.machine.Steps = 0
-		ok := e.s.machine.Search(p.Prog, []byte(a.S)) >= 0
+		ok = e.s.machine.Search(p.Prog, []byte(a.S)) >= 0
 		e.steps += e.s.machine.Steps
 		return module.Truth(ok)
 	}

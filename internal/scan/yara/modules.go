@@ -1,10 +1,9 @@
 package yara
 
 import (
-	"encoding/binary"
-
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module/calc"
+	"github.com/lapwing-defence/lapwing/internal/scan/yara/module/pemod"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/view"
 )
 
@@ -12,13 +11,16 @@ import (
 func Modules() map[string]*module.Module {
 	out := map[string]*module.Module{}
 	for _, m := range []*module.Module{
-		calc.Hash(), calc.Math(), calc.Text(), calc.Clock(), calc.Console(), calc.Tests(),
+		calc.Hash(), calc.Math(), calc.Text(), calc.Clock(), calc.Console(), calc.Tests(), pemod.Module(),
 	} {
 		out[m.Name] = m
 	}
 	return out
 }
 
-var _ = binary.LittleEndian
-
-func entryOf(f *view.View) module.Value { return module.Value{} }
+func entryOf(f *view.View) module.Value {
+	if off := pemod.Entry(f); off >= 0 {
+		return module.Of(off)
+	}
+	return module.Value{}
+}

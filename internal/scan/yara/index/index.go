@@ -5,8 +5,9 @@
 package index
 
 import (
+	"cmp"
 	"encoding/binary"
-	"sort"
+	"slices"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/code"
 )
@@ -39,18 +40,9 @@ type group struct {
 func New(atoms []code.Atom) *Index {
 	ix := &Index{buckets: make([]uint32, 1<<bucketBits+1), byPair: make([]uint32, 1<<16+1)}
 	sorted := append([]code.Atom(nil), atoms...)
-	sort.SliceStable(sorted, func(i, j int) bool {
-		a, b := &sorted[i], &sorted[j]
-		if (a.Len == 4) != (b.Len == 4) {
-			return a.Len == 4
-		}
-		if ka, kb := key(a), key(b); ka != kb {
-			return ka < kb
-		}
-		if a.Len != b.Len {
-			return a.Len < b.Len
-		}
-		return a.Word < b.Word
+	slices.SortFunc(sorted, func(a, b code.Atom) int {
+		return cmp.Or(cmp.Compare(b.Len/4, a.Len/4), cmp.Compare(key(&a), key(&b)), cmp.Compare(a.Len, b.Len),
+			cmp.Compare(a.Word, b.Word), cmp.Compare(a.Ref.Unit, b.Ref.Unit))
 	})
 	var last *code.Atom
 	for i := range sorted {

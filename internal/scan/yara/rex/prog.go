@@ -289,3 +289,27 @@ func (p *Prog) First() (s Set, empty bool) {
 	}
 	return s, empty
 }
+
+// Consistent tells whether no instruction leads outside.
+func (p *Prog) Consistent() bool {
+	if len(p.Code) == 0 || p.Code[len(p.Code)-1].Op != iMatch {
+		return false
+	}
+	in := func(x int32, n int) bool { return x >= 0 && int(x) < n }
+	for i := range p.Code {
+		c := &p.Code[i]
+		ok := c.Op <= iMatch
+		switch c.Op {
+		case iSet:
+			ok = in(c.X, len(p.Sets))
+		case iSplit:
+			ok = in(c.X, len(p.Code)) && in(c.Y, len(p.Code))
+		case iJump:
+			ok = in(c.X, len(p.Code))
+		}
+		if !ok {
+			return false
+		}
+	}
+	return true
+}

@@ -1,0 +1,9 @@
+//go:build unix
+
+package cli
+
+// exitStatus ends the program with a status of its own; what there was to say
+// has been said.
+type exitStatus int
+
+func (exitStatus) Error() string { return "see above" }

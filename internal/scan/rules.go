@@ -1,0 +1,98 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"io"
+	"path/filepath"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/scan/yara"
+)
+
+// YARA scans with compiled rules.
+type YARA struct {
+	rules  *yara.Rules
+	limits yara.Limits
+	pool   sync.Pool
+	fixed  map[string]bool
+}
+
+var _ Scanner = (*YARA)(nil)
+
+// FileVariables are the external variables that each file sets, as rule sets
+// of the field expect them.
+func FileVariables() []string {
+	return []string{"filename", "filepath", "extension", "filetype", "owner"}
+}
+
+// NewYARA makes a scanner of rules. fixed names the variables that the caller
+// set itself, which a file does not change. perFile is how long a file may
+// take; zero is one minute.
+func NewYARA(rules *yara.Rules, fixed []string, perFile time.Duration) *YARA {
+	if perFile <= 0 {
+		perFile = time.Minute
+	}
+	y := &YARA{rules: rules, limits: yara.Limits{Time: perFile}, fixed: map[string]bool{}}
+	for _, name := range fixed {
+		y.fixed[name] = true
+	}
+	y.pool.New = func() any { return rules.NewScanner() }
+	return y
+}
+
+// Scan implements Scanner.
+func (y *YARA) Scan(ctx context.Context, in io.ReaderAt, size int64) ([]Finding, error) {
+	s, _ := y.pool.Get().(*yara.Scanner)
+	defer y.pool.Put(s)
+	res, err := s.Scan(ctx, in, size, yara.ScanOptions{Externals: y.variables(in), Limits: y.limits})
+	var out []Finding
+	for _, m := range res.Matches {
+		out = append(out, y.finding(m))
+	}
+	var reasons []string
+	for _, l := range res.Limits {
+		reasons = append(reasons, strings.TrimSpace("rule "+l.Rule+" "+l.String)+": "+l.Reason)
+	}
+	switch {
+	case errors.Is(err, yara.ErrTime):
+		return out, &Incomplete{Reasons: append(reasons, err.Error())}
+	case err != nil:
+		return out, err
+	case len(reasons) > 0:
+		return out, &Incomplete{Reasons: reasons}
+	}
+	return out, nil
+}
+
+func (y *YARA) finding(m yara.Match) Finding {
+	r := y.rules.Rule(m.Rule)
+	f := Finding{Detector: "yara", Rule: m.Name, Tags: r.Tags}
+	for _, x := range r.Meta {
+		f.Meta = append(f.Meta, Meta(x))
+	}
+	for _, p := range m.Strings {
+		f.Places = append(f.Places, Place{String: p.Name, Offset: p.Offset, Length: p.Length, Data: p.Data})
+	}
+	return f
+}
+
+// variables are those that the file's name gives.
+func (y *YARA) variables(in io.ReaderAt) map[string]any {
+	n, ok := in.(interface{ Name() string })
+	if !ok {
+		return nil
+	}
+	path := n.Name()
+	out := map[string]any{
+		"filename":  filepath.Base(path),
+		"filepath":  filepath.Dir(path),
+		"extension": filepath.Ext(path),
+	}
+	for name := range y.fixed {
+		delete(out, name)
+	}
+	return out
+}

@@ -1,0 +1,139 @@
+package scan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+)
+
+// Report is what came of one file.
+type Report struct {
+	File     string
+	Size     int64
+	Findings []Finding
+	// Err tells why the file was not looked at, or not to the end.
+	Err error
+}
+
+// Tree scans files and all below directories, several at a time.
+type Tree struct {
+	Scanners []Scanner
+	// Workers is how many files are looked at together; at least one.
+	Workers int
+	// MaxSize is the largest file that is looked at; zero is no limit. A
+	// larger one is reported as not looked at.
+	MaxSize int64
+}
+
+var (
+	errSpecial = errors.New("not a regular file: it has no content to look at")
+	errSize    = errors.New("its size is not known: a file of the kernel")
+	errChanged = errors.New("it changed while it was read")
+)
+
+// Run scans paths and calls report for each file, one at a time, in no
+// particular order. A symbolic link is followed only where it is named itself.
+// Sockets, pipes and devices below a directory are left out.
+func (t *Tree) Run(ctx context.Context, paths []string, report func(Report)) error {
+	todo := make(chan string, 256)
+	var mu sync.Mutex
+	tell := func(r Report) {
+		mu.Lock()
+		defer mu.Unlock()
+		report(r)
+	}
+	var wg sync.WaitGroup
+	for range max(t.Workers, 1) {
+		wg.Go(func() {
+			for path := range todo {
+				if ctx.Err() == nil {
+					tell(t.file(ctx, path))
+				}
+			}
+		})
+	}
+	for _, p := range paths {
+		t.walk(ctx, p, todo, tell)
+	}
+	close(todo)
+	wg.Wait()
+	return ctx.Err()
+}
+
+func (t *Tree) walk(ctx context.Context, root string, todo chan<- string, tell func(Report)) {
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		if info, err := os.Stat(real); err == nil && info.IsDir() && real != filepath.Clean(root) {
+			root = real
+		}
+	}
+	// The walk's own error is ctx's, which Run returns.
+	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { //nolint:errcheck // see above
+		switch {
+		case ctx.Err() != nil:
+			return ctx.Err()
+		case err != nil:
+			tell(Report{File: path, Err: err})
+			return nil
+		case d.IsDir():
+			return nil
+		case path != root && !d.Type().IsRegular():
+			return nil
+		}
+		select {
+		case todo <- path:
+		case <-ctx.Done():
+		}
+		return nil
+	})
+}
+
+func (t *Tree) file(ctx context.Context, path string) Report {
+	r := Report{File: path}
+	// Not blocking, for a pipe that took the file's place.
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		r.Err = err
+		return r
+	}
+	defer f.Close() //nolint:errcheck // it was only read
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		r.Err = err
+	case !info.Mode().IsRegular():
+		r.Err = errSpecial
+	case t.MaxSize > 0 && info.Size() > t.MaxSize:
+		r.Err = fmt.Errorf("it is larger than %d bytes", t.MaxSize)
+	case info.Size() == 0 && hasContent(f):
+		r.Err = errSize
+	default:
+		r.Size = info.Size()
+		t.ask(ctx, f, info, &r)
+	}
+	return r
+}
+
+func hasContent(f *os.File) bool {
+	var one [1]byte
+	n, err := f.ReadAt(one[:], 0)
+	return n > 0 || (err != nil && errors.Is(err, syscall.EAGAIN))
+}
+
+// ask asks every scanner.
+func (t *Tree) ask(ctx context.Context, f *os.File, before fs.FileInfo, r *Report) {
+	for _, s := range t.Scanners {
+		found, err := s.Scan(ctx, f, before.Size())
+		r.Findings = append(r.Findings, found...)
+		if err != nil && r.Err == nil {
+			r.Err = err
+		}
+	}
+	if after, err := f.Stat(); r.Err == nil && err == nil && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
+		r.Err = errChanged
+	}
+}

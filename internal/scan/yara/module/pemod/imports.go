@@ -1,0 +1,214 @@
+package pemod
+
+import (
+	"crypto/md5" //nolint:gosec // the import hash is defined with it
+	"encoding/hex"
+	"strconv"
+	"strings"
+
+	"github.com/lapwing-defence/lapwing/internal/scan/yara/module"
+)
+
+type library struct {
+	name  string
+	funcs []function
+}
+
+type function struct {
+	name    string
+	ordinal int64 // -1 for none
+	rva     int64
+}
+
+// imports reads import descriptors of 20 bytes.
+func (f *file) imports(at int64, _ bool) []library {
+	var out []library
+	total := 0
+	if at == 0 {
+		return nil
+	}
+	for i := int64(0); i < maxLibraries; i++ {
+		d := f.at(at+20*i, 20)
+		if d == nil || u32(d, 12) == 0 {
+			return out
+		}
+		lookup, thunks := u32(d, 0), u32(d, 16)
+		if name, ok := f.name(u32(d, 12)); ok && validLibrary(name) {
+			l := library{name: name, funcs: f.thunks(lookup, thunks, 0, &total)}
+			if len(l.funcs) > 0 {
+				out = append(out, l)
+			}
+		}
+	}
+	return out
+}
+
+// thunks reads the functions of one library.
+func (f *file) thunks(lookup, thunks, base int64, total *int) []function {
+	table := lookup
+	if table == 0 || f.offset(table) < 0 {
+		table = thunks
+	}
+	width, top := int64(4), int64(1)<<31
+	if f.plus {
+		width = 8
+	}
+	var out []function
+	for i := int64(0); *total < maxImports; i++ {
+		b := f.at(table+width*i, width)
+		if b == nil {
+			return out
+		}
+		v := int64(0)
+		byOrdinal := false
+		if f.plus {
+			v = u64(b, 0)
+			byOrdinal = v < 0
+		} else {
+			v = u32(b, 0)
+			byOrdinal = v&top != 0
+		}
+		if v == 0 {
+			return out
+		}
+		fn := function{ordinal: -1, rva: thunks + width*i}
+		if byOrdinal {
+			fn.ordinal = v & 0xFFFF
+		} else {
+			name, ok := f.name(v - base + 2)
+			if !ok || name == "" {
+				continue
+			}
+			fn.name = name
+		}
+		*total++
+		out = append(out, fn)
+	}
+	return out
+}
+
+func (f *file) delayedImports() []library {
+	at := f.dirs[13][0]
+	if at == 0 {
+		return nil
+	}
+	var out []library
+	total := 0
+	for i := int64(0); i < maxLibraries; i++ {
+		d := f.at(at+32*i, 32)
+		if d == nil || u32(d, 4) == 0 || u32(d, 12) == 0 || u32(d, 16) == 0 {
+			return out
+		}
+		base := int64(0)
+		if u32(d, 0)&1 == 0 { // addresses, not relative ones
+			base = f.imageBase()
+		}
+		if name, ok := f.name(u32(d, 4) - base); ok && validLibrary(name) {
+			if l := (library{name, f.thunks(u32(d, 16)-base, u32(d, 12)-base, base, &total)}); len(l.funcs) > 0 {
+				out = append(out, l)
+			}
+		}
+	}
+	return out
+}
+
+func (f *file) imageBase() int64 {
+	if f.plus {
+		return u64(f.opt, 24)
+	}
+	return u32(f.opt, 28)
+}
+
+func validLibrary(name string) bool {
+	if name == "" {
+		return false
+	}
+	for _, c := range []byte(name) {
+		if c < ' ' || strings.IndexByte("\"*<>?|", c) >= 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// describe gives the import fields.
+func describe(m module.Fields, prefix string, libs []library) {
+	var out []module.Value
+	n := 0
+	for _, l := range libs {
+		var fns []module.Value
+		for _, fn := range l.funcs {
+			v := module.Fields{"rva": module.Of(fn.rva)}
+			if fn.ordinal >= 0 {
+				v["ordinal"] = module.Of(fn.ordinal)
+			}
+			v["name"] = module.Str(importName(l.name, fn))
+			fns = append(fns, module.Record(v))
+		}
+		n += len(l.funcs)
+		out = append(out, module.Record(module.Fields{
+			"library_name": module.Str(l.name), "number_of_functions": module.Of(len(l.funcs)), "functions": module.List(fns),
+		}))
+	}
+	m[prefix+"import_details"] = module.List(out)
+	m["number_of_"+prefix+"imports"] = module.Of(len(libs))
+	m["number_of_"+prefix+"imported_functions"] = module.Of(n)
+}
+
+// importName is the name of a function; one by number has the name that its
+// library is known to give it, else "ord" and the number.
+func importName(library string, fn function) string {
+	if fn.ordinal < 0 {
+		return fn.name
+	}
+	if name := ordinalName(strings.ToLower(library), fn.ordinal); name != "" {
+		return name
+	}
+	return "ord" + strconv.FormatInt(fn.ordinal, 10)
+}
+
+// imphash is the MD5 of "library.function,..." in lower case.
+func imphash(libs []library) string {
+	var b strings.Builder
+	for _, l := range libs {
+		name := strings.ToLower(l.name)
+		if len(name) > 4 {
+			switch name[len(name)-4:] {
+			case ".ocx", ".sys", ".dll":
+				name = name[:len(name)-4]
+			}
+		}
+		for _, fn := range l.funcs {
+			if b.Len() > 0 {
+				b.WriteByte(',')
+			}
+			b.WriteString(name + "." + strings.ToLower(importName(l.name, fn)))
+		}
+	}
+	sum := md5.Sum([]byte(b.String())) //nolint:gosec // as above
+	return hex.EncodeToString(sum[:])
+}
+
+// ordinalName knows the numbers of the socket library and of OLE automation.
+func ordinalName(library string, n int64) string {
+	switch library {
+	case "ws2_32.dll", "wsock32.dll":
+		return nth(socketNames, n)
+	case "oleaut32.dll":
+		return nth(automationNames, n)
+	}
+	return ""
+}
+
+func nth(names string, n int64) string {
+	for i, s := range strings.Fields(names) {
+		if int64(i+1) == n && s != "-" {
+			return s
+		}
+	}
+	return ""
+}
+
+const socketNames = "accept bind closesocket connect getpeername getsockname getsockopt htonl htons ioctlsocket inet_addr inet_ntoa listen ntohl ntohs recv recvfrom select send sendto setsockopt shutdown socket GetAddrInfoW GetNameInfoW WSApSetPostRoutine FreeAddrInfoW WPUCompleteOverlappedRequest WSAAccept WSAAddressToStringA WSAAddressToStringW WSACloseEvent WSAConnect WSACreateEvent WSADuplicateSocketA WSADuplicateSocketW WSAEnumNameSpaceProvidersA WSAEnumNameSpaceProvidersW WSAEnumNetworkEvents WSAEnumProtocolsA WSAEnumProtocolsW WSAEventSelect WSAGetOverlappedResult WSAGetQOSByName WSAGetServiceClassInfoA WSAGetServiceClassInfoW WSAGetServiceClassNameByClassIdA WSAGetServiceClassNameByClassIdW WSAHtonl WSAHtons gethostbyaddr gethostbyname getprotobyname getprotobynumber getservbyname getservbyport gethostname WSAInstallServiceClassA WSAInstallServiceClassW WSAIoctl WSAJoinLeaf WSALookupServiceBeginA WSALookupServiceBeginW WSALookupServiceEnd WSALookupServiceNextA WSALookupServiceNextW WSANSPIoctl WSANtohl WSANtohs WSAProviderConfigChange WSARecv WSARecvDisconnect WSARecvFrom WSARemoveServiceClass WSAResetEvent WSASend WSASendDisconnect WSASendTo WSASetEvent WSASetServiceA WSASetServiceW WSASocketA WSASocketW WSAStringToAddressA WSAStringToAddressW WSAWaitForMultipleEvents WSCDeinstallProvider WSCEnableNSProvider WSCEnumProtocols WSCGetProviderPath WSCInstallNameSpace WSCInstallProvider WSCUnInstallNameSpace WSCUpdateProvider WSCWriteNameSpaceOrder WSCWriteProviderOrder freeaddrinfo getaddrinfo getnameinfo WSAAsyncSelect WSAAsyncGetHostByAddr WSAAsyncGetHostByName WSAAsyncGetProtoByNumber WSAAsyncGetProtoByName WSAAsyncGetServByPort WSAAsyncGetServByName WSACancelAsyncRequest WSASetBlockingHook WSAUnhookBlockingHook WSAGetLastError WSASetLastError WSACancelBlockingCall WSAIsBlocking WSAStartup WSACleanup"
+
+const automationNames = "- SysAllocString SysReAllocString SysAllocStringLen SysReAllocStringLen SysFreeString SysStringLen VariantInit VariantClear VariantCopy VariantCopyInd VariantChangeType VariantTimeToDosDateTime DosDateTimeToVariantTime SafeArrayCreate SafeArrayDestroy SafeArrayGetDim SafeArrayGetElemsize SafeArrayGetUBound SafeArrayGetLBound SafeArrayLock SafeArrayUnlock SafeArrayAccessData SafeArrayUnaccessData SafeArrayGetElement SafeArrayPutElement SafeArrayCopy DispGetParam DispGetIDsOfNames DispInvoke CreateDispTypeInfo CreateStdDispatch RegisterActiveObject RevokeActiveObject GetActiveObject SafeArrayAllocDescriptor SafeArrayAllocData SafeArrayDestroyDescriptor SafeArrayDestroyData SafeArrayRedim SafeArrayAllocDescriptorEx SafeArrayCreateEx SafeArrayCreateVectorEx SafeArraySetRecordInfo SafeArrayGetRecordInfo VarParseNumFromStr VarNumFromParseNum VarI2FromUI1 VarI2FromI4 VarI2FromR4 VarI2FromR8 VarI2FromCy VarI2FromDate VarI2FromStr VarI2FromDisp VarI2FromBool SafeArraySetIID VarI4FromUI1 VarI4FromI2 VarI4FromR4 VarI4FromR8 VarI4FromCy VarI4FromDate VarI4FromStr VarI4FromDisp VarI4FromBool SafeArrayGetIID VarR4FromUI1 VarR4FromI2 VarR4FromI4 VarR4FromR8 VarR4FromCy VarR4FromDate VarR4FromStr VarR4FromDisp VarR4FromBool SafeArrayGetVartype VarR8FromUI1 VarR8FromI2 VarR8FromI4 VarR8FromR4 VarR8FromCy VarR8FromDate VarR8FromStr VarR8FromDisp VarR8FromBool VarFormat VarDateFromUI1 VarDateFromI2 VarDateFromI4 VarDateFromR4 VarDateFromR8 VarDateFromCy VarDateFromStr VarDateFromDisp VarDateFromBool VarFormatDateTime VarCyFromUI1 VarCyFromI2 VarCyFromI4 VarCyFromR4 VarCyFromR8 VarCyFromDate VarCyFromStr VarCyFromDisp VarCyFromBool VarFormatNumber VarBstrFromUI1 VarBstrFromI2 VarBstrFromI4 VarBstrFromR4 VarBstrFromR8 VarBstrFromCy VarBstrFromDate VarBstrFromDisp VarBstrFromBool VarFormatPercent VarBoolFromUI1 VarBoolFromI2 VarBoolFromI4 VarBoolFromR4 VarBoolFromR8 VarBoolFromDate VarBoolFromCy VarBoolFromStr VarBoolFromDisp VarFormatCurrency VarWeekdayName VarMonthName VarUI1FromI2 VarUI1FromI4 VarUI1FromR4 VarUI1FromR8 VarUI1FromCy VarUI1FromDate VarUI1FromStr VarUI1FromDisp VarUI1FromBool VarFormatFromTokens VarTokenizeFormatString VarAdd VarAnd VarDiv DllCanUnloadNow DllGetClassObject DispCallFunc VariantChangeTypeEx SafeArrayPtrOfIndex SysStringByteLen SysAllocStringByteLen DllRegisterServer VarEqv VarIdiv VarImp VarMod VarMul VarOr VarPow VarSub CreateTypeLib LoadTypeLib LoadRegTypeLib RegisterTypeLib QueryPathOfRegTypeLib LHashValOfNameSys LHashValOfNameSysA VarXor VarAbs VarFix OaBuildVersion ClearCustData VarInt VarNeg VarNot VarRound VarCmp VarDecAdd VarDecDiv VarDecMul CreateTypeLib2 VarDecSub VarDecAbs LoadTypeLibEx SystemTimeToVariantTime VariantTimeToSystemTime UnRegisterTypeLib"
