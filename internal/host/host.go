@@ -30,6 +30,7 @@ type Config struct {
 	Keep     time.Duration // how long a visitor's changes stay (24 h)
 	Visitors int           // views kept at most (1,000); the longest unused goes first
 	FS       vfs.Options   // per visitor
+	Memory   int64         // bytes that all visitors together may add (512 MiB)
 	Limits   kernel.Limits // per session
 	Store    Store         // nil: changes live as long as this process
 	Log      *slog.Logger  // nil: silent
@@ -53,7 +54,10 @@ func New(c Config) *Host {
 	if c.Visitors == 0 {
 		c.Visitors = 1000
 	}
-	c.FS.Now = c.Clock.Now
+	if c.Memory == 0 {
+		c.Memory = 512 << 20
+	}
+	c.FS.Now, c.FS.Pool = c.Clock.Now, vfs.NewPool(c.Memory)
 	return &Host{c: c, base: image.Build(c.Persona), rand: kernel.NewRand(c.Seed, c.Persona.Seed), visits: map[string]*Visit{}}
 }
 
@@ -99,6 +103,7 @@ func (h *Host) Visit(ctx context.Context, source netip.Addr) *Visit {
 	h.mu.Lock()
 	v := h.visits[key]
 	if v != nil && v.idle(now) > h.c.Keep {
+		h.remove(key)
 		v = nil
 	}
 	fresh := v == nil
@@ -153,7 +158,15 @@ func (h *Host) evict() {
 		}
 		v.mu.Unlock()
 	}
-	delete(h.visits, oldest)
+	h.remove(oldest)
+}
+
+// remove takes a view out of memory; the lock is held.
+func (h *Host) remove(key string) {
+	if v := h.visits[key]; v != nil {
+		v.M.FS.Release()
+		delete(h.visits, key)
+	}
 }
 
 func (v *Visit) idle(now time.Time) time.Duration {

@@ -154,6 +154,7 @@ func (v *Visit) restore(data []byte) error {
 	if err != nil {
 		return err
 	}
+	v.M.FS.Release()
 	v.M.FS = fs
 	v.mu.Lock()
 	defer v.mu.Unlock()
@@ -256,7 +257,7 @@ func (v *Visit) save(ctx context.Context) {
 		v.gone = true
 		v.host.mu.Lock()
 		if v.host.visits[v.key] == v {
-			delete(v.host.visits, v.key)
+			v.host.remove(v.key)
 		}
 		v.host.mu.Unlock()
 	case err != nil:
@@ -271,6 +272,6 @@ func (h *Host) drop(v *Visit, now time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if v.loaded && v.idle(now) > dropAfter && v.version() == v.saved && h.visits[v.key] == v {
-		delete(h.visits, v.key)
+		h.remove(v.key)
 	}
 }

@@ -24,6 +24,7 @@ type TTY struct {
 	ready      []byte // lines that may be read
 	eof        bool   // one end of file to give
 	hungUp     bool
+	breaks     int // signals sent from the keyboard
 	signal     func(sig int)
 	resized    func(rows, cols int)
 	expand     bool // tabs become blanks (XTABS)
@@ -163,6 +164,7 @@ func (t *TTY) input(c byte) (signal int) {
 	switch c {
 	case 3, 28, 26:
 		t.line = nil
+		t.breaks++ // who waits in a read is to end
 		t.show([]byte{'^', c + 64})
 		return map[byte]int{3: SIGINT, 28: SIGQUIT, 26: 20}[c]
 	case '\r', '\n':
@@ -234,7 +236,11 @@ func (s slave) Read(b []byte) (int, error) {
 	t := s.t
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	breaks := t.breaks
 	for len(t.ready) == 0 {
+		if t.breaks != breaks {
+			return 0, io.EOF // the program was sent a signal
+		}
 		if t.hungUp || t.eof {
 			t.eof = false
 			return 0, io.EOF

@@ -72,14 +72,15 @@ type FS struct {
 	base *Base
 	opt  Options
 
-	mu     sync.RWMutex
-	over   map[uint64]*node
-	next   uint64
-	used   int64
-	nodes  int
-	gen    uint64
-	mounts map[uint64]Provider
-	onLoss func(path string, content Content)
+	mu       sync.RWMutex
+	over     map[uint64]*node
+	next     uint64
+	used     int64
+	nodes    int
+	released bool // from the Pool
+	gen      uint64
+	mounts   map[uint64]Provider
+	onLoss   func(path string, content Content)
 }
 
 // Node is what a Builder adds.
@@ -237,9 +238,23 @@ func (f *FS) charge(n *node, size int64) error {
 	if size > n.charged && f.used+size-n.charged > f.opt.Quota {
 		return ENOSPC
 	}
+	if !f.released && !f.opt.Pool.take(size-n.charged) {
+		return ENOSPC
+	}
 	f.used += size - n.charged
 	n.charged = size
 	return nil
+}
+
+// Release gives what the view holds back to the Pool. It is called when the
+// view goes; what is still done with it is no longer counted there.
+func (f *FS) Release() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.released {
+		f.released = true
+		f.opt.Pool.take(-f.used)
+	}
 }
 
 func (n *node) size() int64 {

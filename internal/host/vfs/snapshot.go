@@ -186,6 +186,7 @@ func Restore(base *Base, o Options, data []byte) (*FS, error) {
 		return nil, fmt.Errorf("restore a view: %d changes", len(s.Nodes))
 	}
 	if err := f.apply(s.Nodes, data[n:]); err != nil {
+		f.Release()
 		return nil, err
 	}
 	for _, n := range s.Nodes {

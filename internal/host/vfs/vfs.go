@@ -4,6 +4,7 @@
 package vfs
 
 import (
+	"sync/atomic"
 	"time"
 )
 
@@ -114,5 +115,30 @@ type Options struct {
 	Quota    int64 // bytes a visitor may add (64 MiB): over it ENOSPC
 	MaxNodes int   // nodes a visitor may add (20,000): over it ENOSPC
 	MaxFile  int64 // bytes of one file (32 MiB): over it EFBIG
+	Pool     *Pool // memory that many views share (none): over it ENOSPC
 	Now      func() time.Time
+}
+
+// Pool bounds what all views together add, in bytes.
+type Pool struct {
+	limit int64
+	used  atomic.Int64
+}
+
+// NewPool makes a Pool of limit bytes.
+func NewPool(limit int64) *Pool { return &Pool{limit: limit} }
+
+// Used is what the views hold of it.
+func (p *Pool) Used() int64 { return p.used.Load() }
+
+// take reports whether n more bytes fit, and takes them; n may be negative.
+func (p *Pool) take(n int64) bool {
+	if p == nil {
+		return true
+	}
+	if p.used.Add(n) > p.limit && n > 0 {
+		p.used.Add(-n)
+		return false
+	}
+	return true
 }

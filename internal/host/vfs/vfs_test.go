@@ -200,6 +200,29 @@ func TestSnapshotLeavesOutTheLargest(t *testing.T) {
 	}
 }
 
+func TestPoolBoundsAllViews(t *testing.T) {
+	f := testFS(t)
+	o := f.opt
+	o.Pool = NewPool(1000)
+	a, b := New(f.base, o), New(f.base, o)
+	if err := a.WriteFile(Root(), "/tmp/a", make([]byte, 700), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.WriteFile(Root(), "/tmp/b", make([]byte, 700), 0o644); err != ENOSPC {
+		t.Errorf("over the pool: %v", err)
+	}
+	a.Unlink(Root(), "/tmp/a")
+	if err := b.WriteFile(Root(), "/tmp/b", make([]byte, 700), 0o644); err != nil {
+		t.Errorf("after a removal: %v", err)
+	}
+	b.Release()
+	b.Unlink(Root(), "/tmp/b")
+	b.Release()
+	if n := o.Pool.Used(); n != 0 {
+		t.Errorf("%d bytes are held by nobody", n)
+	}
+}
+
 // view lists everything that a visitor can see of f.
 func view(f *FS) map[string]string {
 	out := map[string]string{}

@@ -162,8 +162,7 @@ func (f *FS) unlink(fr *frame) *lost {
 		return nil
 	}
 	l := vanish(path, n)
-	f.used -= n.charged
-	n.charged = 0
+	f.charge(n, 0) //nolint:errcheck // shrinking always works
 	if n.ino > f.base.next {
 		f.nodes--
 	}
