@@ -87,6 +87,7 @@ func (s *server) expand(name string) code {
 	if user != "" {
 		a, found := s.p.M.Account(user)
 		if !found {
+			s.why = "no such user"
 			return noSuchFile
 		}
 		home = a.Home

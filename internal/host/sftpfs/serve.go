@@ -2,6 +2,7 @@ package sftpfs
 
 import (
 	"encoding/binary"
+	"errors"
 	"path"
 	"time"
 
@@ -188,7 +189,9 @@ func (s *server) read(r *reader) code {
 		return failure
 	}
 	if n == 0 {
-		return eof
+		s.reply[4] = fxData
+		s.reply = append(s.reply, 0, 0, 0, 0)
+		return ok
 	}
 	n = min(n, maxData)
 	at := len(s.reply) + 4
@@ -263,7 +266,11 @@ func (s *server) setstat(name string, a attrs, follow bool) (c code) {
 		note(fs.Chmod(who, name, a.mode&0o7777))
 	}
 	if a.flags&hasTimes != 0 {
-		note(fs.Chtimes(who, name, time.Unix(int64(a.atime), 0), time.Unix(int64(a.mtime), 0)))
+		set := fs.Chtimes
+		if !follow {
+			set = fs.Lchtimes
+		}
+		note(set(who, name, time.Unix(int64(a.atime), 0), time.Unix(int64(a.mtime), 0)))
 	}
 	if a.flags&hasOwner != 0 {
 		note(fs.Chown(who, name, a.uid, a.gid, follow))
@@ -328,28 +335,38 @@ func (s *server) realpath(name string) code {
 	if name == "" {
 		name = "."
 	}
-	fs, who := s.p.M.FS, s.p.Caller
-	abs := s.p.Abs(name)
-	if real, err := fs.Resolve(who, abs); err == nil {
-		return s.name(real)
-	} else if status(err) != noSuchFile {
-		return status(err)
-	}
-	dir, last := path.Split(abs)
-	if last == "" || last == "." || last == ".." {
-		return noSuchFile
-	}
-	if _, err := fs.Lstat(who, abs); err == nil { // a dangling symlink
-		return noSuchFile
-	}
-	real, err := fs.Resolve(who, dir)
+	real, err := s.resolve(s.p.Abs(name), 0)
 	if err != nil {
 		return status(err)
 	}
-	if in, err := fs.Stat(who, real); err != nil || in.Kind != vfs.Dir {
-		return noSuchFile
+	return s.name(real)
+}
+
+const maxLinks = 40
+
+func (s *server) resolve(abs string, links int) (string, error) {
+	fs, who := s.p.M.FS, s.p.Caller
+	real, err := fs.Resolve(who, abs)
+	if err == nil || !errors.Is(err, vfs.ENOENT) || links > maxLinks {
+		return real, err
 	}
-	return s.name(path.Join(real, last))
+	dir, last := path.Split(abs)
+	if last == "" || last == "." || last == ".." {
+		return "", vfs.ENOENT
+	}
+	if real, err = fs.Resolve(who, dir); err != nil {
+		return "", err
+	}
+	if in, err := fs.Stat(who, real); err != nil || in.Kind != vfs.Dir {
+		return "", vfs.ENOTDIR
+	}
+	if target, err := fs.Readlink(who, abs); err == nil { // a symlink to what does not exist
+		if !path.IsAbs(target) {
+			target = path.Join(real, target)
+		}
+		return s.resolve(target, links+1)
+	}
+	return path.Join(real, last), nil
 }
 
 func (s *server) readlink(r *reader) code {

@@ -111,6 +111,7 @@ type server struct {
 	out     io.Writer
 	handles map[uint32]*file
 	reply   []byte
+	why     string // text of a status that is not the usual one
 	begun   bool
 }
 
@@ -188,8 +189,12 @@ func (s *server) packet(b []byte) error {
 	if s.reply[4] == 0 {
 		s.reply = append(s.reply[:9], 0, 0, 0, byte(c))
 		s.reply[4] = fxStatus
-		s.str(c.text())
+		if s.why == "" {
+			s.why = c.text()
+		}
+		s.str(s.why)
 		s.str("")
+		s.why = ""
 	}
 	return s.send()
 }

@@ -370,8 +370,17 @@ func (f *FS) Chown(c Caller, path string, uid, gid uint32, follow bool) error {
 
 // Chtimes sets access and modification time; a zero one is kept.
 func (f *FS) Chtimes(c Caller, path string, atime, mtime time.Time) error {
+	return f.chtimes(c, path, true, atime, mtime)
+}
+
+// Lchtimes is Chtimes of a symlink itself.
+func (f *FS) Lchtimes(c Caller, path string, atime, mtime time.Time) error {
+	return f.chtimes(c, path, false, atime, mtime)
+}
+
+func (f *FS) chtimes(c Caller, path string, follow bool, atime, mtime time.Time) error {
 	ok := func(in Info) bool { return owns(c)(in) || permitted(c, in, 2) }
-	return f.change(c, path, true, ok, func(n *node) {
+	return f.change(c, path, follow, ok, func(n *node) {
 		if !atime.IsZero() {
 			n.atime = atime
 		}
