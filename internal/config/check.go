@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"net/netip"
+	"net/url"
 	"regexp"
 	"slices"
 	"strings"
@@ -84,6 +85,9 @@ func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults
 	k.oneOf(c.Record.Passwords, []string{"hmac", "full", "none"}, "record", "passwords")
 	if c.Journal.Limit < 16<<20 {
 		k.say("the journal needs at least 16MiB", "", "journal", "limit")
+	}
+	if u, err := url.Parse(c.EventLog.URL); c.EventLog.URL != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "") {
+		k.say(fmt.Sprintf("%q is not the URL of an event log", c.EventLog.URL), "write one such as http://127.0.0.1:9428, or leave it away for the embedded one", "event_log", "url")
 	}
 	if _, err := netip.ParseAddrPort(c.Console.Listen); err != nil {
 		k.say(fmt.Sprintf("%q is not an address with a port", c.Console.Listen), `write "127.0.0.1:9443"`, "console", "listen")
