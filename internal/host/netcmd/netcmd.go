@@ -17,7 +17,7 @@ import (
 func Programs() map[string]kernel.Program {
 	return map[string]kernel.Program{
 		"ip": ip, "ifconfig": ifconfig, "ss": ss, "netstat": netstat, "route": route, "arp": arp, "wget": wget, "curl": curl, "tftp": tftp, "ftpget": tftp,
-		"ping": ping, "ssh": ssh, "sftp": ssh,
+		"ping": ping, "ssh": ssh,
 	}
 }
 
