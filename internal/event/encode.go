@@ -22,8 +22,8 @@ func (e *Event) AppendJSON(dst []byte) []byte {
 	w.str("event.outcome", e.Outcome)
 	w.str("event.dataset", e.Dataset)
 	w.str("event.reason", e.Reason)
-	w.addr("source", e.Source)
-	w.addr("destination", e.Destination)
+	w.addr("source.ip", "source.port", e.Source)
+	w.addr("destination.ip", "destination.port", e.Destination)
 	w.str("network.transport", e.Transport)
 	w.str("network.protocol", e.Protocol)
 	w.str("user.name", e.User)
@@ -62,7 +62,19 @@ type writer struct {
 	more bool
 }
 
+// key writes one of our own names, which need no escape.
 func (w *writer) key(name string) {
+	if w.more {
+		w.dst = append(w.dst, ',')
+	}
+	w.more = true
+	w.dst = append(w.dst, '"')
+	w.dst = append(w.dst, name...)
+	w.dst = append(w.dst, '"', ':')
+}
+
+// foreign writes any name.
+func (w *writer) foreign(name string) {
 	if w.more {
 		w.dst = append(w.dst, ',')
 	}
@@ -95,22 +107,22 @@ func (w *writer) time(name string, t time.Time) {
 // timeLayout has nine digits, so that times sort as text.
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
 
-func (w *writer) addr(prefix string, a netip.AddrPort) {
+func (w *writer) addr(ip, port string, a netip.AddrPort) {
 	if !a.Addr().IsValid() {
 		return
 	}
-	w.key(prefix + ".ip")
+	w.key(ip)
 	w.dst = append(w.dst, '"')
 	w.dst = a.Addr().Unmap().WithZone("").AppendTo(w.dst)
 	w.dst = append(w.dst, '"')
-	w.int(prefix+".port", int64(a.Port()))
+	w.int(port, int64(a.Port()))
 }
 
 func (w *writer) value(name string, v Value) {
 	if v.kind == KindNone {
 		return
 	}
-	w.key(name)
+	w.foreign(name)
 	switch v.kind {
 	case KindInt:
 		w.dst = strconv.AppendInt(w.dst, v.num, 10)
@@ -144,7 +156,7 @@ const hexDigits = "0123456789abcdef"
 func AppendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	start := 0
-	for i := 0; i < len(s); {
+	for i := plain(s); i < len(s); {
 		c := s[i]
 		if c < utf8.RuneSelf {
 			if c >= 0x20 && c != '"' && c != '\\' && c != 0x7f {
@@ -170,6 +182,23 @@ func AppendString(dst []byte, s string) []byte {
 	}
 	dst = append(dst, s[start:]...)
 	return append(dst, '"')
+}
+
+// plain is how many bytes at the beginning of s are sure to need no escape,
+// found out eight at a time.
+func plain(s string) int {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
+			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
+		quote, back, del := w^'"'*ones, w^'\\'*ones, w^0x7f*ones
+		// A top bit stands where a byte is below 0x20, above 0x7f, or one of the three.
+		if (w|(w-0x20*ones)|(quote-ones)&^quote|(back-ones)&^back|(del-ones)&^del)&tops != 0 {
+			break
+		}
+	}
+	return i
 }
 
 func appendEscape(dst []byte, c byte) []byte {

@@ -99,3 +99,20 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
+
+// TestPlain holds the eight-at-a-time look against the escapes themselves.
+func TestPlain(t *testing.T) {
+	for c := range 256 {
+		for at := range 8 {
+			b := []byte("abcdefgh")
+			b[at] = byte(c)
+			n := plain(string(b))
+			if needs := len(AppendString(nil, string(b[at]))) != 3 || c >= 0x80; needs != (n == 0) {
+				t.Errorf("byte %#x at %d: plain says %d", c, at, n)
+			}
+		}
+	}
+	if n := plain("12345678123456781234"); n != 16 {
+		t.Errorf("got %d", n)
+	}
+}

@@ -10,6 +10,7 @@
 package keep
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,7 +85,8 @@ type Keeper struct {
 	tried journal.Position // nothing after it was ever sent
 	began bool             // what a Keeper before this one sent is cleared up
 	open  []stretch        // inserted, not sure of yet; only a cluster lets them wait
-	batch eventlog.Batch
+	batch *eventlog.Batch
+	air   flight
 }
 
 // stretch is what is inserted between two checkpoints.
@@ -123,6 +125,7 @@ func New(cfg Config) (*Keeper, error) {
 	k := &Keeper{cfg: cfg, run: strconv.FormatInt(time.Now().UnixMilli(), 36) + ".", changed: make(chan struct{}), settle: make(chan struct{}, 1)}
 	k.st.Kept, k.st.Position = at, at
 	k.hold = cfg.Holds.Hold(at)
+	k.fresh()
 	return k, nil
 }
 
@@ -216,6 +219,7 @@ func (k *Keeper) trouble(err error) {
 
 // session clears up what is in doubt, then follows the journal.
 func (k *Keeper) session(ctx context.Context) error {
+	defer k.air.land() //nolint:errcheck // a failure is told already, or clears up at the next start
 	if err := k.recover(ctx); err != nil {
 		return err
 	}
@@ -240,7 +244,10 @@ func (k *Keeper) follow(ctx context.Context) error {
 	for {
 		more, err := k.fill(ctx, k.cfg.Journal.End(), batchRows, batchBytes)
 		if err == nil {
-			err = k.insert(ctx)
+			err = k.launch(ctx)
+		}
+		if err == nil && !more {
+			err = k.air.land()
 		}
 		if err == nil && (k.cur.bytes >= unsure || k.due() <= 0) {
 			err = k.checkpoint(ctx)
@@ -298,27 +305,94 @@ func (k *Keeper) refuse(line []byte, why error) error {
 	return nil
 }
 
-// insert sends the batch under the present mark.
-func (k *Keeper) insert(ctx context.Context) error {
-	n := k.batch.Len()
-	if n > 0 {
-		if k.cur.sent == 0 {
-			k.cur.since = time.Now()
-		}
-		if k.tried.Before(k.at) {
-			k.tried = k.at
-		}
-		if err := k.cfg.Log.Insert(ctx, k.cur.Mark, &k.batch); err != nil {
-			return err
-		}
-		k.cur.sent += int64(n)
-		k.cur.bytes += int64(k.batch.Size())
-		k.cur.Span = k.cur.Span.Union(k.batch.Range())
-		k.cur.Until = time.Now()
+// launch sends the batch under the present mark, while the next is made.
+func (k *Keeper) launch(ctx context.Context) error {
+	b := k.batch
+	k.account(b)
+	if b.Len() == 0 {
+		return nil
 	}
+	at, mark := k.at, k.cur.Mark
+	var err error
+	k.batch, err = k.air.start(func() error { return k.insert(ctx, mark, b, at) }, b)
+	return err
+}
+
+// account notes that b is about to be sent.
+func (k *Keeper) account(b *eventlog.Batch) {
 	k.cur.at = k.at
-	k.count(func(st *Stats) { st.Inserted += uint64(n); st.Position = k.at })
+	if b.Len() == 0 {
+		k.count(func(st *Stats) { st.Position = k.at })
+		return
+	}
+	if k.cur.sent == 0 {
+		k.cur.since = time.Now()
+	}
+	if k.tried.Before(k.at) {
+		k.tried = k.at
+	}
+	k.cur.sent += int64(b.Len())
+	k.cur.bytes += int64(b.Size())
+	k.cur.Span = k.cur.Span.Union(b.Range())
+}
+
+func (k *Keeper) insert(ctx context.Context, mark string, b *eventlog.Batch, at journal.Position) error {
+	if err := k.cfg.Log.Insert(ctx, mark, b); err != nil {
+		return err
+	}
+	k.count(func(st *Stats) {
+		st.Inserted += uint64(b.Len())
+		if st.Position.Before(at) {
+			st.Position = at
+		}
+	})
 	return nil
+}
+
+// flight is the inserts that are under way.
+type flight struct {
+	free chan *eventlog.Batch
+	wg   sync.WaitGroup
+	mu   sync.Mutex
+	err  error
+}
+
+// inserts is how many are under way at once.
+const inserts = 2
+
+// fresh makes new batches; old ones keep the memory of their best days.
+func (k *Keeper) fresh() {
+	k.batch = &eventlog.Batch{}
+	k.air.free = make(chan *eventlog.Batch, inserts)
+	for range inserts {
+		k.air.free <- &eventlog.Batch{}
+	}
+}
+
+// start runs fn, which uses b, and gives a batch that is free, waiting for
+// one. The error is that of an insert before.
+func (f *flight) start(fn func() error, b *eventlog.Batch) (*eventlog.Batch, error) {
+	f.wg.Go(func() {
+		err := fn()
+		f.mu.Lock()
+		f.err = errors.Join(f.err, err)
+		f.mu.Unlock()
+		f.free <- b
+	})
+	next := <-f.free
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return next, f.err
+}
+
+// land waits for all of them. The error is the first of theirs.
+func (f *flight) land() error {
+	f.wg.Wait()
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	err := f.err
+	f.err = nil
+	return err
 }
 
 // begin begins a stretch.
@@ -330,6 +404,10 @@ func (k *Keeper) begin() {
 
 // checkpoint makes sure of everything up to k.at, or of as much as can be.
 func (k *Keeper) checkpoint(ctx context.Context) error {
+	if err := k.air.land(); err != nil {
+		return err
+	}
+	k.cur.Until = time.Now()
 	if k.cur.sent > 0 || k.Stats().Kept.Before(k.cur.at) {
 		k.open = append(k.open, k.cur)
 	}
@@ -399,15 +477,16 @@ func (k *Keeper) flush(ctx context.Context) error {
 // gather.
 func (k *Keeper) wait(ctx context.Context) error {
 	if !k.unsettled() {
+		k.fresh()
 		if err := k.cfg.Journal.Wait(ctx, k.at); err != nil {
 			return err
 		}
 		return pause(ctx, gather)
 	}
-	ctx, cancel := context.WithTimeout(ctx, max(k.due(), time.Millisecond))
+	due, cancel := context.WithTimeout(ctx, max(k.due(), time.Millisecond))
 	defer cancel()
 	came := make(chan error, 1)
-	go func() { came <- k.cfg.Journal.Wait(ctx, k.at) }()
+	go func() { came <- k.cfg.Journal.Wait(due, k.at) }()
 	select {
 	case <-k.settle:
 		k.ask()
@@ -417,11 +496,11 @@ func (k *Keeper) wait(ctx context.Context) error {
 		if err == nil {
 			return pause(ctx, gather)
 		}
-		if !errors.Is(err, context.DeadlineExceeded) {
+		if due.Err() == nil {
 			return err
 		}
 	}
-	return nil
+	return ctx.Err()
 }
 
 // ask asks for a checkpoint.
@@ -472,33 +551,35 @@ func (k *Keeper) recover(ctx context.Context) error {
 	return nil
 }
 
+// tries is how often a row is inserted before it is put aside: the log may
+// have ended between the insert and the checkpoint.
+const tries = 3
+
 // replay inserts the rows of the batch that are missing, and makes sure of them.
 func (k *Keeper) replay(ctx context.Context) error {
-	if err := k.cfg.Log.Missing(ctx, &k.batch); err != nil {
-		return err
-	}
-	n := k.batch.Len()
-	if err := k.insert(ctx); err != nil {
-		return err
-	}
-	k.count(func(st *Stats) { st.Replayed += uint64(n) })
-	for k.cur.sent > 0 {
-		stored, err := k.cfg.Log.Checkpoint(ctx, k.cur.Stretch)
-		if errors.Is(err, eventlog.ErrNotYet) {
-			if err := pause(ctx, time.Second); err != nil {
+	b := k.batch
+	all := b.Len()
+	for try := 0; ; try++ {
+		if err := k.cfg.Log.Missing(ctx, b); err != nil {
+			return err
+		}
+		if try == tries {
+			if err := k.putAside(b); err != nil {
 				return err
 			}
-			continue
+			break
 		}
+		if try > 0 && b.Len() > 0 {
+			k.cfg.Slog.Warn("the event log has not stored everything; it is inserted again", "missing", b.Len(), "of", all)
+		}
+		stored, err := k.sendAll(ctx)
 		if err != nil {
 			return err
 		}
-		if stored != k.cur.sent {
-			if err := k.putAside(ctx); err != nil {
-				return err
-			}
+		if stored == k.cur.sent {
+			break
 		}
-		break
+		k.begin()
 	}
 	if err := k.keep(k.at); err != nil {
 		return err
@@ -507,30 +588,43 @@ func (k *Keeper) replay(ctx context.Context) error {
 	return nil
 }
 
-// putAside takes away what the log does not store though it was asked twice.
-func (k *Keeper) putAside(ctx context.Context) error {
-	if err := k.cfg.Log.Missing(ctx, &k.batch); err != nil {
-		return err
+// sendAll inserts the batch and makes a checkpoint of it.
+func (k *Keeper) sendAll(ctx context.Context) (stored int64, err error) {
+	n := k.batch.Len()
+	if k.account(k.batch); n > 0 {
+		if err := k.insert(ctx, k.cur.Mark, k.batch, k.at); err != nil {
+			return 0, err
+		}
 	}
-	return k.batch.Each(func(line []byte) error {
+	k.cur.Until = time.Now()
+	k.count(func(st *Stats) { st.Replayed += uint64(n) })
+	for {
+		stored, err = k.cfg.Log.Checkpoint(ctx, k.cur.Stretch)
+		if !errors.Is(err, eventlog.ErrNotYet) {
+			return stored, err
+		}
+		if err := pause(ctx, time.Second); err != nil {
+			return 0, err
+		}
+	}
+}
+
+// putAside takes away what the log does not store however often it is asked.
+func (k *Keeper) putAside(b *eventlog.Batch) error {
+	return b.Each(func(line []byte) error {
 		return k.refuse(line, errors.New("the event log does not store it"))
 	})
 }
 
 func eachLine(data []byte, fn func(n int, line []byte) error) error {
-	n := 0
-	for len(data) > 0 {
-		i := 0
-		for i < len(data) && data[i] != '\n' {
-			i++
-		}
-		if i > 0 {
-			if err := fn(n, data[:i]); err != nil {
+	for n := 0; len(data) > 0; n++ {
+		line, rest, _ := bytes.Cut(data, []byte{'\n'})
+		if len(line) > 0 {
+			if err := fn(n, line); err != nil {
 				return err
 			}
 		}
-		n++
-		data = data[min(i+1, len(data)):]
+		data = rest
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ type ClientConfig struct {
 
 	Timeout   time.Duration // how long a call waits for a hub that is away, 10 s
 	Queue     int           // emits that wait, 4096; more of them block
-	Batch     int           // events of one frame, 512
+	Batch     int           // events of one frame, 2048
 	CastBytes int           // of recordings that wait, 4 MiB; more of them block
 	Linger    time.Duration // least time between two batches, 4 ms: under load batches grow, alone an event goes at once
 }
@@ -90,7 +90,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	}
 	def(&cfg.Timeout, 10*time.Second)
 	def(&cfg.Queue, 4096)
-	def(&cfg.Batch, 512)
+	def(&cfg.Batch, 2048)
 	def(&cfg.CastBytes, 4<<20)
 	def(&cfg.Linger, 4*time.Millisecond)
 	c := &Client{cfg: cfg, queue: make(chan *emit, cfg.Queue), done: make(chan struct{}), moved: make(chan struct{}), blobs: make(chan struct{}, maxBlobs)}
