@@ -2,30 +2,20 @@ package scan
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
-	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
-	"time"
-
-	"github.com/lapwing-defence/lapwing/internal/scan/indicator"
 )
 
 // Report is what came of one file.
 type Report struct {
 	File     string
 	Size     int64
-	SHA256   string // in hex; only with Tree.Sum
 	Findings []Finding
-	// Skipped is a file that Tree.Since leaves out.
-	Skipped bool
 	// Err tells why the file was not looked at, or not to the end.
 	Err error
 }
@@ -38,11 +28,6 @@ type Tree struct {
 	// MaxSize is the largest file that is looked at; zero is no limit. A
 	// larger one is reported as not looked at.
 	MaxSize int64
-	// Sum has the SHA-256 of files with findings told.
-	Sum bool
-	// Since leaves out files that were not changed (content or attributes) since
-	// then; zero looks at all.
-	Since time.Time
 }
 
 var (
@@ -79,35 +64,6 @@ func (t *Tree) Run(ctx context.Context, paths []string, report func(Report)) err
 	wg.Wait()
 	return ctx.Err()
 }
-
-// Stream scans what r gives, at most maxStream bytes of it, under the given name.
-func (t *Tree) Stream(ctx context.Context, r io.Reader, name string, report func(Report)) {
-	rep := Report{File: name}
-	defer func() { report(rep) }()
-	f, err := os.CreateTemp("", "lapwing-scan-")
-	if err != nil {
-		rep.Err = err
-		return
-	}
-	defer f.Close()           //nolint:errcheck // it was only read
-	defer os.Remove(f.Name()) //nolint:errcheck // nothing can be done
-	n, err := io.Copy(f, io.LimitReader(r, maxStream+1))
-	rep.Size = n
-	info, serr := f.Stat()
-	if err = errors.Join(err, serr); err != nil {
-		rep.Err = err
-		return
-	}
-	t.ask(ctx, f, info, &rep)
-	if t.Sum && len(rep.Findings) > 0 {
-		rep.sum(ctx, f)
-	}
-	if n > maxStream && rep.Err == nil {
-		rep.Err = fmt.Errorf("only the first %d bytes were looked at", maxStream)
-	}
-}
-
-const maxStream = 4 << 30 // bytes
 
 func (t *Tree) walk(ctx context.Context, root string, todo chan<- string, tell func(Report)) {
 	if real, err := filepath.EvalSymlinks(root); err == nil {
@@ -155,14 +111,9 @@ func (t *Tree) file(ctx context.Context, path string) Report {
 		r.Err = fmt.Errorf("it is larger than %d bytes", t.MaxSize)
 	case info.Size() == 0 && hasContent(f):
 		r.Err = errSize
-	case !t.Since.IsZero() && changed(info).Before(t.Since):
-		r.Skipped = true
 	default:
 		r.Size = info.Size()
 		t.ask(ctx, f, info, &r)
-		if t.Sum && len(r.Findings) > 0 {
-			r.sum(ctx, f)
-		}
 	}
 	return r
 }
@@ -185,16 +136,4 @@ func (t *Tree) ask(ctx context.Context, f *os.File, before fs.FileInfo, r *Repor
 	if after, err := f.Stat(); r.Err == nil && err == nil && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
 		r.Err = errChanged
 	}
-}
-
-// sum hashes the file that was looked at.
-func (r *Report) sum(ctx context.Context, f *os.File) {
-	h := sha256.New()
-	if err := feed(ctx, map[indicator.Kind]hash.Hash{indicator.SHA256: h}, f, r.Size); err != nil {
-		if r.Err == nil {
-			r.Err = err
-		}
-		return
-	}
-	r.SHA256 = hex.EncodeToString(h.Sum(nil))
 }

@@ -198,7 +198,6 @@ func (c *codec) program(p *Program) {
 		c.uint(&w)
 		x.Word = uint32(w)
 		c.byte(&x.Len)
-		c.bools(&x.Fold)
 		c.ref(&x.Ref)
 	})
 	slice(c, &p.Slow, func(x *Slow) {

@@ -28,14 +28,11 @@ type Index struct {
 	byPair  []uint32
 	short   []group
 	refs    []code.Ref
-	zeros   bool // a word of zeros is among them
 }
 
-// group is the refs of one word. The bits of raw in care are those that all of
-// its words have before folding.
+// group is the refs of one word.
 type group struct {
 	word, mask uint32
-	raw, care  uint32
 	from, to   uint32
 }
 
@@ -43,26 +40,23 @@ type group struct {
 func New(atoms []code.Atom) *Index {
 	ix := &Index{buckets: make([]uint32, 1<<bucketBits+1), byPair: make([]uint32, 1<<16+1)}
 	sorted := append([]code.Atom(nil), atoms...)
-	for i := range sorted {
-		ix.zeros = ix.zeros || sorted[i].Word == 0 || (sorted[i].Fold && sorted[i].Word&^fold == 0)
-	}
 	slices.SortFunc(sorted, func(a, b code.Atom) int {
 		return cmp.Or(cmp.Compare(b.Len/4, a.Len/4), cmp.Compare(key(&a), key(&b)), cmp.Compare(a.Len, b.Len),
-			cmp.Compare(a.Word|fold, b.Word|fold), cmp.Compare(a.Ref.Unit, b.Ref.Unit))
+			cmp.Compare(a.Word, b.Word), cmp.Compare(a.Ref.Unit, b.Ref.Unit))
 	})
 	var last *code.Atom
 	for i := range sorted {
 		a := &sorted[i]
-		if last == nil || folded(last) != folded(a) || last.Len != a.Len {
+		if last == nil || last.Word != a.Word || last.Len != a.Len {
 			ix.open(a)
 		}
 		last = a
 		ix.refs = append(ix.refs, a.Ref)
-		list := ix.short
 		if a.Len == 4 {
-			list = ix.groups
+			ix.groups[len(ix.groups)-1].to = uint32(len(ix.refs))
+		} else {
+			ix.short[len(ix.short)-1].to = uint32(len(ix.refs))
 		}
-		list[len(list)-1].join(a, uint32(len(ix.refs)))
 	}
 	for i := 1; i < len(ix.buckets); i++ {
 		ix.buckets[i] += ix.buckets[i-1]
@@ -73,38 +67,27 @@ func New(atoms []code.Atom) *Index {
 	return ix
 }
 
-// folded is the word as it is compared.
-func folded(a *code.Atom) uint32 { return (a.Word | fold) & (^uint32(0) >> (32 - 8*a.Len)) }
-
-func (g *group) join(a *code.Atom, to uint32) {
-	g.to = to
-	g.care &^= g.raw ^ a.Word
-	if a.Fold {
-		g.care &^= fold
-	}
-}
-
 // key is what a word's group is found by.
 func key(a *code.Atom) uint32 {
 	if a.Len == 4 {
-		return folded(a) * mul >> (32 - bucketBits)
+		return a.Word * mul >> (32 - bucketBits)
 	}
-	return folded(a) & 0xFFFF
+	return a.Word & 0xFFFF
 }
 
 func (ix *Index) open(a *code.Atom) {
 	at := uint32(len(ix.refs))
 	if a.Len == 4 {
-		h := folded(a) * mul >> (32 - bitmapBits)
+		h := a.Word * mul >> (32 - bitmapBits)
 		ix.words[h>>6] |= 1 << (h & 63)
 		ix.buckets[key(a)+1]++
-		ix.groups = append(ix.groups, group{word: folded(a), mask: ^uint32(0), raw: a.Word, care: ^uint32(0), from: at})
+		ix.groups = append(ix.groups, group{word: a.Word, mask: ^uint32(0), from: at})
 		return
 	}
-	p := key(a)
+	p := a.Word & 0xFFFF
 	ix.pairs[p>>6] |= 1 << (p & 63)
 	ix.byPair[p+1]++
-	ix.short = append(ix.short, group{word: folded(a), mask: uint32(1)<<(8*a.Len) - 1, raw: a.Word, care: uint32(1)<<(8*a.Len) - 1, from: at})
+	ix.short = append(ix.short, group{word: a.Word, mask: uint32(1)<<(8*a.Len) - 1, from: at})
 }
 
 // Find calls hit for each word that begins in data[from:to], in order. Data
@@ -112,13 +95,8 @@ func (ix *Index) open(a *code.Atom) {
 func (ix *Index) Find(data []byte, from, to int, hit func(pos int, refs []code.Ref) bool) bool {
 	i := from
 	for ; i+12 <= len(data) && i+8 <= to; i += 8 {
-		lo := binary.LittleEndian.Uint64(data[i:])
-		hi := uint64(binary.LittleEndian.Uint32(data[i+8:]))
-		if lo|hi == 0 && !ix.zeros {
-			continue
-		}
-		lo |= fold<<32 | fold
-		hi |= fold
+		lo := binary.LittleEndian.Uint64(data[i:]) | fold<<32 | fold
+		hi := uint64(binary.LittleEndian.Uint32(data[i+8:])) | fold
 		m := ix.test(uint32(lo)) | ix.test(uint32(lo>>8))<<1 | ix.test(uint32(lo>>16))<<2 | ix.test(uint32(lo>>24))<<3 |
 			ix.test(uint32(lo>>32))<<4 | ix.test(uint32(lo>>40|hi<<24))<<5 | ix.test(uint32(lo>>48|hi<<16))<<6 | ix.test(uint32(lo>>56|hi<<8))<<7
 		if m == 0 {
@@ -147,28 +125,33 @@ func (ix *Index) test(w uint32) uint64 {
 // at looks up the word at a place whose first test passed.
 func (ix *Index) at(data []byte, pos int, hit func(int, []code.Ref) bool) bool {
 	left := len(data) - pos
-	var raw uint32
+	var w uint32
 	if left >= 4 {
-		raw = binary.LittleEndian.Uint32(data[pos:])
-		k := (raw | fold) * mul >> (32 - bucketBits)
-		for i := ix.buckets[k]; i < ix.buckets[k+1]; i++ {
-			g := &ix.groups[i]
-			if g.word == raw|fold && (g.raw^raw)&g.care == 0 && !hit(pos, ix.refs[g.from:g.to]) {
-				return false
-			}
+		w = binary.LittleEndian.Uint32(data[pos:]) | fold
+		k := w * mul >> (32 - bucketBits)
+		if !ix.look(ix.groups[ix.buckets[k]:ix.buckets[k+1]], w, pos, hit) {
+			return false
 		}
 	} else {
 		for i, c := range data[pos:] {
-			raw |= uint32(c) << (8 * i)
+			w |= uint32(c|0x20) << (8 * i)
 		}
 	}
-	w := raw | fold
 	p := w & 0xFFFF
 	for _, g := range ix.short[ix.byPair[p]:ix.byPair[p+1]] {
-		if g.word != w&g.mask || (g.raw^raw)&g.care != 0 || (left < 3 && g.mask>>16 != 0) || left < 2 {
+		if g.word != w&g.mask || (left < 3 && g.mask>>16 != 0) || left < 2 {
 			continue
 		}
 		if !hit(pos, ix.refs[g.from:g.to]) {
+			return false
+		}
+	}
+	return true
+}
+
+func (ix *Index) look(groups []group, w uint32, pos int, hit func(int, []code.Ref) bool) bool {
+	for _, g := range groups {
+		if g.word == w && !hit(pos, ix.refs[g.from:g.to]) {
 			return false
 		}
 	}

@@ -233,16 +233,13 @@ func rarity(c byte) float64 {
 // TextWindow chooses the run of 1 to 4 bytes by which a literal is found.
 func TextWindow(lit []byte) (off, n int) {
 	best := -1.0
+	sets := make([]Set, len(lit))
+	for i, b := range lit {
+		sets[i].Add(b | 0x20)
+	}
+	x := extractor{}
 	for i := range lit {
-		k := min(atomLen, len(lit)-i)
-		score := 0.0
-		for j, c := range lit[i : i+k] {
-			r := rarity(c | 0x20)
-			if j > 0 && lit[i+j-1]|0x20 == c|0x20 {
-				r = min(r, 1.5)
-			}
-			score += r
-		}
+		k, score := x.window(sets[i:])
 		if score > best {
 			off, n, best = i, k, score
 		}

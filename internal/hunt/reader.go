@@ -1,0 +1,240 @@
+package hunt
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+)
+
+// Limits on inputs.
+const (
+	sampleSize = 64 << 10 // bytes that the format is recognised by
+	maxNesting = 4        // archives in archives
+	maxLine    = 64 << 20 // bytes of a line or of one JSON document
+	// An archive may grow to maxGrowth times its size, or to minGrown if that is
+	// more; the rest is not read.
+	maxGrowth = 2000
+	minGrown  = 1 << 30
+)
+
+var errStop = errors.New("stop")
+
+// reader walks the inputs and cuts them into blocks.
+type reader struct {
+	h    *Hunt
+	ctx  context.Context //nolint:containedctx // lives for one Run
+	line *line
+}
+
+// all reads each path; directories are walked in the order of names.
+func (r *reader) all(paths []string) {
+	total := int64(0)
+	for _, p := range paths {
+		total += size(p)
+	}
+	r.h.Stats.Total.Store(total)
+	for _, p := range paths {
+		if r.ctx.Err() != nil {
+			return
+		}
+		if p == "-" {
+			r.stdin()
+			continue
+		}
+		err := filepath.WalkDir(p, func(file string, d fs.DirEntry, err error) error {
+			switch {
+			case r.ctx.Err() != nil:
+				return filepath.SkipAll
+			case err != nil:
+				r.h.problem(file, true, "%v", plainError(err))
+				return nil
+			case d.IsDir() && file != p && strings.HasPrefix(d.Name(), "."):
+				return filepath.SkipDir
+			case d.IsDir(), file != p && !d.Type().IsRegular():
+				return nil
+			}
+			r.file(file)
+			return nil
+		})
+		if err != nil {
+			r.h.problem(p, true, "%v", plainError(err))
+		}
+	}
+}
+
+// plainError is an error without the path, which is said already.
+func plainError(err error) error {
+	var pe *fs.PathError
+	if errors.As(err, &pe) {
+		return pe.Err
+	}
+	return err
+}
+
+func size(p string) int64 {
+	total := int64(0)
+	filepath.WalkDir(p, func(_ string, d fs.DirEntry, err error) error { //nolint:errcheck // an estimate for the progress bar
+		if err == nil && d.Type().IsRegular() {
+			if i, err := d.Info(); err == nil {
+				total += i.Size()
+			}
+		}
+		return nil
+	})
+	return total
+}
+
+func (r *reader) stdin() {
+	in := r.h.cfg.Stdin
+	if in == nil {
+		in = strings.NewReader("")
+	}
+	r.stream(source{name: "-", mod: r.h.cfg.Now}, &counted{r: in, h: r.h})
+}
+
+func (r *reader) file(file string) {
+	f, err := os.Open(file)
+	if err != nil {
+		r.h.problem(file, true, "%v", plainError(err))
+		return
+	}
+	defer f.Close() //nolint:errcheck // read only
+	info, err := f.Stat()
+	if err != nil {
+		r.h.problem(file, true, "%v", plainError(err))
+		return
+	}
+	s := source{name: file, mod: info.ModTime(), size: info.Size()}
+	if info.IsDir() {
+		r.h.problem(file, true, "a directory where a file was expected")
+		return
+	}
+	var magic [4]byte
+	if n, err := f.ReadAt(magic[:], 0); err == nil || n == 4 {
+		if isZip(magic[:]) {
+			r.zip(s, f, info.Size())
+			r.h.Stats.Bytes.Add(info.Size())
+			return
+		}
+	}
+	r.stream(s, &counted{r: f, h: r.h})
+}
+
+// source is where a stream comes from.
+type source struct {
+	name  string
+	mod   time.Time
+	size  int64 // of the outermost file, 0 when unknown
+	depth int   // archives around it
+}
+
+func (s source) inside(member string) source {
+	s.name += "!" + member
+	s.depth++
+	return s
+}
+
+// counted counts what was read of the outermost file.
+type counted struct {
+	r io.Reader
+	h *Hunt
+}
+
+func (c *counted) Read(p []byte) (int, error) {
+	n, err := c.r.Read(p)
+	c.h.Stats.Bytes.Add(int64(n))
+	return n, err
+}
+
+// bounded ends a stream that grows beyond what its archive justifies.
+type bounded struct {
+	r    io.Reader
+	left int64
+}
+
+var errGrows = fmt.Errorf("grows to more than %d times its size: the rest was not read", maxGrowth)
+
+func (b *bounded) Read(p []byte) (int, error) {
+	if b.left <= 0 {
+		return 0, errGrows
+	}
+	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
+	b.left -= int64(n)
+	return n, err
+}
+
+func grown(s source, r io.Reader) io.Reader {
+	return &bounded{r: r, left: max(minGrown, s.size*maxGrowth)}
+}
+
+// stream reads one input of any kind.
+func (r *reader) stream(s source, in io.Reader) {
+	br := bufio.NewReaderSize(in, sampleSize)
+	sample, err := br.Peek(sampleSize)
+	if len(sample) == 0 {
+		if err != nil && !errors.Is(err, io.EOF) {
+			r.broken(s, err)
+		}
+		return
+	}
+	if r.container(s, sample, br) {
+		return
+	}
+	r.h.Stats.Files.Add(1)
+	in2, sample := utf8Reader(br, sample)
+	kind := sniff(sample, s.name)
+	if kind == "" {
+		r.h.Stats.Skipped.Add(1)
+		if s.depth == 0 && len(r.h.cfg.Paths) > 0 {
+			r.h.problem(s.name, false, "skipped: neither a known log format nor text")
+		}
+		return
+	}
+	c := cutter{r: r, s: s, in: in2, to: &input{name: s.name, format: kind, path: zeekPath(s.name)}}
+	if !s.mod.IsZero() {
+		c.to.year = s.mod.Unix()
+	}
+	if err := c.cut(sample); err != nil && !errors.Is(err, errStop) {
+		r.broken(s, err)
+	}
+}
+
+// broken notes an input that ended before its end.
+func (r *reader) broken(s source, err error) {
+	if r.ctx.Err() == nil {
+		r.h.problem(s.name, false, "read up to a fault: %v", plainError(err))
+	}
+}
+
+// emit hands a block to the judges; data becomes theirs. It gives other memory
+// to fill in its place, nil when the hunt is over.
+func (r *reader) emit(b *block) error {
+	b.seq = r.line.seq
+	select {
+	case r.line.todo <- b:
+		r.line.seq++
+		return nil
+	case <-r.ctx.Done():
+		return errStop
+	}
+}
+
+// memory waits for a free block.
+func (r *reader) memory() ([]byte, error) {
+	select {
+	case b := <-r.line.free:
+		if b == nil {
+			b = make([]byte, 0, blockSize)
+		}
+		return b[:0], nil
+	case <-r.ctx.Done():
+		return nil, errStop
+	}
+}

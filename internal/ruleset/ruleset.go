@@ -1,0 +1,193 @@
+// Package ruleset reads rules from files, directories or the program itself,
+// compiles them, and knows which of them the operator wants to hear about.
+package ruleset
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/lapwing-defence/lapwing/internal/sigma"
+	"github.com/lapwing-defence/lapwing/internal/yamldoc"
+	"github.com/lapwing-defence/lapwing/rules"
+)
+
+// Config says which rules to load and which of them to report.
+type Config struct {
+	// Paths are rule files and directories; none: the rules in the program.
+	Paths []string
+	// Placeholders is a YAML file with the tables behind %name%: a name and its
+	// list of values. Empty: rules that need one are refused.
+	Placeholders string
+	Want         Want
+}
+
+// Want chooses rules. Rules that are not wanted still feed correlations.
+type Want struct {
+	MinLevel         sigma.Level
+	Statuses         []string // any of them; none: all
+	Tags             []string // any of them, as written or as a prefix ("attack.t1059" means its parts too)
+	Include, Exclude []string // ids or titles
+}
+
+// Loaded is a compiled set of rules.
+type Loaded struct {
+	Set    *sigma.Set
+	Engine *sigma.Engine
+	Fields *sigma.Fields
+	Want   Want
+	Files  int
+}
+
+// Load reads and compiles. What is wrong with single rules is in
+// Set.Problems(); the error is about paths and the placeholder file.
+func Load(cfg Config, fields *sigma.Fields) (*Loaded, error) {
+	opts := sigma.Options{}
+	if cfg.Placeholders != "" {
+		tables, err := Placeholders(cfg.Placeholders)
+		if err != nil {
+			return nil, err
+		}
+		opts.Placeholders = tables
+	}
+	l := &Loaded{Set: sigma.NewSet(opts), Fields: fields, Want: cfg.Want}
+	if len(cfg.Paths) == 0 {
+		if err := l.addFS(rules.FS, ".", "rules"); err != nil {
+			return nil, err
+		}
+	}
+	for _, p := range cfg.Paths {
+		if err := l.addPath(p); err != nil {
+			return nil, err
+		}
+	}
+	l.Engine = sigma.Compile(l.Set, fields)
+	return l, nil
+}
+
+// Placeholders reads a table of placeholders.
+func Placeholders(file string) (map[string][]string, error) {
+	data, err := readFile(os.DirFS(filepath.Dir(file)), filepath.Base(file))
+	if err != nil {
+		return nil, fmt.Errorf("read placeholders %s: %w", file, err)
+	}
+	tables := map[string][]string{}
+	if _, err := yamldoc.Decode(file, data, &tables); err != nil {
+		return nil, err
+	}
+	return tables, nil
+}
+
+func (l *Loaded) addPath(p string) error {
+	info, err := os.Stat(p)
+	if err != nil {
+		return fmt.Errorf("rules: %w", err)
+	}
+	if info.IsDir() {
+		return l.addFS(os.DirFS(p), ".", p)
+	}
+	return l.addFile(os.DirFS(filepath.Dir(p)), filepath.Base(p), p)
+}
+
+// addFS adds every rule file below root; prefix is what its name begins with
+// for people.
+func (l *Loaded) addFS(fsys fs.FS, root, prefix string) error {
+	before := l.Files
+	err := fs.WalkDir(fsys, root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() && p != root && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+			return fs.SkipDir
+		}
+		if d.IsDir() || !IsRule(name) {
+			return nil
+		}
+		return l.addFile(fsys, p, path.Join(filepath.ToSlash(prefix), p))
+	})
+	if err != nil {
+		return fmt.Errorf("rules %s: %w", prefix, err)
+	}
+	if l.Files == before && prefix != "rules" {
+		return fmt.Errorf("rules %s: no .yml file in it", prefix)
+	}
+	return nil
+}
+
+// IsRule tells by its name whether a file holds rules: not test cases, not the
+// mapping of log sources.
+func IsRule(name string) bool {
+	ext := path.Ext(name)
+	base := strings.TrimSuffix(name, ext)
+	return (ext == ".yml" || ext == ".yaml") && !strings.HasPrefix(name, ".") && !strings.HasSuffix(base, ".test") && base != "logsources" && base != "info"
+}
+
+func (l *Loaded) addFile(fsys fs.FS, p, name string) error {
+	data, err := readFile(fsys, p)
+	if err != nil {
+		return fmt.Errorf("read %s: %w", name, err)
+	}
+	l.Files++
+	l.Set.Add(name, data)
+	return nil
+}
+
+var errSize = errors.New("larger than 4 MiB")
+
+func readFile(fsys fs.FS, p string) ([]byte, error) {
+	f, err := fsys.Open(p)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	var b strings.Builder
+	n, err := io.Copy(&b, io.LimitReader(f, yamldoc.MaxSize+1))
+	if err == nil && n > yamldoc.MaxSize {
+		err = errSize
+	}
+	return []byte(b.String()), err
+}
+
+// Takes tells whether matches of a rule are to be reported.
+func (w *Want) Takes(r *sigma.Rule) bool {
+	if r.Level < w.MinLevel || named(w.Exclude, r) || (len(w.Include) > 0 && !named(w.Include, r)) {
+		return false
+	}
+	if len(w.Statuses) > 0 && !slices.Contains(w.Statuses, r.Status) {
+		return false
+	}
+	if len(w.Tags) == 0 {
+		return true
+	}
+	for _, have := range r.Tags {
+		for _, want := range w.Tags {
+			if covers(strings.ToLower(want), strings.ToLower(have)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+func covers(want, have string) bool {
+	if rest, ok := strings.CutPrefix(have, want); ok && (rest == "" || rest[0] == '.') {
+		return true
+	}
+	return !strings.HasPrefix(want, "attack.") && strings.HasPrefix(have, "attack.") && covers("attack."+want, have)
+}
+
+func named(list []string, r *sigma.Rule) bool {
+	for _, n := range list {
+		if strings.EqualFold(n, r.ID) || n == r.Title || (n == r.Name && n != "") {
+			return true
+		}
+	}
+	return false
+}

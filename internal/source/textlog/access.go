@@ -1,0 +1,158 @@
+package textlog
+
+import (
+	"bytes"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/sigma"
+)
+
+// access decodes the common and combined log formats, with or without the
+// virtual host in front.
+func (d *Decoder) access(b []byte) bool {
+	open := bytes.Index(b, []byte(" ["))
+	if open <= 0 {
+		return false
+	}
+	shut := bytes.IndexByte(b[open:], ']')
+	if shut < 0 {
+		return false
+	}
+	at, ok := clfTime(b[open+2 : open+shut])
+	if !ok {
+		return false
+	}
+	front := bytes.Fields(b[:open])
+	if len(front) < 3 {
+		return false
+	}
+	rest := bytes.TrimLeft(b[open+shut+1:], " ")
+	request, rest, ok := quoted(rest)
+	if !ok {
+		return false
+	}
+	d.rec.Time = at.UnixNano()
+	if len(front) > 3 {
+		host := front[0]
+		if i := bytes.LastIndexByte(host, ':'); i > 0 {
+			host = host[:i]
+		}
+		d.set(d.id.host, host)
+		front = front[len(front)-3:]
+	}
+	d.field(d.id.ip, front[0])
+	d.field(d.id.user, front[2])
+	d.request(request)
+	status, rest := word(bytes.TrimLeft(rest, " "))
+	d.number(d.id.status, status)
+	size, rest := word(rest)
+	d.number(d.id.size, size)
+	if referer, rest, ok := quoted(rest); ok {
+		d.field(d.id.referer, referer)
+		if agent, _, ok := quoted(bytes.TrimLeft(rest, " ")); ok {
+			d.field(d.id.agent, agent)
+		}
+	}
+	return true
+}
+
+// field sets a value unless it is the dash that stands for none.
+func (d *Decoder) field(id sigma.FieldID, b []byte) {
+	if string(b) != "-" {
+		d.set(id, b)
+	}
+}
+
+func (d *Decoder) number(id sigma.FieldID, b []byte) {
+	if len(b) > 0 && string(b) != "-" {
+		d.rec.SetID(id, nil, sigma.Value{Text: b, Type: sigma.Number})
+	}
+}
+
+// request splits "GET /path?query HTTP/1.1". Rules for web servers mean the
+// whole target by cs-uri-query. What is no request is all target.
+func (d *Decoder) request(b []byte) {
+	method, rest := word(b)
+	i := bytes.LastIndexByte(rest, ' ')
+	if rest == nil || !isUpper(method) {
+		d.field(d.id.query, b)
+		return
+	}
+	target := rest
+	if i >= 0 && bytes.HasPrefix(rest[i+1:], []byte("HTTP/")) {
+		target = rest[:i]
+		d.set(d.id.version, rest[i+1:])
+	}
+	d.set(d.id.method, method)
+	d.set(d.id.query, target)
+	stem := target
+	if j := bytes.IndexByte(target, '?'); j >= 0 {
+		stem = target[:j]
+	}
+	d.derive(d.id.stem, stem)
+}
+
+func isUpper(b []byte) bool {
+	for _, c := range b {
+		if c < 'A' || c > 'Z' {
+			return false
+		}
+	}
+	return len(b) > 0
+}
+
+// quoted reads a text in quotes, in which \" is no end.
+func quoted(b []byte) (text, rest []byte, ok bool) {
+	if len(b) == 0 || b[0] != '"' {
+		return nil, b, false
+	}
+	for i := 1; i < len(b); i++ {
+		switch b[i] {
+		case '\\':
+			i++
+		case '"':
+			return b[1:i], bytes.TrimLeft(b[i+1:], " "), true
+		}
+	}
+	return b[1:], nil, true // cut off
+}
+
+// clfTime reads "02/Jan/2006:15:04:05 -0700".
+func clfTime(b []byte) (time.Time, bool) {
+	if len(b) < 20 || b[2] != '/' || b[6] != '/' || b[11] != ':' {
+		return time.Time{}, false
+	}
+	t, err := time.Parse("02/Jan/2006:15:04:05 -0700", string(b))
+	if err != nil {
+		t, err = time.Parse("02/Jan/2006:15:04:05", string(b[:20]))
+	}
+	return t, err == nil
+}
+
+// webError decodes the error logs of nginx and Apache: time and text.
+func (d *Decoder) webError(b []byte) bool {
+	switch {
+	case len(b) > 20 && b[4] == '/' && b[7] == '/' && b[10] == ' ':
+		t, err := time.Parse("2006/01/02 15:04:05", string(b[:19]))
+		if err != nil {
+			return false
+		}
+		d.rec.Time = t.UnixNano()
+		d.set(d.id.message, b[20:])
+		d.derive(d.id.srcIP, between(b, "client: ", ","))
+		return true
+	case len(b) > 0 && b[0] == '[':
+		i := bytes.IndexByte(b, ']')
+		if i < 0 {
+			return false
+		}
+		t, err := time.Parse("Mon Jan 02 15:04:05 2006", string(b[1:i]))
+		if err != nil {
+			return false
+		}
+		d.rec.Time = t.UnixNano()
+		d.set(d.id.message, bytes.TrimLeft(b[i+1:], " "))
+		return true
+	}
+	return false
+}

@@ -1,0 +1,82 @@
+package textlog
+
+import (
+	"bytes"
+	"encoding/binary"
+
+	"github.com/lapwing-defence/lapwing/internal/logsource"
+	"github.com/lapwing-defence/lapwing/internal/sigma"
+)
+
+// Entry decodes the next entry of the journal's export format and gives what
+// follows it; ok is false at the end or where the format is broken.
+func (d *Decoder) Entry(b []byte, rec *sigma.Record, head *logsource.Head) (rest []byte, ok bool) {
+	*head = logsource.Head{Format: Journal}
+	rec.Reset()
+	d.rec, d.arena = rec, d.arena[:0]
+	b = bytes.TrimLeft(b, "\n")
+	var program, message []byte
+	for len(b) > 0 && b[0] != '\n' {
+		name, value, more, good := pair(b)
+		if !good {
+			return nil, false
+		}
+		b = more
+		switch string(name) {
+		case "SYSLOG_IDENTIFIER":
+			program = value
+		case "MESSAGE":
+			message = value
+		case "__REALTIME_TIMESTAMP":
+			rec.Time, _ = logsource.ParseTime(value)
+		}
+		rec.Add(name, sigma.Bytes(value))
+		ok = true
+	}
+	d.Journal(program, message, head)
+	return b, ok
+}
+
+// Journal gives a record of the journal the names that syslog records have.
+func (d *Decoder) Journal(program, message []byte, head *logsource.Head) {
+	head.Format = Journal
+	if len(message) > 6 && bytes.HasPrefix(message, []byte("<Event")) && d.xml(message, head) {
+		return
+	}
+	d.derive(d.id.program, program)
+	d.derive(d.id.message, message)
+	switch {
+	case bytes.HasPrefix(program, []byte("sshd")):
+		d.ssh(message)
+	case string(program) == "sudo":
+		d.sudo(message)
+	default:
+		d.resolver(message)
+	}
+}
+
+// JournalRecord is Journal for a record that another decoder has filled.
+func (d *Decoder) JournalRecord(rec *sigma.Record, program, message []byte, head *logsource.Head) {
+	d.rec = rec
+	d.Journal(program, message, head)
+}
+
+// pair reads NAME=value, or NAME, a length and that many bytes.
+func pair(b []byte) (name, value, rest []byte, ok bool) {
+	end := bytes.IndexByte(b, '\n')
+	if end < 0 {
+		end = len(b)
+	}
+	if eq := bytes.IndexByte(b[:end], '='); eq > 0 {
+		return b[:eq], b[eq+1 : end], b[min(end+1, len(b)):], true
+	}
+	name, b = b[:end], b[min(end+1, len(b)):]
+	if len(b) < 8 {
+		return nil, nil, nil, false
+	}
+	n := binary.LittleEndian.Uint64(b)
+	if n > uint64(len(b)-8) {
+		return nil, nil, nil, false
+	}
+	return name, b[8 : 8+n], bytes.TrimPrefix(b[8+n:], []byte("\n")), true
+}

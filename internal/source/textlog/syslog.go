@@ -1,0 +1,225 @@
+package textlog
+
+import (
+	"bytes"
+	"strconv"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/logsource"
+)
+
+// syslogStart tells whether a line begins as syslog does.
+func syslogStart(b []byte) bool {
+	if len(b) > 2 && b[0] == '<' && b[1] >= '0' && b[1] <= '9' {
+		return true
+	}
+	if _, _, ok := clock3164(b); ok {
+		return true
+	}
+	_, _, ok := clockISO(b)
+	return ok
+}
+
+// syslog decodes RFC 5424, RFC 3164, and RFC 3164 with an ISO time.
+func (d *Decoder) syslog(b []byte, head *logsource.Head) bool {
+	pri := -1
+	if len(b) > 0 && b[0] == '<' {
+		i := bytes.IndexByte(b[:min(len(b), 6)], '>')
+		if i < 2 {
+			return false
+		}
+		n, err := strconv.Atoi(string(b[1:i]))
+		if err != nil || n > 191 {
+			return false
+		}
+		pri, b = n, b[i+1:]
+	}
+	if pri >= 0 {
+		d.derive(d.id.facility, []byte(facilities[pri>>3]))
+		d.derive(d.id.severity, []byte(severities[pri&7]))
+	}
+	if bytes.HasPrefix(b, []byte("1 ")) && pri >= 0 {
+		return d.rfc5424(b[2:], head)
+	}
+	rest, at, ok := clock3164(b)
+	if ok {
+		d.rec.Time = d.guessYear(at)
+	} else if rest, at, ok = clockISO(b); ok {
+		d.rec.Time = at.UnixNano()
+	} else if pri < 0 {
+		return false
+	} else {
+		rest = b
+	}
+	host, rest := word(rest)
+	if len(host) > 0 && host[len(host)-1] == ':' || bytes.IndexByte(host, '[') > 0 { // the host was left out
+		host, rest = nil, append(append(d.arena[len(d.arena):], host...), append([]byte(" "), rest...)...)
+	}
+	d.set(d.id.hostname, host)
+	program, pid, msg := tag(rest)
+	d.set(d.id.program, program)
+	d.set(d.id.pid, pid)
+	d.message(program, msg, head)
+	return true
+}
+
+var facilities = [...]string{"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock",
+	"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"}
+
+var severities = [...]string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}
+
+func (d *Decoder) rfc5424(b []byte, head *logsource.Head) bool {
+	var parts [5][]byte // time, host, app, procid, msgid
+	for i := range parts {
+		parts[i], b = word(b)
+		if len(parts[i]) == 0 {
+			return false
+		}
+		if string(parts[i]) == "-" {
+			parts[i] = nil
+		}
+	}
+	if t, ok := logsource.ParseTime(parts[0]); ok {
+		d.rec.Time = t
+	}
+	d.set(d.id.hostname, parts[1])
+	d.set(d.id.program, parts[2])
+	d.set(d.id.pid, parts[3])
+	d.set(d.id.msgid, parts[4])
+	b = structured(b)
+	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
+	d.message(parts[2], b, head)
+	return true
+}
+
+// structured skips structured data.
+func structured(b []byte) []byte {
+	if len(b) > 0 && b[0] == '-' {
+		return bytes.TrimPrefix(b[1:], []byte(" "))
+	}
+	for len(b) > 0 && b[0] == '[' {
+		i, quoted := 1, false
+		for ; i < len(b) && (quoted || b[i] != ']'); i++ {
+			if b[i] == '\\' {
+				i++
+			} else if b[i] == '"' {
+				quoted = !quoted
+			}
+		}
+		b = b[min(i+1, len(b)):]
+	}
+	return bytes.TrimPrefix(b, []byte(" "))
+}
+
+// word is the text up to a space and what follows it.
+func word(b []byte) (first, rest []byte) {
+	if i := bytes.IndexByte(b, ' '); i >= 0 {
+		return b[:i], b[i+1:]
+	}
+	return b, nil
+}
+
+// tag splits "sshd[123]: text".
+func tag(b []byte) (program, pid, msg []byte) {
+	end := bytes.IndexAny(b[:min(len(b), 128)], ":[ ")
+	if end <= 0 {
+		return nil, nil, b
+	}
+	program, rest := b[:end], b[end:]
+	if rest[0] == '[' {
+		i := bytes.IndexByte(rest, ']')
+		if i < 0 {
+			return nil, nil, b
+		}
+		pid, rest = rest[1:i], rest[i+1:]
+	}
+	if len(rest) > 0 && rest[0] == ':' {
+		return program, pid, bytes.TrimPrefix(rest[1:], []byte(" "))
+	}
+	if len(rest) > 1 && rest[0] == ' ' && rest[1] == '-' || pid != nil {
+		return program, pid, bytes.TrimLeft(rest, " ")
+	}
+	return nil, nil, b
+}
+
+// message sets the text and what the best-known programs say in theirs.
+func (d *Decoder) message(program, msg []byte, head *logsource.Head) {
+	if len(msg) > 6 && msg[0] == '<' && bytes.HasPrefix(msg, []byte("<Event")) && d.xml(msg, head) {
+		return
+	}
+	if i := bytes.Index(msg[:min(len(msg), 100)], []byte("msg=audit(")); i >= 0 {
+		if d.Audit([][]byte{msg}, d.rec) {
+			head.Format = Auditd
+			return
+		}
+	}
+	d.set(d.id.message, msg)
+	switch {
+	case bytes.HasPrefix(program, []byte("sshd")):
+		d.ssh(msg)
+	case string(program) == "sudo":
+		d.sudo(msg)
+	case bytes.HasPrefix(program, []byte("named")), bytes.HasPrefix(program, []byte("dnsmasq")), bytes.HasPrefix(program, []byte("unbound")):
+		d.resolver(msg)
+	case bytes.HasPrefix(program, []byte("nginx")), bytes.HasPrefix(program, []byte("apache")), string(program) == "httpd", string(program) == "haproxy":
+		if fits(Access, msg) && d.access(msg) {
+			head.Format = Access
+		}
+	}
+}
+
+// clock3164 reads "Feb  3 04:05:06 ".
+func clock3164(b []byte) (rest []byte, t time.Time, ok bool) {
+	if len(b) < 16 || b[3] != ' ' || b[6] != ' ' || b[9] != ':' || b[12] != ':' || b[15] != ' ' {
+		return nil, t, false
+	}
+	month := month3(b[:3])
+	day := digit2(b[4:])
+	h, m, s := digit2(b[7:]), digit2(b[10:]), digit2(b[13:])
+	if month == 0 || day < 1 || h < 0 || m < 0 || s < 0 {
+		return nil, t, false
+	}
+	return b[16:], time.Date(0, month, day, h, m, s, 0, time.UTC), true
+}
+
+// clockISO reads "2024-01-02T03:04:05.6+01:00 ".
+func clockISO(b []byte) (rest []byte, t time.Time, ok bool) {
+	if len(b) < 20 || b[4] != '-' || b[10] != 'T' {
+		return nil, t, false
+	}
+	w, rest := word(b)
+	n, ok := logsource.ParseTime(w)
+	return rest, time.Unix(0, n).UTC(), ok
+}
+
+func month3(b []byte) time.Month {
+	i := bytes.Index([]byte("JanFebMarAprMayJunJulAugSepOctNovDec"), b[:3])
+	if i < 0 || i%3 != 0 {
+		return 0
+	}
+	return time.Month(i/3 + 1)
+}
+
+// digit2 reads two digits, the first of which may be a space; -1 for others.
+func digit2(b []byte) int {
+	a := b[0]
+	if a == ' ' {
+		a = '0'
+	}
+	if a < '0' || a > '9' || b[1] < '0' || b[1] > '9' {
+		return -1
+	}
+	return int(a-'0')*10 + int(b[1]-'0')
+}
+
+// guessYear puts a time without a year into the year that ends a day after Now.
+func (d *Decoder) guessYear(t time.Time) int64 {
+	if d.Now.IsZero() {
+		return 0
+	}
+	at := time.Date(d.Now.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
+	if at.After(d.Now.Add(24 * time.Hour)) {
+		at = at.AddDate(-1, 0, 0)
+	}
+	return at.UnixNano()
+}

@@ -1,0 +1,186 @@
+package textlog
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lapwing-defence/lapwing/internal/logsource"
+	"github.com/lapwing-defence/lapwing/internal/sigma"
+)
+
+// fields renders a record: name=value, joined.
+func fields(rec *sigma.Record) string {
+	var out []string
+	for n, v := range rec.All() {
+		out = append(out, fmt.Sprintf("%s=%s", n, v.Text))
+	}
+	return strings.Join(out, " ")
+}
+
+func TestLine(t *testing.T) {
+	for _, tt := range []struct{ name, format, line, as, want string }{
+		{"rfc 3164", Syslog, "Feb 12 14:10:21 sd-126005 sshd[16378]: Invalid user pascal from 192.0.2.1 port 53502", Syslog,
+			"hostname=sd-126005 program=sshd pid=16378 message=Invalid user pascal from 192.0.2.1 port 53502 user=pascal outcome=failure src_ip=192.0.2.1 src_port=53502"},
+		{"a user named like the text", Syslog, "<38>Feb  2 14:10:21 h sshd[1]: Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2", Syslog,
+			"facility=auth severity=info hostname=h program=sshd pid=1 message=Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2 user=a from b outcome=failure src_ip=192.0.2.1 src_port=5"},
+		{"iso time", Syslog, "2024-01-02T03:04:05.5+01:00 h prog: text", Syslog, "hostname=h program=prog message=text"},
+		{"rfc 5424", Syslog, `<165>1 2003-10-11T22:14:15.003Z mymachine.example.com evntslog - ID47 [x@1 a="]\""] An event`, Syslog,
+			"facility=local4 severity=notice hostname=mymachine.example.com program=evntslog msgid=ID47 message=An event"},
+		{"sudo", Syslog, "Feb 12 14:10:21 h sudo:   bob : TTY=pts/0 ; PWD=/home ; USER=root ; COMMAND=/bin/sh -c a ; b", Syslog,
+			"hostname=h program=sudo message=  bob : TTY=pts/0 ; PWD=/home ; USER=root ; COMMAND=/bin/sh -c a ; b user=bob"},
+		{"bind", Syslog, "Nov 13 10:59:46 k named[2]: client @0x7f 192.0.2.9#3076 (example.com): query: example.com IN ANY + (1.1.1.1)", Syslog,
+			"hostname=k program=named pid=2 message=client @0x7f 192.0.2.9#3076 (example.com): query: example.com IN ANY + (1.1.1.1) query=example.com record_type=ANY src_ip=192.0.2.9"},
+		{"dnsmasq", Syslog, "Nov 13 10:59:46 k dnsmasq[2]: query[A] www.example.org from 192.0.2.3", Syslog,
+			"hostname=k program=dnsmasq pid=2 message=query[A] www.example.org from 192.0.2.3 query=www.example.org record_type=A src_ip=192.0.2.3"},
+		{"combined", Access, `192.0.2.1 - bob [04/Jan/2020:07:25:02 +0000] "GET /a?b=\"c HTTP/1.1" 404 522 "-" "Go \"x\""`, Access,
+			`c-ip=192.0.2.1 cs-username=bob cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a?b=\"c cs-uri-stem=/a sc-status=404 sc-bytes=522 cs-user-agent=Go \"x\"`},
+		{"virtual host", Access, `www.example.org:443 192.0.2.1 - - [04/Jan/2020:07:25:02 +0000] "POST / HTTP/2.0" 200 -`, Access,
+			"cs-host=www.example.org c-ip=192.0.2.1 cs-version=HTTP/2.0 cs-method=POST cs-uri-query=/ cs-uri-stem=/ sc-status=200"},
+		{"no request", Access, `192.0.2.1 - - [04/Jan/2020:07:25:02 +0000] "\x16\x03\x01" 400 0 "-" "-"`, Access, `c-ip=192.0.2.1 cs-uri-query=\x16\x03\x01 sc-status=400 sc-bytes=0`},
+		{"another format than said", Access, "Feb 12 14:10:21 h cron[1]: x", Syslog, "hostname=h program=cron pid=1 message=x"},
+		{"auditd", Auditd, `type=USER_AUTH msg=audit(1684329817.579:2995): pid=1 msg='op=PAM acct="root" exe="/usr/sbin/sshd" res=failed'`, Auditd,
+			"type=USER_AUTH pid=1 op=PAM acct=root exe=/usr/sbin/sshd res=failed Image=/usr/sbin/sshd"},
+		{"sysmon for linux", Syslog, `Feb 12 14:10:21 h sysmon: <Event><System><Provider Name="Linux-Sysmon" Guid="{x}"/><EventID>1</EventID><Channel>Linux-Sysmon/Operational</Channel></System><EventData><Data Name="Image">/bin/a&amp;b</Data><Data Name="User Name"></Data></EventData></Event>`, XML,
+			"hostname=h program=sysmon Provider_Name=Linux-Sysmon Provider_Guid={x} EventID=1 Channel=Linux-Sysmon/Operational Image=/bin/a&b UserName="},
+		{"nginx error", WebError, `2025/11/05 20:47:03 [error] 24537#1: *914 open() failed, client: 192.0.2.7, server: x`, WebError,
+			"message=[error] 24537#1: *914 open() failed, client: 192.0.2.7, server: x src_ip=192.0.2.7"},
+		{"unknown", Syslog, "what is this", Text, "message=what is this"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := sigma.NewFields()
+			d, rec, head := New(f), sigma.NewRecord(f), logsource.Head{}
+			d.Line(tt.format, []byte(tt.line), rec, &head)
+			if diff := cmp.Diff(tt.want, fields(rec)); diff != "" {
+				t.Error(diff)
+			}
+			if head.Format != tt.as {
+				t.Errorf("format %s, want %s", head.Format, tt.as)
+			}
+		})
+	}
+}
+
+func TestTime(t *testing.T) {
+	f := sigma.NewFields()
+	d, rec, head := New(f), sigma.NewRecord(f), logsource.Head{}
+	d.Now = time.Date(2024, 1, 5, 0, 0, 0, 0, time.UTC)
+	for line, want := range map[string]string{
+		"Jan  4 03:04:05 h p: x": "2024-01-04T03:04:05Z", "Dec 31 03:04:05 h p: x": "2023-12-31T03:04:05Z",
+		"2024-01-02T03:04:05+01:00 h p: x":                          "2024-01-02T02:04:05Z",
+		`1.1.1.1 - - [04/Jan/2020:07:25:02 +0100] "GET / HTTP/1.1"`: "2020-01-04T06:25:02Z",
+	} {
+		d.Line(Syslog, []byte(line), rec, &head)
+		if got := time.Unix(0, rec.Time).UTC().Format(time.RFC3339); got != want {
+			t.Errorf("%s: %s, want %s", line, got, want)
+		}
+	}
+}
+
+func TestTables(t *testing.T) {
+	f := sigma.NewFields()
+	d, rec, head := New(f), sigma.NewRecord(f), logsource.Head{}
+	var h *Header
+	for _, l := range []string{"#separator \\x09", "#set_separator\t,", "#path\tdns", "#fields\tts\tquery\tanswers\tx\ty", "#types\ttime\tstring\tvector[string]\tstring\tstring"} {
+		h = HeaderLine([]byte(l), h)
+	}
+	d.SetHeader(h)
+	d.Line(Zeek, []byte("1684329817.5\ta.b\t1.1.1.1,2.2.2.2\t-\t(empty)"), rec, &head)
+	if diff := cmp.Diff("ts=1684329817.5 query=a.b answers=1.1.1.1 answers=2.2.2.2 y= _path=dns", fields(rec)); diff != "" {
+		t.Error(diff)
+	}
+	d.SetHeader(HeaderLine([]byte("#Fields: date time cs-method cs-uri-stem cs-uri-query cs(User-Agent) sc-status"), nil))
+	d.Line(W3C, []byte("2024-01-02 03:04:05 GET /a.aspx x=1 Mozilla/5.0+(X) 200"), rec, &head)
+	want := "date=2024-01-02 time=03:04:05 cs-method=GET cs-uri-stem=/a.aspx cs-user-agent=Mozilla/5.0 (X) sc-status=200 cs-uri-query=/a.aspx?x=1"
+	if diff := cmp.Diff(want, fields(rec)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestAuditEvent(t *testing.T) {
+	f := sigma.NewFields()
+	d, rec := New(f), sigma.NewRecord(f)
+	ok := d.Audit([][]byte{
+		[]byte(`type=SYSCALL msg=audit(1684329817.579:7): arch=c000003e syscall=59 a0=ABCD exe="/usr/bin/perl" key=(null)`),
+		[]byte(`type=EXECVE msg=audit(1684329817.579:7): argc=2 a0="perl" a1=2D652031`),
+	}, rec)
+	if !ok || rec.Time != 1684329817579000000 {
+		t.Fatal(ok, rec.Time)
+	}
+	want := "type=SYSCALL arch=c000003e SYSCALL=execve syscall=59 a0=ABCD exe=/usr/bin/perl key=(null) type=EXECVE argc=2 a0=perl a1=-e 1 Image=/usr/bin/perl CommandLine=perl -e 1"
+	if diff := cmp.Diff(want, fields(rec)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestJournal(t *testing.T) {
+	f := sigma.NewFields()
+	d, rec, head := New(f), sigma.NewRecord(f), logsource.Head{}
+	in := []byte("__CURSOR=s\n__REALTIME_TIMESTAMP=1684329817000000\nSYSLOG_IDENTIFIER=x\nMESSAGE\n\x03\x00\x00\x00\x00\x00\x00\x00a\nb\n\n__CURSOR=t\nMESSAGE=c\n")
+	rest, ok := d.Entry(in, rec, &head)
+	if v, _ := rec.Get("message"); !ok || string(v.Text) != "a\nb" || rec.Time != 1684329817e9 {
+		t.Errorf("%v %s", ok, fields(rec))
+	}
+	if rest, ok = d.Entry(rest, rec, &head); !ok || len(rest) != 0 {
+		t.Errorf("the second entry: %v %q", ok, rest)
+	}
+	if _, ok := d.Entry([]byte("MESSAGE\n\xff\xff\xff\xff\xff\xff\xff\xff"), rec, &head); ok {
+		t.Error("a length beyond the input was taken")
+	}
+}
+
+func TestSniff(t *testing.T) {
+	for want, in := range map[string]string{
+		Zeek: "#separator \\x09\n", W3C: "#Software: Microsoft\n", Journal: "__CURSOR=x\n", XML: "<?xml version=\"1.0\"?><Events>", Auditd: "type=SYSCALL msg=audit(1.2:3): a=b\n",
+		Access: "1.1.1.1 - - [04/Jan/2020:07:25:02 +0000] \"GET / HTTP/1.1\" 200 1\n", Syslog: "Feb 12 14:10:21 h sshd[1]: x\n", Text: "hello\nworld\n",
+	} {
+		if got := Sniff([]byte(in)); got != want {
+			t.Errorf("%q: %s, want %s", in, got, want)
+		}
+	}
+}
+
+var seeds = []string{
+	"<38>Feb  2 14:10:21 h sshd[1]: Failed password for a from 192.0.2.1 port 5 ssh2", `<165>1 2003-10-11T22:14:15.003Z m e - - [x a="b"] y`,
+	`192.0.2.1 - bob [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 404 522 "-" "x"`, `type=EXECVE msg=audit(1684329817.579:7): argc=2 a0="perl" a1=2D65 msg='x=y'`,
+	`<Event><System><Provider Name="x"/><EventID>1</EventID></System><EventData><Data Name="a">b</Data></EventData></Event>`,
+	"[Mon Jan 02 15:04:05 2006] [error] x", "query[A] a from b", "client 1.1.1.1#2: query: a IN A",
+}
+
+// check holds that a line always becomes a record with text in it.
+func check(t *testing.T, line []byte) {
+	t.Helper()
+	f := sigma.NewFields()
+	d, rec, head := New(f), sigma.NewRecord(f), logsource.Head{}
+	for _, format := range []string{Syslog, Access, Auditd, XML, WebError, DNS, W3C, Zeek, Text, Sniff(line)} {
+		d.Line(format, line, rec, &head)
+		if len(strings.TrimSpace(string(line))) > 0 && len(line) > 40 && fields(rec) == "" {
+			t.Fatalf("%s: nothing left of %q", format, line)
+		}
+	}
+	d.Entry(line, rec, &head)
+	d.SetHeader(HeaderLine(line, nil))
+}
+
+func TestMutations(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for range 4000 {
+		b := []byte(seeds[rng.IntN(len(seeds))])
+		for range 1 + rng.IntN(4) {
+			b[rng.IntN(len(b))] = "<>[]\"' =:\\;\x1d\x00#\xff1a"[rng.IntN(17)]
+		}
+		check(t, b[:rng.IntN(len(b)+1)])
+	}
+}
+
+// FuzzLine is the same for bytes that a fuzzer finds.
+func FuzzLine(f *testing.F) {
+	for _, s := range seeds {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(check)
+}
