@@ -10,12 +10,15 @@ import (
 
 // Finding is something that a scanner found in a file.
 type Finding struct {
-	// Detector is what kind of scanner: "yara".
+	// Detector is what kind of scanner: "yara", "indicator".
 	Detector string
-	Rule     string
-	Tags     []string
-	Meta     []Meta
-	Places   []Place
+	// Inside is where in the file's contents it was found ("a.zip!b.exe"); empty
+	// for the file itself.
+	Inside string
+	Rule   string
+	Tags   []string
+	Meta   []Meta
+	Places []Place
 }
 
 // Meta is what a rule says of itself: a string, an int64 or a bool.

@@ -2,20 +2,29 @@ package scan
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"sync"
 	"syscall"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/scan/indicator"
 )
 
 // Report is what came of one file.
 type Report struct {
 	File     string
 	Size     int64
+	SHA256   string // in hex; only with Tree.Sum
 	Findings []Finding
+	// Skipped is a file that Tree.Since leaves out.
+	Skipped bool
 	// Err tells why the file was not looked at, or not to the end.
 	Err error
 }
@@ -28,6 +37,11 @@ type Tree struct {
 	// MaxSize is the largest file that is looked at; zero is no limit. A
 	// larger one is reported as not looked at.
 	MaxSize int64
+	// Sum has the SHA-256 of files with findings told.
+	Sum bool
+	// Since leaves out files that were not changed (content or attributes) since
+	// then; zero looks at all.
+	Since time.Time
 }
 
 var (
@@ -111,9 +125,14 @@ func (t *Tree) file(ctx context.Context, path string) Report {
 		r.Err = fmt.Errorf("it is larger than %d bytes", t.MaxSize)
 	case info.Size() == 0 && hasContent(f):
 		r.Err = errSize
+	case !t.Since.IsZero() && changed(info).Before(t.Since):
+		r.Skipped = true
 	default:
 		r.Size = info.Size()
 		t.ask(ctx, f, info, &r)
+		if t.Sum && len(r.Findings) > 0 {
+			r.sum(ctx, f)
+		}
 	}
 	return r
 }
@@ -136,4 +155,16 @@ func (t *Tree) ask(ctx context.Context, f *os.File, before fs.FileInfo, r *Repor
 	if after, err := f.Stat(); r.Err == nil && err == nil && (after.Size() != before.Size() || !after.ModTime().Equal(before.ModTime())) {
 		r.Err = errChanged
 	}
+}
+
+// sum hashes the file that was looked at.
+func (r *Report) sum(ctx context.Context, f *os.File) {
+	h := sha256.New()
+	if err := feed(ctx, map[indicator.Kind]hash.Hash{indicator.SHA256: h}, f, r.Size); err != nil {
+		if r.Err == nil {
+			r.Err = err
+		}
+		return
+	}
+	r.SHA256 = hex.EncodeToString(h.Sum(nil))
 }
