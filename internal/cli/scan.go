@@ -3,11 +3,13 @@
 package cli
 
 import (
+	"context"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -15,8 +17,12 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lapwing-defence/lapwing/internal/respond/quarantine"
 	"github.com/lapwing-defence/lapwing/internal/scan"
+	"github.com/lapwing-defence/lapwing/internal/scan/allow"
+	"github.com/lapwing-defence/lapwing/internal/scan/unpack"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara"
+	"github.com/lapwing-defence/lapwing/rules"
 )
 
 // The exit statuses of scan beside the common ones.
@@ -26,22 +32,31 @@ const (
 )
 
 type scanFlags struct {
-	rules   []string
-	define  []string
-	workers int
-	maxSize int64
-	timeout time.Duration
+	rules      []string
+	define     []string
+	indicators []string
+	allow      string
+	workers    int
+	maxSize    int64
+	timeout    time.Duration
+	since      time.Duration
+	noUnpack   bool
+	quarantine bool
+	format     string
+	output     string
 }
 
 func newScan(g *globals) *cobra.Command {
 	f := &scanFlags{}
 	c := &cobra.Command{
-		Use:   "scan --rules PATH... [-d NAME=VALUE]... PATH...",
+		Use:   "scan [--rules PATH]... [-d NAME=VALUE]... PATH...",
 		Short: "Look for malware in files",
-		Long: "scan looks at files, and at all files below directories, with YARA rules.\n\n" +
+		Long: "scan looks at files, at all files below directories and at what is packed in them, with YARA rules and lists of indicators. " +
+			"Without --rules it takes the rules that are shipped; - is the standard input.\n\n" +
+			"Findings on the allow list (FILE, or allow.jsonl in the data directory) are not told. --quarantine takes the files away; lapwing quarantine gives them back.\n\n" +
 			"Exit status: 0 nothing found, 1 something found, 2 error, also for rules that do not compile, 3 not everything could be looked at, 64 wrong usage. " +
 			"Where several are true: 2, then 1, then 3.",
-		Example: "  lapwing scan --rules rules/ /srv/share\n  lapwing scan --rules set.yarc --json /home",
+		Example: "  lapwing scan /srv/www\n  lapwing scan --rules rules/ --indicators hashes.txt /srv/share\n  lapwing scan --rules set.yarc --json /home\n  lapwing scan --format sarif -o report.sarif .",
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, g, args) },
 	}
@@ -50,18 +65,22 @@ func newScan(g *globals) *cobra.Command {
 	c.Flags().IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "files looked at together")
 	c.Flags().Int64Var(&f.maxSize, "max-size", 0, "largest file in bytes; a larger one counts as not looked at (0: any)")
 	c.Flags().DurationVar(&f.timeout, "timeout", time.Minute, "longest time for one file")
+	c.Flags().StringArrayVar(&f.indicators, "indicators", nil, "hashes, likenesses, names: plain, CSV, hashdeep, LOKI, STIX 2.1, MISP; a file or a directory")
+	c.Flags().StringVar(&f.allow, "allow", "", "allow list (default allow.jsonl in the data directory)")
+	c.Flags().DurationVar(&f.since, "since", 0, "only files that changed within this time")
+	c.Flags().BoolVar(&f.noUnpack, "no-unpack", false, "do not look inside archives, mail and documents")
+	c.Flags().BoolVar(&f.quarantine, "quarantine", false, "take files with findings away")
+	c.Flags().StringVar(&f.format, "format", "table", "table, json, sarif")
+	c.Flags().StringVarP(&f.output, "output", "o", "", "file to write instead of the standard output")
 	return c
 }
 
 func (f *scanFlags) run(c *cobra.Command, g *globals, paths []string) error {
-	if len(f.rules) == 0 {
-		return usageError{errors.New("scan needs rules: --rules PATH")}
-	}
 	vars, names, err := definitions(f.define)
 	if err != nil {
 		return err
 	}
-	rules, problems, err := scan.LoadYARA(f.rules, vars)
+	rules, problems, err := f.load(vars)
 	if err != nil {
 		return err
 	}
@@ -69,14 +88,96 @@ func (f *scanFlags) run(c *cobra.Command, g *globals, paths []string) error {
 		printProblems(g, g.Err, problems, false)
 		return exitStatus(statusError)
 	}
-	p := &scanPrinter{g: g, enc: json.NewEncoder(g.Out)}
-	p.enc.SetEscapeHTML(false)
-	tree := scan.Tree{Scanners: []scan.Scanner{scan.NewYARA(rules, names, f.timeout)}, Workers: f.workers, MaxSize: f.maxSize}
+	scanners := []scan.Scanner{scan.NewYARA(rules, names, f.timeout)}
+	if len(f.indicators) > 0 {
+		set, faults, err := scan.LoadIndicators(f.indicators)
+		if err != nil {
+			return err
+		}
+		for _, p := range faults {
+			fmt.Fprintln(g.Err, "indicators:", strconv.QuoteToGraphic(p.Error())) //nolint:errcheck // nowhere else to say it
+		}
+		scanners = append(scanners, scan.NewKnown(set, time.Now))
+	}
+	if !f.noUnpack {
+		scanners = []scan.Scanner{&scan.Inside{Scanners: scanners, Limits: unpack.Limits{Time: f.timeout}}}
+	}
+	p, done, err := f.printer(c.Context(), g)
+	if err != nil {
+		return err
+	}
+	defer done()
+	tree := scan.Tree{Scanners: scanners, Workers: f.workers, MaxSize: f.maxSize, Sum: p.allow.NeedsSums() || f.quarantine || f.format == "sarif"}
+	if f.since > 0 {
+		tree.Since = time.Now().Add(-f.since)
+	}
 	begin := time.Now()
-	if err := tree.Run(c.Context(), paths, p.report); err != nil {
+	files := make([]string, 0, len(paths))
+	for _, path := range paths {
+		if path != "-" {
+			if _, err := os.Stat(path); err != nil {
+				p.fail(err)
+				continue
+			}
+			files = append(files, path)
+			continue
+		}
+		tree.Stream(c.Context(), g.In, "(standard input)", p.report)
+	}
+	if err := tree.Run(c.Context(), files, p.report); err != nil {
 		return err
 	}
 	return p.end(time.Since(begin))
+}
+
+// load compiles the rules that are named, or those that are shipped.
+func (f *scanFlags) load(vars map[string]any) (*yara.Rules, []yara.Problem, error) {
+	if len(f.rules) == 0 {
+		return scan.LoadFS(rules.FS, "yara", vars)
+	}
+	return scan.LoadYARA(f.rules, vars)
+}
+
+// printer makes what prints the results. done is called at the end.
+func (f *scanFlags) printer(ctx context.Context, g *globals) (*scanPrinter, func(), error) {
+	if g.json {
+		f.format = "json"
+	}
+	if f.format != "table" && f.format != "json" && f.format != "sarif" {
+		return nil, nil, usageError{fmt.Errorf("--format %q: write table, json or sarif", f.format)}
+	}
+	p := &scanPrinter{g: g, out: g.Out, format: f.format}
+	done := func() {}
+	dir, err := g.dir()
+	if err != nil {
+		return nil, nil, err
+	}
+	file := f.allow
+	if file == "" {
+		file = dir.AllowList()
+	}
+	if p.allow, err = allow.Load(file); err != nil {
+		return nil, nil, err
+	}
+	if f.quarantine {
+		store, unlock, err := dir.Quarantine(ctx)
+		if err != nil {
+			return nil, nil, err
+		}
+		p.store, done = store, unlock
+	}
+	if f.output != "" {
+		w, err := os.OpenFile(f.output, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		if err != nil {
+			done()
+			return nil, nil, err
+		}
+		unlock := done
+		p.out, done = w, func() { w.Close(); unlock() } //nolint:errcheck // every write is checked
+	}
+	p.enc = json.NewEncoder(p.out)
+	p.enc.SetEscapeHTML(false)
+	return p, done, nil
 }
 
 // definitions reads NAME=VALUE as yara does: true and false, integers, numbers
@@ -105,14 +206,21 @@ func definitions(list []string) (map[string]any, []string, error) {
 // scanPrinter prints what is found, and counts.
 type scanPrinter struct {
 	g                            *globals
+	out                          io.Writer
+	format                       string
 	enc                          *json.Encoder
+	allow                        *allow.List
+	store                        *quarantine.Store // nil without --quarantine
+	sarif                        []scan.Report
 	files, bytes, found, missing int64
-	hits                         int64
+	hits, allowed, taken         int64
+	failed                       bool // a named path could not be scanned
 	err                          error
 }
 
 type jsonFinding struct {
 	File     string         `json:"file"`
+	Inside   string         `json:"inside,omitempty"`
 	Detector string         `json:"detector"`
 	Rule     string         `json:"rule"`
 	Tags     []string       `json:"rule.tags,omitempty"`
@@ -128,24 +236,89 @@ type jsonPlace struct {
 }
 
 func (p *scanPrinter) report(r scan.Report) {
+	if r.Skipped {
+		return
+	}
 	p.files++
 	p.bytes += r.Size
-	if len(r.Findings) > 0 {
+	kept := r.Findings[:0:0]
+	for _, f := range r.Findings {
+		if _, ok := p.allow.Allows(r.File, r.SHA256, f.Rule, time.Now()); ok {
+			p.allowed++
+			continue
+		}
+		kept = append(kept, f)
+		p.found++
+	}
+	r.Findings = kept
+	if len(kept) > 0 {
 		p.hits++
 	}
+	if r.Err != nil {
+		p.missing++
+	}
+	if p.format == "sarif" {
+		p.sarif = append(p.sarif, r)
+	} else {
+		p.show(r)
+	}
+	if p.store != nil && len(kept) > 0 {
+		p.take(r)
+	}
+}
+
+// fail is a path that was named and cannot be scanned.
+func (p *scanPrinter) fail(err error) {
+	p.failed = true
+	p.print(p.g.Err, "lapwing: %s\n", quoteText(err.Error()))
+}
+
+// show prints what is to be said of one file.
+func (p *scanPrinter) show(r scan.Report) {
 	for _, f := range r.Findings {
-		p.found++
 		p.finding(r.File, f)
 	}
 	if r.Err == nil {
 		return
 	}
-	p.missing++
-	if p.g.json {
+	if p.format == "json" {
 		p.keep(p.enc.Encode(map[string]any{"file": r.File, "error": r.Err.Error()}))
 		return
 	}
-	p.print(p.g.Err, "%s: not fully looked at: %v\n", strconv.Quote(r.File), r.Err)
+	p.print(p.g.Err, "%s: %s\n", strconv.Quote(r.File), quoteText(r.Err.Error()))
+}
+
+// take puts the file into quarantine.
+func (p *scanPrinter) take(r scan.Report) {
+	names := make([]string, 0, len(r.Findings))
+	for _, f := range r.Findings {
+		names = append(names, f.Rule)
+	}
+	path, err := filepath.Abs(r.File)
+	if err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	var it quarantine.Item
+	if err == nil {
+		it, err = p.store.Take(path, r.SHA256, names, "lapwing scan")
+	}
+	if err != nil {
+		p.missing++
+		p.print(p.g.Err, "%s\n", quoteText(err.Error()))
+		return
+	}
+	p.taken++
+	if p.format == "json" {
+		p.keep(p.enc.Encode(map[string]any{"file": r.File, "quarantined": it.ID}))
+		return
+	}
+	p.print(p.g.Err, "%s: taken away as %s\n", strconv.Quote(r.File), it.ID)
+}
+
+// quoteText makes foreign bytes in a message harmless for a terminal.
+func quoteText(s string) string {
+	q := strconv.QuoteToGraphic(s)
+	return strings.ReplaceAll(q[1:len(q)-1], `\"`, `"`)
 }
 
 func (p *scanPrinter) keep(err error) {
@@ -160,11 +333,11 @@ func (p *scanPrinter) print(w io.Writer, format string, a ...any) {
 }
 
 func (p *scanPrinter) finding(file string, f scan.Finding) {
-	if !p.g.json {
+	if p.format != "json" {
 		p.text(file, f)
 		return
 	}
-	j := jsonFinding{File: file, Detector: f.Detector, Rule: f.Rule, Tags: f.Tags, Meta: map[string]any{}, Matches: []jsonPlace{}}
+	j := jsonFinding{File: file, Inside: f.Inside, Detector: f.Detector, Rule: f.Rule, Tags: f.Tags, Meta: map[string]any{}, Matches: []jsonPlace{}}
 	for _, m := range f.Meta {
 		j.Meta[m.Name] = m.Value
 	}
@@ -175,20 +348,23 @@ func (p *scanPrinter) finding(file string, f scan.Finding) {
 }
 
 func (p *scanPrinter) text(file string, f scan.Finding) {
-	p.print(p.g.Out, "%s\t%s", f.Rule, strconv.Quote(file))
+	if f.Inside != "" {
+		file += "!" + f.Inside
+	}
+	p.print(p.out, "%s\t%s", quoteText(f.Rule), strconv.Quote(file))
 	for _, m := range f.Meta {
 		if m.Name == "author" || m.Name == "reference" || m.Name == "description" {
-			p.print(p.g.Out, "\t%s=%q", m.Name, fmt.Sprint(m.Value))
+			p.print(p.out, "\t%s=%q", m.Name, fmt.Sprint(m.Value))
 		}
 	}
-	p.print(p.g.Out, "\n")
+	p.print(p.out, "\n")
 	const most = 20
 	for i, x := range f.Places {
 		if i == most {
-			p.print(p.g.Out, "\t... and %d more places\n", len(f.Places)-most)
+			p.print(p.out, "\t... and %d more places\n", len(f.Places)-most)
 			return
 		}
-		p.print(p.g.Out, "\t0x%x\t%s\t%s\n", x.Offset, x.String, excerpt(x.Data))
+		p.print(p.out, "\t0x%x\t%s\t%s\n", x.Offset, x.String, excerpt(x.Data))
 	}
 }
 
@@ -199,18 +375,23 @@ func excerpt(b []byte) string {
 
 // end prints the summary and gives the exit status.
 func (p *scanPrinter) end(took time.Duration) error {
-	if p.g.json {
+	switch {
+	case p.format == "json":
 		p.keep(p.enc.Encode(map[string]any{
-			"summary": true, "files": p.files, "bytes": p.bytes, "matched_files": p.hits, "findings": p.found,
-			"not_looked_at": p.missing, "duration_ms": took.Milliseconds(),
+			"summary": true, "files": p.files, "bytes": p.bytes, "matched_files": p.hits, "findings": p.found, "allowed": p.allowed,
+			"quarantined": p.taken, "not_looked_at": p.missing, "duration_ms": took.Milliseconds(),
 		}))
-	} else if !p.g.quiet {
-		p.print(p.g.Err, "%d files, %.1f MB, %d findings in %d files, %d not fully looked at, %s\n",
-			p.files, float64(p.bytes)/1e6, p.found, p.hits, p.missing, took.Round(time.Millisecond))
+	case p.format == "sarif":
+		p.keep(writeSARIF(p.out, p.sarif, p.g.version))
+	case !p.g.quiet:
+		p.print(p.g.Err, "%d files, %.1f MB, %d findings in %d files, %d allowed, %d taken away, %d not fully looked at, %s\n",
+			p.files, float64(p.bytes)/1e6, p.found, p.hits, p.allowed, p.taken, p.missing, took.Round(time.Millisecond))
 	}
 	switch {
 	case p.err != nil:
 		return fmt.Errorf("print: %w", p.err)
+	case p.failed:
+		return exitStatus(statusError)
 	case p.found > 0:
 		return exitStatus(statusFound)
 	case p.missing > 0:

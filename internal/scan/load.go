@@ -60,6 +60,30 @@ func LoadYARA(paths []string, vars map[string]any) (*yara.Rules, []yara.Problem,
 	if len(sources) == 0 {
 		return nil, nil, errNoRules
 	}
+	rules, problems := yara.Compile(sources, yara.Options{Externals: externals(vars), Include: include(paths)})
+	return rules, problems, nil
+}
+
+// LoadFS compiles all rules below root of fsys: those that are shipped.
+func LoadFS(fsys fs.FS, root string, vars map[string]any) (*yara.Rules, []yara.Problem, error) {
+	var sources []yara.Source
+	err := fs.WalkDir(fsys, root, func(p string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(p, ".yar") {
+			return err
+		}
+		text, err := fs.ReadFile(fsys, p)
+		sources = append(sources, yara.Source{Name: p, Text: text})
+		return err
+	})
+	if err != nil {
+		return nil, nil, fmt.Errorf("rules: %w", err)
+	}
+	rules, problems := yara.Compile(sources, yara.Options{Externals: externals(vars)})
+	return rules, problems, nil
+}
+
+// externals are the variables of a file, empty, and those of the caller.
+func externals(vars map[string]any) map[string]any {
 	all := map[string]any{}
 	for _, name := range FileVariables() {
 		all[name] = ""
@@ -67,8 +91,7 @@ func LoadYARA(paths []string, vars map[string]any) (*yara.Rules, []yara.Problem,
 	for name, v := range vars {
 		all[name] = v
 	}
-	rules, problems := yara.Compile(sources, yara.Options{Externals: all, Include: include(paths)})
-	return rules, problems, nil
+	return all
 }
 
 // include opens included files, inside the directories of the rules only.

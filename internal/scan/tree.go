@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"hash"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -78,6 +79,35 @@ func (t *Tree) Run(ctx context.Context, paths []string, report func(Report)) err
 	wg.Wait()
 	return ctx.Err()
 }
+
+// Stream scans what r gives, at most maxStream bytes of it, under the given name.
+func (t *Tree) Stream(ctx context.Context, r io.Reader, name string, report func(Report)) {
+	rep := Report{File: name}
+	defer func() { report(rep) }()
+	f, err := os.CreateTemp("", "lapwing-scan-")
+	if err != nil {
+		rep.Err = err
+		return
+	}
+	defer f.Close()           //nolint:errcheck // it was only read
+	defer os.Remove(f.Name()) //nolint:errcheck // nothing can be done
+	n, err := io.Copy(f, io.LimitReader(r, maxStream+1))
+	rep.Size = n
+	info, serr := f.Stat()
+	if err = errors.Join(err, serr); err != nil {
+		rep.Err = err
+		return
+	}
+	t.ask(ctx, f, info, &rep)
+	if t.Sum && len(rep.Findings) > 0 {
+		rep.sum(ctx, f)
+	}
+	if n > maxStream && rep.Err == nil {
+		rep.Err = fmt.Errorf("only the first %d bytes were looked at", maxStream)
+	}
+}
+
+const maxStream = 4 << 30 // bytes
 
 func (t *Tree) walk(ctx context.Context, root string, todo chan<- string, tell func(Report)) {
 	if real, err := filepath.EvalSymlinks(root); err == nil {

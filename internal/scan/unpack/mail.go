@@ -117,8 +117,8 @@ func isBase64(b byte) bool {
 }
 
 const (
-	minBase64  = 64  // characters; shorter runs are words and keys
-	maxBase64s = 200 // runs of one text
+	minBase64  = 64   // characters; shorter runs are words and keys
+	maxBase64s = 5000 // runs of one text
 )
 
 // walkBase64 gives what long runs of base64 in a text say: scripts carry their
