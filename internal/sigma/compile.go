@@ -13,7 +13,7 @@ type compiledPred struct {
 	ref   FieldID // of other
 	text  *textMatcher
 	wit   witness
-	reMin int // length of the shortest text that holds the regular expression's literals
+	reMin int // length of the shortest text that matches the regular expression
 }
 
 // Engine is a compiled set of rules. It is immutable but for the plans that it
@@ -257,13 +257,7 @@ func (c *compiler) pred(p *predicate) int32 {
 	case predRef:
 		cp.ref = e.fields.ID(p.other)
 	case predRegex:
-		for _, clause := range p.re.required {
-			n := maxExactLen
-			for _, s := range clause {
-				n = min(n, len(s))
-			}
-			cp.reMin = max(cp.reMin, n)
-		}
+		cp.reMin = p.re.shortest
 	case predCIDR, predNumber, predNull, predExists, predTime:
 	}
 	cp.wit = predWitness(p, cp.id, cp.ref)

@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"regexp"
@@ -15,6 +16,10 @@ import (
 type regex struct {
 	source string // with flags
 	re     *regexp.Regexp
+	prog   *syntax.Prog
+	// shortest is the number of bytes that a match has at least, run the n of
+	// .{n,} or 0.
+	shortest, run int
 	// required holds sets of folded literals: the text must contain one of each
 	// set, whatever its case.
 	required [][]string
@@ -42,6 +47,8 @@ func compileRegex(src, flags string) (*regex, error) {
 	if err != nil {
 		return nil, err
 	}
+	run := anyRun(tree)
+	shortest := minLength(tree, 0)
 	tree = tree.Simplify()
 	prog, err := syntax.Compile(tree)
 	if err != nil {
@@ -50,7 +57,59 @@ func compileRegex(src, flags string) (*regex, error) {
 	if len(prog.Inst) > maxRegexSteps {
 		return nil, fmt.Errorf("it has %d steps, the limit is %d", len(prog.Inst), maxRegexSteps)
 	}
-	return &regex{source: text, re: re, required: requiredLiterals(tree)}, nil
+	return &regex{source: text, re: re, prog: prog, required: requiredLiterals(tree), shortest: shortest, run: run}, nil
+}
+
+// minLength is the number of bytes of the shortest text that can match, or
+// less.
+func minLength(re *syntax.Regexp, depth int) int {
+	const enough = 1 << 20
+	if depth > 100 {
+		return 0
+	}
+	n := 0
+	switch re.Op {
+	case syntax.OpLiteral:
+		n = len(re.Rune)
+	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
+		n = 1
+	case syntax.OpCapture, syntax.OpPlus:
+		n = minLength(re.Sub[0], depth+1)
+	case syntax.OpRepeat:
+		n = re.Min * minLength(re.Sub[0], depth+1)
+	case syntax.OpConcat:
+		for _, s := range re.Sub {
+			n += minLength(s, depth+1)
+		}
+	case syntax.OpAlternate:
+		n = minLength(re.Sub[0], depth+1)
+		for _, s := range re.Sub[1:] {
+			n = min(n, minLength(s, depth+1))
+		}
+	default:
+	}
+	return min(n, enough)
+}
+
+// anyRun is the n of an expression that is nothing but .{n,}, which is costly to
+// run and simple to count; 0 for others.
+func anyRun(re *syntax.Regexp) int {
+	if re.Op == syntax.OpRepeat && re.Max == -1 && re.Sub[0].Op == syntax.OpAnyCharNotNL {
+		return re.Min
+	}
+	return 0
+}
+
+// longRun tells whether a line of text has at least n characters.
+func longRun(text []byte, n int) bool {
+	for len(text) >= n {
+		line, rest, _ := bytes.Cut(text, []byte{'\n'})
+		if len(line) >= n && utf8.RuneCount(line) >= n {
+			return true
+		}
+		text = rest
+	}
+	return false
 }
 
 // Time is at most steps times bytes.

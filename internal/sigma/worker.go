@@ -9,6 +9,7 @@ import (
 const (
 	maxSources = 8192    // plans by source
 	maxScratch = 4 << 20 // bytes of folded texts
+	maxDFAs    = 256     // automata of regular expressions
 )
 
 // Worker judges records with an engine. It serves one goroutine at a time.
@@ -31,6 +32,7 @@ type Worker struct {
 	group []byte
 	hits  []*Rule // every match, quiet ones too
 	out   []*Rule
+	dfas  map[*regex]*dfa
 	stats Stats
 }
 
@@ -50,7 +52,7 @@ type Stats struct {
 
 // NewWorker makes a worker.
 func (e *Engine) NewWorker() *Worker {
-	return &Worker{eng: e, bySrc: map[*Source]*plan{}, memo: make([]uint32, len(e.preds))}
+	return &Worker{eng: e, bySrc: map[*Source]*plan{}, dfas: map[*regex]*dfa{}, memo: make([]uint32, len(e.preds))}
 }
 
 // Stats is what the worker has done so far.
@@ -280,18 +282,36 @@ func (w *Worker) value(p *compiledPred, i int32) bool {
 			return false
 		}
 		if len(p.re.required) == 0 {
-			w.stats.Regexes++
-			return p.re.match(text)
+			return w.regex(p, text)
 		}
 	}
 	low := w.lower(i)
 	if p.kind == predRegex {
-		if !p.re.possible(low) {
-			return false
-		}
-		w.stats.Regexes++
+		return p.re.possible(low) && w.regex(p, text)
 	}
 	return p.matchValue(text, low)
+}
+
+// regex runs a regular expression, by way of an automaton that the worker keeps
+// for it.
+func (w *Worker) regex(p *compiledPred, text []byte) bool {
+	w.stats.Regexes++
+	text = text[:min(len(text), MaxRegexText)]
+	if p.re.run > 0 {
+		return longRun(text, p.re.run)
+	}
+	d := w.dfas[p.re]
+	if d == nil {
+		if len(w.dfas) >= maxDFAs {
+			clear(w.dfas)
+		}
+		d = newDFA(p.re.prog)
+		w.dfas[p.re] = d
+	}
+	if found, ok := d.match(text); ok {
+		return found
+	}
+	return p.re.match(text)
 }
 
 // lower is the folded form of an entry's text, made once per record.
