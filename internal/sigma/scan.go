@@ -241,6 +241,9 @@ const commonText = `c:\windows\system32\cmd.exe /c c:\windows\system32\windowspo
 	`hklm\system\currentcontrolset\services\ hkcu\software\ hku\s-1-5-21- \software\wow6432node\ ` +
 	`c:\windows\system32\svchost.exe -k netsvcs -p -s c:\windows\explorer.exe c:\windows\system32\services.exe ` +
 	`c:\windows\system32\rundll32.exe c:\windows\system32\lsass.exe c:\windows\syswow64\ .dll .exe .sys .tmp .ps1 .log ` +
+	`c:\windows\system32\net.exe net1 user c:\windows\system32\reg.exe add c:\windows\system32\conhost.exe 0xffffffff -forcev1 ` +
+	`c:\windows\system32\wbem\wmiprvse.exe \wbem\wmic.exe \schtasks.exe /create \sc.exe \msiexec.exe \taskhostw.exe \mshta.exe \regsvr32.exe /s ` +
+	`\wscript.exe \cscript.exe \python.exe \powershell_ise.exe \pwsh.exe \whoami.exe \certutil.exe \bitsadmin.exe \dllhost.exe ` +
 	`nt authority\system authenticated users security system application operational http://www. https:// ` +
 	`/usr/bin/ /usr/sbin/ /usr/lib/ /bin/sh /bin/bash -c /etc/ /var/log/ /home/ /root/ /tmp/ /dev/null ` +
 	`function param( write-host get-item new-object system.io. system.net. return $null -eq string object value name path ` +

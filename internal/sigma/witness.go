@@ -26,9 +26,11 @@ type witness struct {
 	ok   bool    // false: the condition can be true with nothing to see
 }
 
+// Costs are guesses at how many of 1,000 records show a witness.
 const (
-	costPresent = 60.0
-	costCommon  = 25.0 // times, for texts that many records hold
+	costPresent = 700.0
+	costCommon  = 200.0 // a text that many records hold
+	costAffix   = 120.0 // the same at the beginning or end of a field
 	maxAffix    = 8
 	maxKeys     = 60_000
 )
@@ -48,7 +50,7 @@ func textWitness(p pattern, field FieldID, keyword bool) (wkey, float64, bool) {
 	}
 	switch {
 	case len(p) == 0:
-		return wkey{wExact, field, ""}, 5, true
+		return wkey{wExact, field, ""}, 20, true
 	case len(p) == 1 && p[0].kind == tokLit:
 		return wkey{wExact, field, lit}, exactCost(lit), true
 	case len(p) == 1:
@@ -59,12 +61,12 @@ func textWitness(p pattern, field FieldID, keyword bool) (wkey, float64, bool) {
 		best, cost = wkey{wLit, field, lit}, literalCost(lit)
 	}
 	if tail := foldTail(last); len(tail) >= 2 {
-		if c := literalCost(tail) / 6; c < cost {
+		if c := affixCost(tail); c < cost {
 			best, cost = wkey{wTail, field, tail}, c
 		}
 	}
 	if head := foldHead(first); len(head) >= 2 {
-		if c := literalCost(head) / 6; c < cost {
+		if c := affixCost(head); c < cost {
 			best, cost = wkey{wHead, field, head}, c
 		}
 	}
@@ -114,22 +116,34 @@ func foldHead(s string) string {
 }
 
 func literalCost(s string) float64 {
-	if s == "" {
+	switch n := len(s); {
+	case n == 0:
 		return 1e6
+	case isCommon(s):
+		return costCommon + 100/float64(n)
+	case n < 4:
+		return 150
+	case n < 12:
+		return [...]float64{30, 12, 6, 3, 1.5, 1.2, 1, 0.9}[n-4]
 	}
-	n := float64(len(s))
-	c := 400 / (n * n)
-	if isCommon(s) {
-		c *= costCommon
+	return 0.8
+}
+
+func affixCost(s string) float64 {
+	switch {
+	case isCommon(s):
+		return costAffix
+	case len(s) < 4:
+		return 10
 	}
-	return c
+	return 1
 }
 
 func exactCost(s string) float64 {
 	if isCommon(s) || len(s) < 3 {
-		return 10
+		return costAffix
 	}
-	return 0.3
+	return 0.5
 }
 
 // predWitness is what a predicate needs.
