@@ -92,6 +92,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error {
 	debug.SetGCPercent(hubGarbage)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go tend(ctx, true)
 	go func() { lines(ctl.conn, func(string) {}); cancel() }()
 	unlock, err := o.Dir.lock(ctx, "hub.lock", 15*time.Second)
 	if err != nil {

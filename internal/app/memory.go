@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
 	"time"
@@ -14,14 +15,14 @@ import (
 const (
 	slack     = 4 << 20
 	tidyEvery = 2 * time.Second
-	tidyAt    = 8 << 20 // bytes free in the heap that are worth giving back
+	calmBelow = 4 << 20 // bytes allocated between two looks
 )
 
-// tend keeps the collector tuned until ctx ends.
-func tend(ctx context.Context) {
-	m := memory{samples: []metrics.Sample{
-		{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/free:bytes"}, {Name: "/gc/heap/allocs:bytes"},
-		{Name: "/memory/classes/heap/unused:bytes"},
+// tend keeps the collector tuned until ctx ends. With fixed, its target stays
+// as it is, and only unused memory is given back.
+func tend(ctx context.Context, fixed bool) {
+	m := memory{fixed: fixed, samples: []metrics.Sample{
+		{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"},
 	}}
 	t := time.NewTicker(tidyEvery)
 	defer t.Stop()
@@ -37,6 +38,7 @@ func tend(ctx context.Context) {
 
 type memory struct {
 	samples []metrics.Sample
+	fixed   bool
 	percent int
 	allocs  uint64
 	tidied  bool // since the last burst
@@ -46,18 +48,20 @@ type memory struct {
 // unused memory back once.
 func (m *memory) tune() {
 	metrics.Read(m.samples)
-	live, free, allocs, unused := m.samples[0].Value.Uint64(), m.samples[1].Value.Uint64(), m.samples[2].Value.Uint64(), m.samples[3].Value.Uint64()
-	if p := percentFor(live); p != m.percent {
+	live, allocs := m.samples[0].Value.Uint64(), m.samples[1].Value.Uint64()
+	if p := percentFor(live); p != m.percent && !m.fixed {
 		debug.SetGCPercent(p)
 		m.percent = p
 	}
-	calm := allocs-m.allocs < 1<<20
-	garbage := allocs-m.allocs > 0 || free+unused > tidyAt
+	calm := allocs-m.allocs < calmBelow
 	m.allocs = allocs
 	switch {
 	case !calm:
 		m.tidied = false
-	case garbage && !m.tidied:
+	case !m.tidied:
+		for range 3 { // each collection halves the stacks that are mostly empty
+			runtime.GC()
+		}
 		debug.FreeOSMemory()
 		m.tidied = true
 	}

@@ -34,6 +34,7 @@ func RunStore(ctx context.Context) error {
 	debug.SetMemoryLimit(storeMemory)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
+	go tend(ctx, true)
 	go func() { lines(ctl.conn, func(string) {}); cancel() }()
 	unlock, err := o.Dir.lock(ctx, "store.lock", 15*time.Second)
 	if err != nil {

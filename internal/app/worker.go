@@ -59,7 +59,7 @@ func RunWorker(ctx context.Context, log *slog.Logger) error {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	go tend(ctx)
+	go tend(ctx, false)
 	lns, err := inherit(&o)
 	if err != nil {
 		return fatal(ctl, err)

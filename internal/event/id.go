@@ -3,6 +3,7 @@ package event
 import (
 	"crypto/rand"
 	"io"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -18,9 +19,30 @@ type IDs struct {
 // NewIDs uses r and now; nil r means crypto/rand.
 func NewIDs(r io.Reader, now func() time.Time) *IDs {
 	if r == nil {
-		r = rand.Reader
+		r = &ahead{}
 	}
 	return &IDs{rand: r, now: now}
+}
+
+// ahead reads from crypto/rand in pieces that last for many ids.
+type ahead struct {
+	mu   sync.Mutex
+	buf  [1000]byte
+	left int
+}
+
+// Read fills b, of at most 1,000 bytes.
+func (a *ahead) Read(b []byte) (int, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.left < len(b) {
+		rand.Read(a.buf[:]) //nolint:errcheck // never fails (crypto/rand)
+		a.left = len(a.buf)
+	}
+	n := copy(b, a.buf[len(a.buf)-a.left:])
+	clear(a.buf[len(a.buf)-a.left:][:n])
+	a.left -= n
+	return n, nil
 }
 
 // New makes one id. It is safe for concurrent use if the source is.

@@ -346,7 +346,7 @@ func (c *channel) terminal(rec *record.Session, sess *kernel.Session, pump *sync
 	c.tty = kernel.NewTTY("/dev/"+sess.Line, output{screen{c.ch, rec}, sess.Budget}, c.rows, c.cols)
 	sess.TTY = c.tty
 	pump.Go(func() {
-		buf := make([]byte, 1024)
+		buf := make([]byte, 512)
 		for {
 			n, err := c.ch.Read(buf)
 			rec.Input(buf[:n], c.tty.Hidden())

@@ -28,7 +28,7 @@ type ClientConfig struct {
 	Queue     int           // emits that wait, 4096; more of them block
 	Batch     int           // events of one frame, 2048
 	CastBytes int           // of recordings that wait, 4 MiB; more of them block
-	Linger    time.Duration // least time between two batches, 4 ms: under load batches grow, alone an event goes at once
+	Linger    time.Duration // least time between two batches, 12 ms: under load batches grow, alone an event goes at once
 }
 
 // Client is the sender's side. Its methods are safe for concurrent use and
@@ -92,7 +92,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	def(&cfg.Queue, 4096)
 	def(&cfg.Batch, 2048)
 	def(&cfg.CastBytes, 4<<20)
-	def(&cfg.Linger, 4*time.Millisecond)
+	def(&cfg.Linger, 12*time.Millisecond)
 	c := &Client{cfg: cfg, queue: make(chan *emit, cfg.Queue), done: make(chan struct{}), moved: make(chan struct{}), blobs: make(chan struct{}, maxBlobs)}
 	rand.Read(c.id[:]) //nolint:errcheck // never fails
 	c.pool.New = func() any { return &emit{done: make(chan error, 1)} }
