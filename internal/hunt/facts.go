@@ -63,7 +63,7 @@ func (h *Hunt) correlate(f *facts, out Reporter) error {
 			}
 			h.Stats.Matches.Add(1)
 			h.Stats.Alerts.Add(1)
-			if err := out.Match(alertMatch(&alerts[i], f)); err != nil {
+			if err := out.Match(h.alertMatch(&alerts[i], f)); err != nil {
 				return err
 			}
 		}
@@ -95,8 +95,8 @@ func (h *Hunt) correlate(f *facts, out Reporter) error {
 	return err
 }
 
-func alertMatch(a *sigma.Alert, f *facts) *Match {
-	m := &Match{Rule: a.Rule, Correlation: true, Count: float64(a.Count), First: a.First, Last: a.Last, Time: a.Time}
+func (h *Hunt) alertMatch(a *sigma.Alert, f *facts) *Match {
+	m := &Match{Rule: a.Rule, License: h.cfg.Rules.License(a.Rule), Correlation: true, Count: float64(a.Count), First: a.First, Last: a.Last, Time: a.Time}
 	if no := a.Ref >> refBits; no < uint64(len(f.files)) {
 		m.File = f.files[no]
 	}

@@ -288,7 +288,7 @@ func (j *judge) takes(r *sigma.Rule) bool {
 
 // found makes a Match, which outlives the record.
 func (j *judge) found(r *sigma.Rule, id uint64, raw []byte) Match {
-	m := Match{Rule: r, File: j.in.name, Record: id, Time: j.rec.Time}
+	m := Match{Rule: r, License: j.h.cfg.Rules.License(r), File: j.in.name, Record: id, Time: j.rec.Time}
 	m.Computer = j.text1(j.h.who.computer)
 	if m.Computer == "" {
 		m.Computer = j.text1(j.h.who.hostname)

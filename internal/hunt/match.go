@@ -12,6 +12,8 @@ import (
 // Match is one finding: a record that a rule describes, or a correlation.
 type Match struct {
 	Rule *sigma.Rule
+	// License is that of the rule, which asks to be named with what it finds.
+	License string
 	// File is the input, members of archives after an exclamation mark.
 	File string
 	// Record is the EventRecordID of a Windows event, else the line, from 1.

@@ -43,7 +43,12 @@ type Loaded struct {
 	Fields *sigma.Fields
 	Want   Want
 	Files  int
+
+	licenses []licensed
 }
+
+// licensed is the licence of the rules below a path.
+type licensed struct{ prefix, name string }
 
 // Load reads and compiles. What is wrong with single rules is in
 // Set.Problems(); the error is about paths and the placeholder file.
@@ -88,6 +93,9 @@ func (l *Loaded) addPath(p string) error {
 	info, err := os.Stat(p)
 	if err != nil {
 		return fmt.Errorf("rules: %w", err)
+	}
+	if name := licenseNear(p); name != "" {
+		l.licenses = append(l.licenses, licensed{filepath.ToSlash(p), name})
 	}
 	if info.IsDir() {
 		return l.addFS(os.DirFS(p), ".", p)
@@ -190,4 +198,39 @@ func named(list []string, r *sigma.Rule) bool {
 		}
 	}
 	return false
+}
+
+// License is the licence that a rule states, or that of the collection it
+// lies in. The Detection Rule License asks that it and the author be named
+// wherever a match is shown.
+func (l *Loaded) License(r *sigma.Rule) string {
+	if r.License != "" {
+		return r.License
+	}
+	for _, x := range l.licenses {
+		if strings.HasPrefix(r.File, x.prefix) {
+			return x.name
+		}
+	}
+	return ""
+}
+
+// licenseNear looks for the licence text of a collection of rules, beside p or
+// up to three directories above.
+func licenseNear(p string) string {
+	dir, err := filepath.Abs(p)
+	if err != nil {
+		return ""
+	}
+	for range 4 {
+		data, err := readFile(os.DirFS(dir), "LICENSE")
+		if err == nil && strings.Contains(string(data), "Detection Rule License") {
+			return "DRL-1.1"
+		}
+		if err == nil && !errors.Is(err, errSize) {
+			return ""
+		}
+		dir = filepath.Dir(dir)
+	}
+	return ""
 }
