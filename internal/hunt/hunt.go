@@ -74,6 +74,8 @@ type Hunt struct {
 	names  []sigma.FieldID
 	who    struct{ computer, hostname sigma.FieldID }
 
+	look func(rec *sigma.Record, id uint64) // instead of judging
+
 	mu       sync.Mutex
 	problems []Problem
 	dropped  int

@@ -263,6 +263,10 @@ func (j *judge) judge(id uint64, raw []byte) {
 	if !j.route.Route(j.rec, &j.head) {
 		j.void++
 	}
+	if j.h.look != nil {
+		j.h.look(j.rec, id)
+		return
+	}
 	for _, r := range j.match.Match(j.rec) {
 		if j.takes(r) {
 			j.out.matches = append(j.out.matches, j.found(r, id, raw))

@@ -1,0 +1,267 @@
+//go:build unix
+
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"github.com/lapwing-defence/lapwing/internal/hunt"
+	"github.com/lapwing-defence/lapwing/internal/logsource"
+	"github.com/lapwing-defence/lapwing/internal/ruleset"
+	"github.com/lapwing-defence/lapwing/internal/sigma"
+)
+
+// maxMapping is the size in bytes of a file with log sources.
+const maxMapping = 4 << 20
+
+// ruleFlags are the flags that choose rules.
+type ruleFlags struct {
+	rules        []string
+	placeholders string
+	logsources   []string
+	level        string
+	want         ruleset.Want
+}
+
+func (f *ruleFlags) flags(c *cobra.Command) {
+	c.Flags().StringArrayVar(&f.rules, "rules", nil, "rule file or directory (default: the rules in the program)")
+	c.Flags().StringVar(&f.placeholders, "placeholders", "", "YAML file with the values behind %name%")
+	c.Flags().StringArrayVar(&f.logsources, "logsources", nil, "YAML file of log sources that comes before the one in the program")
+	c.Flags().StringVar(&f.level, "min-level", "", "only rules of this level or above: informational, low, medium, high, critical")
+	c.Flags().StringSliceVar(&f.want.Tags, "tag", nil, "only rules with this tag, such as attack.t1059 or T1059")
+	c.Flags().StringSliceVar(&f.want.Statuses, "status", nil, "only rules of this status: stable, test, experimental")
+	c.Flags().StringSliceVar(&f.want.Include, "include", nil, "only rules of this id or title")
+	c.Flags().StringSliceVar(&f.want.Exclude, "exclude", nil, "no rules of this id or title")
+}
+
+// load reads the rules and the mapping.
+func (f *ruleFlags) load() (*ruleset.Loaded, *logsource.Mapping, error) {
+	if f.level != "" {
+		l, ok := sigma.ParseLevel(f.level)
+		if !ok {
+			return nil, nil, usageError{fmt.Errorf("--min-level %q: say informational, low, medium, high or critical", f.level)}
+		}
+		f.want.MinLevel = l
+	}
+	m, err := logsource.Default()
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, file := range f.logsources {
+		data, err := readLimited(file, maxMapping)
+		if err != nil {
+			return nil, nil, err
+		}
+		own, err := logsource.Parse(file, data)
+		if err != nil {
+			return nil, nil, err
+		}
+		m = m.Before(own)
+	}
+	l, err := ruleset.Load(ruleset.Config{Paths: f.rules, Placeholders: f.placeholders, Want: f.want}, sigma.NewFields())
+	return l, m, err
+}
+
+// readLimited reads a file of at most limit bytes.
+func readLimited(file string, limit int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // read only
+	var b strings.Builder
+	n, err := io.Copy(&b, io.LimitReader(f, limit+1))
+	if err == nil && n > limit {
+		err = fmt.Errorf("%s is larger than %d bytes", file, limit)
+	}
+	return []byte(b.String()), err
+}
+
+type huntFlags struct {
+	ruleFlags
+	format, output string
+	since, until   string
+	carve          bool
+	workers        int
+}
+
+func newHunt(g *globals) *cobra.Command {
+	f := &huntFlags{}
+	c := &cobra.Command{
+		Use: "hunt [--rules DIR]... PATH...", Short: "Find intruders in recorded logs", Args: cobra.MinimumNArgs(1),
+		Long: "Runs Sigma rules over logs: event log files (.evtx), JSON of many kinds, syslog, auditd, journal exports, web access logs, IIS, Zeek, Suricata,\n" +
+			"CloudTrail, Entra, Microsoft 365, decoys. Directories are walked; gzip, zstd, bzip2, zip and tar are unpacked; - is the standard input.\n" +
+			"The format is recognised by content. Without --rules the rules in the program are used.\n\n" +
+			"Exit status: 0 nothing matched, 1 something matched, 2 error, 64 wrong usage.",
+		Example: "  lapwing hunt /var/log\n  lapwing hunt --rules sigma/rules --min-level high C/Windows/System32/winevt/Logs\n  lapwing hunt --format html -o report.html evidence.zip\n  journalctl -o export | lapwing hunt -",
+		RunE: func(c *cobra.Command, args []string) error {
+			return runHunt(c.Context(), g, f, args)
+		},
+	}
+	f.flags(c)
+	c.Flags().StringVar(&f.format, "format", "", "table, json, csv, html or navigator (default table)")
+	c.Flags().StringVarP(&f.output, "output", "o", "", "file to write to")
+	c.Flags().StringVar(&f.since, "since", "", "only records from this time on: 2024-05-01, 2024-05-01T12:00:00Z, or 24h back from now")
+	c.Flags().StringVar(&f.until, "until", "", "only records up to this time")
+	c.Flags().BoolVar(&f.carve, "carve", false, "also look for event log records in slack space and damaged chunks")
+	c.Flags().IntVar(&f.workers, "workers", 0, "how many processors to use (default all)")
+	return c
+}
+
+// instant reads a time, or how far back from now.
+func instant(s string, now time.Time) (time.Time, error) {
+	if s == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(s); err == nil {
+		return now.Add(-d), nil
+	}
+	for _, layout := range []string{time.RFC3339, "2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006-01-02T15:04", "2006-01-02"} {
+		if t, err := time.Parse(layout, s); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, usageError{fmt.Errorf("time %q: write 2024-05-01, 2024-05-01T12:00:00Z or 24h", s)}
+}
+
+// report is a way to show findings.
+type report interface {
+	hunt.Reporter
+	Summary(h *hunt.Hunt) error
+}
+
+func (f *huntFlags) report(g *globals, w io.Writer, now time.Time) (report, bool, error) {
+	if f.format == "" && g.json {
+		f.format = "json"
+	}
+	switch f.format {
+	case "", "table":
+		colour := false
+		if file, ok := w.(*os.File); ok {
+			colour = term.IsTerminal(int(file.Fd())) && os.Getenv("NO_COLOR") == ""
+		}
+		return hunt.NewTableReport(w, colour), false, nil
+	case "json":
+		return hunt.NewJSONReport(w), true, nil
+	case "csv":
+		return hunt.NewCSVReport(w, ""), false, nil
+	case "html":
+		return hunt.NewHTMLReport(w, now), true, nil
+	case "navigator":
+		return hunt.NewNavigatorReport(w), false, nil
+	}
+	return nil, false, usageError{fmt.Errorf("--format %q: say table, json, csv, html or navigator", f.format)}
+}
+
+func runHunt(ctx context.Context, g *globals, f *huntFlags, paths []string) (err error) {
+	now := time.Now()
+	cfg := hunt.Config{Paths: paths, Stdin: g.In, Workers: f.workers, Carve: f.carve, Now: now}
+	if cfg.Since, err = instant(f.since, now); err != nil {
+		return err
+	}
+	if cfg.Until, err = instant(f.until, now); err != nil {
+		return err
+	}
+	w := g.Out
+	rep, events, err := f.report(g, w, now)
+	if err != nil {
+		return err
+	}
+	if cfg.Rules, cfg.Mapping, err = f.load(); err != nil {
+		return err
+	}
+	if f.output != "" {
+		file, ferr := os.Create(f.output)
+		if ferr != nil {
+			return ferr
+		}
+		defer func() { err = errors.Join(err, file.Close()) }()
+		if rep, events, err = f.report(g, file, now); err != nil {
+			return err
+		}
+	}
+	cfg.Events = events
+	warnRefused(g, cfg.Rules)
+	h, err := hunt.New(cfg)
+	if err != nil {
+		return err
+	}
+	stop := progress(ctx, g, h)
+	err = h.Run(ctx, rep)
+	stop()
+	if err != nil {
+		return err
+	}
+	if err := rep.Summary(h); err != nil {
+		return err
+	}
+	return huntStatus(g, h)
+}
+
+func warnRefused(g *globals, l *ruleset.Loaded) {
+	if n := l.Set.Refused(); n > 0 && !g.quiet {
+		fmt.Fprintf(g.Err, "%d rules could not be loaded: lapwing rules check says why\n", n) //nolint:errcheck // nowhere else to say it
+	}
+}
+
+// huntStatus tells the problems and the exit status.
+func huntStatus(g *globals, h *hunt.Hunt) error {
+	list, more := h.Problems()
+	fatal := false
+	for _, p := range list {
+		fatal = fatal || p.Fatal
+		if p.Fatal || !g.quiet {
+			fmt.Fprintf(g.Err, "%s: %s\n", hunt.Plain(p.File, 0), hunt.Plain(p.Text, 0)) //nolint:errcheck // nowhere else to say it
+		}
+	}
+	if more > 0 && !g.quiet {
+		fmt.Fprintf(g.Err, "and %d more of these\n", more) //nolint:errcheck // as above
+	}
+	switch {
+	case fatal:
+		return exitStatus(statusError)
+	case h.Stats.Matches.Load() > 0:
+		return exitStatus(statusFound)
+	}
+	return nil
+}
+
+// progress draws a line on a terminal until it is stopped.
+func progress(ctx context.Context, g *globals, h *hunt.Hunt) (stop func()) {
+	file, ok := g.Err.(*os.File)
+	if !ok || g.quiet || !term.IsTerminal(int(file.Fd())) {
+		return func() {}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				fmt.Fprint(file, "\r\x1b[K") //nolint:errcheck // a terminal
+				return
+			case <-tick.C:
+			}
+			s := &h.Stats
+			share := int64(0)
+			if total := s.Total.Load(); total > 0 {
+				share = min(100, s.Bytes.Load()*100/total)
+			}
+			bar := strings.Repeat("#", int(share/5)) + strings.Repeat(".", int(20-share/5))
+			fmt.Fprintf(file, "\r[%s] %3d %%  %d records, %d matches\x1b[K", bar, share, s.Records.Load(), s.Matches.Load()) //nolint:errcheck // a terminal
+		}
+	})
+	return func() { cancel(); wg.Wait() }
+}
