@@ -71,8 +71,8 @@ func RunWorker(ctx context.Context, log *slog.Logger) error {
 	if data, err := json.Marshal(report); err == nil {
 		ctl.tell("report " + string(data)) //nolint:errcheck // a gone supervisor is seen below
 	}
-	if o.MustBeHeld && !report.Whole() {
-		return fatal(ctl, fmt.Errorf("a decoy listens beyond loopback, and the process that serves it cannot be confined (have: %s; %s): use a kernel with Landlock and user namespaces, start as root, or accept the risk with --accept-unconfined", report, report.Missing))
+	if err := o.unheld(report); err != nil {
+		return fatal(ctl, err)
 	}
 	rec, err := uplink.NewClient(uplink.ClientConfig{Name: o.Observer, Log: log, Dial: func(context.Context) (net.Conn, error) { return ctl.dial() }})
 	if err != nil {
@@ -91,6 +91,14 @@ func RunWorker(ctx context.Context, log *slog.Logger) error {
 	}
 	wg.Wait()
 	return nil
+}
+
+// unheld says why a decoy beyond loopback must not be served.
+func (o *WorkerOrders) unheld(r confine.Report) error {
+	if !o.MustBeHeld || r.Whole() {
+		return nil
+	}
+	return fmt.Errorf("a decoy listens beyond loopback, and the process that serves it cannot be confined (have: %s; %s): use a kernel with Landlock and user namespaces, start as root, or accept the risk with --accept-unconfined", r, r.Missing)
 }
 
 // inherit takes the listeners that the supervisor bound.

@@ -17,7 +17,15 @@ import (
 )
 
 func TestMain(m *testing.M) {
-	if os.Getenv("CONFINE_CHILD") != "" {
+	switch os.Getenv("CONFINE_CHILD") {
+	case "":
+	case "sink":
+		sink()
+		return
+	case "sender":
+		sender()
+		return
+	default:
 		child()
 		return
 	}
