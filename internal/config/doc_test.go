@@ -28,7 +28,11 @@ func TestDocumentedDefaultsAreTheDefaults(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	block, _, _ := strings.Cut(strings.Split(string(data), "```yaml\n")[2], "```")
+	_, all, found := strings.Cut(string(data), "Everything, with the defaults:\n\n```yaml\n")
+	if !found {
+		t.Fatal("the block with the defaults is not there")
+	}
+	block, _, _ := strings.Cut(all, "```")
 	c, err := Parse("config.md", []byte(block), templates)
 	if err != nil {
 		t.Fatal(err)
