@@ -55,6 +55,7 @@ var table = map[string][]string{
 	"source/textlog":         {"logsource", "sigma"},
 	"sigma":                  {"yamldoc"},
 	"scan/indicator":         {},
+	"detect/live":            {"alert", "clock", "logsource", "ruleset", "sigma", "source/jsonl"},
 	"scan/allow":             {},
 	"scan":                   {"scan/indicator", "scan/unpack", "scan/yara"},
 	"scan/yara":              {"scan/yara/build", "scan/yara/code", "scan/yara/index", "scan/yara/module", "scan/yara/module/calc", "scan/yara/module/pemod", "scan/yara/rex", "scan/yara/view"},

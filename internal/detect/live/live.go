@@ -1,0 +1,233 @@
+// Package live judges events as they come with Sigma rules and correlations:
+// the same engine that hunts in recorded logs. Rules are read from directories,
+// watched, and replaced whole or not at all.
+package live
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/logsource"
+	"github.com/lapwing-defence/lapwing/internal/ruleset"
+	"github.com/lapwing-defence/lapwing/internal/sigma"
+	"github.com/lapwing-defence/lapwing/internal/source/jsonl"
+)
+
+// Config is what New takes.
+type Config struct {
+	Rules    ruleset.Config     // no paths: the rules that are shipped
+	Mapping  *logsource.Mapping // nil: the one that is shipped
+	Suppress []Suppression
+	// Lateness is how long correlations wait for events that come out of order
+	// (10 s).
+	Lateness time.Duration
+	MaxKeys  int // groups of all correlations (1,000,000)
+}
+
+// Verdict is one rule that fired.
+type Verdict struct {
+	Rule *sigma.Rule
+	// Group holds the group-by values of a correlation by field; nil for a rule
+	// about single events.
+	Group       map[string]string
+	Count       int
+	First, Last time.Time
+}
+
+// Engine judges. Judge and Advance are for one goroutine, the others may be
+// called at any time.
+type Engine struct {
+	cfg Config
+
+	mu     sync.Mutex // guards what Reload replaces
+	loaded *judge
+
+	failed int64
+
+	seen uint64 // fingerprint of the rule files before they were read; Watch's own later
+}
+
+// judge is one set of rules, ready.
+type judge struct {
+	rules *ruleset.Loaded
+	rec   *sigma.Record
+	match *sigma.Worker
+	route *logsource.Worker
+	json  *jsonl.Scanner
+	corr  *sigma.Correlator
+	head  logsource.Head
+	buf   []sigma.Point
+}
+
+// ErrRules says that rules were refused; the text names each with its place.
+var ErrRules = errors.New("rules were refused")
+
+// New loads the rules. A rule that cannot be used is an error here as in Reload:
+// an operator who believes that a rule watches must not be wrong.
+func New(cfg Config) (*Engine, error) {
+	if cfg.Lateness == 0 {
+		cfg.Lateness = 10 * time.Second
+	}
+	if cfg.Mapping == nil {
+		m, err := logsource.Default()
+		if err != nil {
+			return nil, err
+		}
+		cfg.Mapping = m
+	}
+	for i := range cfg.Suppress {
+		if err := cfg.Suppress[i].check(); err != nil {
+			return nil, err
+		}
+	}
+	e := &Engine{cfg: cfg, seen: fingerprint(cfg.Rules.Paths)}
+	j, err := e.load()
+	if err != nil {
+		return nil, err
+	}
+	e.loaded = j
+	return e, nil
+}
+
+// load reads and compiles the rules as they are now.
+func (e *Engine) load() (*judge, error) {
+	fields := sigma.NewFields()
+	router := e.cfg.Mapping.Router(fields)
+	loaded, err := ruleset.Load(e.cfg.Rules, fields)
+	if err != nil {
+		return nil, err
+	}
+	if err := refused(loaded.Set); err != nil {
+		return nil, err
+	}
+	return &judge{
+		rules: loaded, rec: sigma.NewRecord(fields), match: loaded.Engine.NewWorker(), route: router.NewWorker(),
+		json: jsonl.NewScanner(fields, e.cfg.Mapping),
+		corr: sigma.NewCorrelator(loaded.Engine, sigma.CorrelatorOptions{Lateness: e.cfg.Lateness, MaxKeys: e.cfg.MaxKeys}),
+	}, nil
+}
+
+// refused joins what is wrong with rules that could not be loaded.
+func refused(set *sigma.Set) error {
+	if set.Refused() == 0 {
+		return nil
+	}
+	err := fmt.Errorf("%d %w", set.Refused(), ErrRules)
+	for _, p := range set.Problems() {
+		if p.Severity == sigma.Refused {
+			err = fmt.Errorf("%w\n%w", err, p)
+		}
+	}
+	return err
+}
+
+// Reload reads the rules again. After an error the old ones go on. Groups of
+// correlations that say the same as before are kept; dropped counts the others.
+func (e *Engine) Reload() (rules, dropped int, err error) {
+	next, err := e.load()
+	if err != nil {
+		return 0, 0, err
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	dropped, err = handOver(e.loaded.corr, next.corr)
+	if err != nil {
+		return 0, 0, err
+	}
+	e.loaded = next
+	return len(next.rules.Engine.Rules()), dropped, nil
+}
+
+// handOver moves the state of correlations.
+func handOver(from, to *sigma.Correlator) (int, error) {
+	r, w := io.Pipe()
+	go func() { w.CloseWithError(from.Snapshot(w)) }() //nolint:errcheck // always nil
+	dropped, err := to.Restore(r)
+	r.Close() //nolint:errcheck // ends the writer
+	return dropped, err
+}
+
+// Judge gives the rules that one event, a JSON object, fires. What is no JSON
+// object fires none and is counted.
+func (e *Engine) Judge(line []byte) []Verdict {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j := e.loaded
+	j.head = logsource.Head{Format: "json"}
+	if err := j.json.Scan(line, j.rec, &j.head); err != nil {
+		e.failed++
+		return nil
+	}
+	j.route.Route(j.rec, &j.head)
+	if t, ok := j.route.Time(j.rec); ok {
+		j.rec.Time = t
+	}
+	now := time.Unix(0, j.rec.Time)
+	var out []Verdict
+	for _, r := range j.match.Match(j.rec) {
+		if j.rules.Want.Takes(r) && !e.suppressed(r, j.rec, now) {
+			out = append(out, Verdict{Rule: r, Count: 1, First: now, Last: now})
+		}
+	}
+	j.buf = j.match.Points(j.buf[:0])
+	if len(j.buf) > 0 {
+		out = e.correlated(out, j.corr.Add(j.buf))
+	}
+	return out
+}
+
+// Advance gives correlations the time, so that those are judged whose events
+// stopped coming.
+func (e *Engine) Advance(now time.Time) []Verdict {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.correlated(nil, e.loaded.corr.Advance(now.Add(-e.cfg.Lateness).UnixNano()))
+}
+
+func (e *Engine) correlated(out []Verdict, alerts []sigma.Alert) []Verdict {
+	for _, a := range alerts {
+		if !e.loaded.rules.Want.Takes(a.Rule) || e.suppressedGroup(a) {
+			continue
+		}
+		out = append(out, Verdict{Rule: a.Rule, Group: a.Group, Count: a.Count, First: time.Unix(0, a.First), Last: time.Unix(0, a.Last)})
+	}
+	return out
+}
+
+// Stats is what the engine has done.
+type Stats struct {
+	Rules   int
+	Failed  int64 // events that were no JSON object
+	Corr    sigma.CorrelatorStats
+	Matcher sigma.Stats
+}
+
+// Stats gives counters for the health page.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return Stats{Rules: len(e.loaded.rules.Engine.Rules()), Failed: e.failed, Corr: e.loaded.corr.Stats(), Matcher: e.loaded.match.Stats()}
+}
+
+// Snapshot writes the state of the correlations.
+func (e *Engine) Snapshot(w io.Writer) error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.loaded.corr.Snapshot(w)
+}
+
+// Restore reads what Snapshot wrote. After an error the engine goes on without.
+func (e *Engine) Restore(r io.Reader) (dropped int, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	opts := sigma.CorrelatorOptions{Lateness: e.cfg.Lateness, MaxKeys: e.cfg.MaxKeys}
+	fresh := sigma.NewCorrelator(e.loaded.rules.Engine, opts)
+	if dropped, err = fresh.Restore(r); err != nil {
+		return 0, fmt.Errorf("restore the correlations: %w", err)
+	}
+	e.loaded.corr = fresh
+	return dropped, nil
+}
