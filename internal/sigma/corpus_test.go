@@ -67,7 +67,6 @@ type mapping struct {
 type category struct {
 	name, service, eventType string
 	ids                      []string
-	alias                    map[string]string
 }
 
 func loadMapping(t testing.TB, fields *Fields) *mapping {

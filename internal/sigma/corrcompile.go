@@ -156,7 +156,7 @@ func (k *correlation) prepare() {
 	}
 	k.prepareTemporal()
 	h := sha256.New()
-	fmt.Fprintf(h, "%d %q %q %d %q %v %v %q %v", k.Type, k.Rules, k.GroupBy, k.span, k.Fields, k.Bounds, k.Percentile, k.Expression, k.Aliases)
+	_, _ = fmt.Fprintf(h, "%d %q %q %d %q %v %v %q %v", k.Type, k.Rules, k.GroupBy, k.span, k.Fields, k.Bounds, k.Percentile, k.Expression, k.Aliases)
 	copy(k.print[:], h.Sum(nil))
 }
 

@@ -24,7 +24,7 @@ const (
 	ValuePercentile
 )
 
-var correlationNames = []string{"event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile"}
+var correlationNames = []string{"event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile"} //nolint:gochecknoglobals // a table that nobody writes
 
 // String is the word that rules use.
 func (t CorrelationType) String() string { return correlationNames[t] }
@@ -123,7 +123,7 @@ func (c *Correlation) parseGenerate(n *yamldoc.Node) *fault {
 	return nil
 }
 
-func (c *Correlation) parseRules(r *Rule, n *yamldoc.Node) *fault {
+func (c *Correlation) parseRules(_ *Rule, n *yamldoc.Node) *fault {
 	v := lookup(n, "rules")
 	if v == nil {
 		return faultf(n.Line, "no-rules", "add rules: with ids or names", "a correlation without rules")
@@ -164,7 +164,7 @@ func textList(v *yamldoc.Node) ([]string, *fault) {
 	return out, nil
 }
 
-func (c *Correlation) parseGroup(r *Rule, n *yamldoc.Node) *fault {
+func (c *Correlation) parseGroup(_ *Rule, n *yamldoc.Node) *fault {
 	v := lookup(n, "group-by")
 	if v == nil {
 		return nil // one group for all
@@ -242,7 +242,7 @@ func (c *Correlation) parseAliases(_ *Rule, n *yamldoc.Node) *fault {
 	return nil
 }
 
-func (c *Correlation) parseCondition(r *Rule, n *yamldoc.Node) *fault {
+func (c *Correlation) parseCondition(_ *Rule, n *yamldoc.Node) *fault {
 	v := lookup(n, "condition")
 	temporal := c.Type == Temporal || c.Type == TemporalOrdered
 	switch {
@@ -257,14 +257,14 @@ func (c *Correlation) parseCondition(r *Rule, n *yamldoc.Node) *fault {
 		return faultf(v.Line, "bad-condition", "write gte: NUMBER", "condition must be a block of keys")
 	}
 	for i := 0; i+1 < len(v.Content); i += 2 {
-		if f := c.parseBound(r, v.Content[i], v.Content[i+1]); f != nil {
+		if f := c.parseBound(v.Content[i], v.Content[i+1]); f != nil {
 			return f
 		}
 	}
 	return c.checkCondition(v, temporal)
 }
 
-func (c *Correlation) parseBound(r *Rule, k, v *yamldoc.Node) *fault {
+func (c *Correlation) parseBound(k, v *yamldoc.Node) *fault {
 	switch k.Value {
 	case "field":
 		list, f := textList(v)

@@ -208,10 +208,10 @@ func (c *Correlator) readCorrelations(s *snapReader) []int32 {
 		if s.err != nil {
 			break
 		}
-		key, print := s.text(1<<12), s.bytes(16)
+		key, sum := s.text(1<<12), s.bytes(16)
 		id := int32(-1)
 		for _, k := range c.eng.cors {
-			if k.rule.Key() == key && string(k.print[:]) == string(print) {
+			if k.rule.Key() == key && string(k.print[:]) == string(sum) {
 				id = k.id
 			}
 		}

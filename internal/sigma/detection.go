@@ -230,15 +230,15 @@ func (d *detection) namesHint() string {
 func (d *detection) byName(name string) (*expr, error) {
 	e := d.sels[name]
 	if e == nil {
-		return nil, &unknownName{name}
+		return nil, &unknownNameError{name}
 	}
 	d.used[name] = true
 	return e, nil
 }
 
-type unknownName struct{ name string }
+type unknownNameError struct{ name string }
 
-func (u *unknownName) Error() string { return "no selection is named \"" + u.name + "\"" }
+func (u *unknownNameError) Error() string { return "no selection is named \"" + u.name + "\"" }
 
 func (d *detection) byPattern(kind exprKind, pattern string) (*expr, error) {
 	var kids []*expr
@@ -253,7 +253,7 @@ func (d *detection) byPattern(kind exprKind, pattern string) (*expr, error) {
 		}
 	}
 	if len(kids) == 0 {
-		return nil, &unknownName{pattern}
+		return nil, &unknownNameError{pattern}
 	}
 	if d.spread += len(kids); d.spread > MaxValues {
 		return nil, fmt.Errorf("its patterns stand for more than %d selections", MaxValues)

@@ -186,7 +186,7 @@ func (p pattern) match(s []byte) bool {
 			}
 			if p[j].kind == tokMany {
 				j++
-				star, back = j, i
+				star = j
 				i, j = p.skip(j, s, i)
 				if i < 0 {
 					return false
@@ -272,7 +272,7 @@ func appendLower(dst, s []byte) []byte {
 }
 
 // lowTable is ASCII lower case.
-var lowTable = func() (t [utf8.RuneSelf]byte) {
+var lowTable = func() (t [utf8.RuneSelf]byte) { //nolint:gochecknoglobals // a table that nobody writes
 	for i := range t {
 		t[i] = byte(i)
 		if 'A' <= i && i <= 'Z' {

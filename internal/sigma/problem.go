@@ -22,6 +22,8 @@ const (
 func (s Severity) String() string { return [...]string{"note", "warning", "refused"}[s] }
 
 // Problem is one thing wrong with a rule file.
+//
+//nolint:errname // it is also what was found though nothing failed
 type Problem struct {
 	File     string
 	Line     int    // 1-based, 0 when it concerns the whole file

@@ -117,7 +117,7 @@ func (s *gramSet) has(g string) bool {
 	return s[h>>6]>>(h&63)&1 != 0
 }
 
-var commonGrams = func() (s gramSet) {
+var commonGrams = func() (s gramSet) { //nolint:gochecknoglobals // a table that nobody writes
 	for i := 0; i+4 <= len(commonText); i++ {
 		h := load32(bytesOf(commonText[i:])) * hashMul >> 16
 		s[h>>6] |= 1 << (h & 63)
@@ -135,7 +135,7 @@ func isCommon(s string) bool {
 	return strings.Contains(commonText, s)
 }
 
-var letterScore = func() (t [256]uint8) {
+var letterScore = func() (t [256]uint8) { //nolint:gochecknoglobals // a table that nobody writes
 	for i, c := range []byte(`etaoinsr\ .cmdl`) {
 		t[c] = uint8(16 - i)
 	}

@@ -52,7 +52,7 @@ func Documents(file string, data []byte) ([]*Node, error) {
 			f.File = file
 			return docs, Faults{*f}
 		}
-		if root != nil && !(root.Kind == Scalar && root.ShortTag() == "!!null") {
+		if root != nil && (root.Kind != Scalar || root.ShortTag() != "!!null") {
 			docs = append(docs, root)
 		}
 	}

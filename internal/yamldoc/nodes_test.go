@@ -1,6 +1,7 @@
 package yamldoc
 
 import (
+	"errors"
 	"strings"
 	"testing"
 )
@@ -43,7 +44,8 @@ func FuzzDocuments(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
 		docs, err := Documents("f", data)
 		if err != nil {
-			if fs, ok := err.(Faults); !ok || len(fs) == 0 || fs[0].File != "f" {
+			var fs Faults
+			if !errors.As(err, &fs) || len(fs) == 0 || fs[0].File != "f" {
 				t.Errorf("error without a place: %v", err)
 			}
 		}
