@@ -8,10 +8,11 @@ import (
 )
 
 // corpusRecords decodes the OTRF archives once: judging alone is measured.
-func corpusRecords(b testing.TB, e *Engine) []*Record {
-	m := loadMapping(b, e.Fields())
+func corpusRecords(tb testing.TB, e *Engine) []*Record {
+	tb.Helper()
+	m := loadMapping(tb, e.Fields())
 	var recs []*Record
-	for _, ev := range otrfEvents(b) {
+	for _, ev := range otrfEvents(tb) {
 		rec := NewRecord(e.Fields())
 		if fillOTRF(rec, m, ev.raw) {
 			recs = append(recs, rec)

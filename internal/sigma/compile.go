@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"slices"
 	"strings"
 	"sync"
 )
@@ -108,7 +109,7 @@ func (f *filter) apply(rules []*Rule) int {
 		if r.Correlation != nil || !f.covers(r) || contains(r.Filters, f.rule.Title) {
 			continue
 		}
-		r.Filters = append(r.Filters[:len(r.Filters):len(r.Filters)], f.rule.Title)
+		r.Filters = append(slices.Clip(r.Filters), f.rule.Title)
 		r.cond = &expr{kind: exprAnd, kids: []*expr{r.cond, f.cond}, line: r.cond.line}
 		n++
 	}
@@ -319,12 +320,12 @@ func contradiction(e *expr) string {
 
 // flatten gathers the parts of nested ANDs and what is under their NOTs.
 func flatten(e *expr, yes, no *[]*expr) {
-	switch {
-	case e.kind == exprAnd:
+	switch e.kind {
+	case exprAnd:
 		for _, k := range e.kids {
 			flatten(k, yes, no)
 		}
-	case e.kind == exprNot:
+	case exprNot:
 		*no = append(*no, e.kids[0])
 	default:
 		*yes = append(*yes, e)

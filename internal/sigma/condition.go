@@ -49,14 +49,14 @@ func (c *condParser) parse(text string) (*expr, error) {
 func condWords(text string) ([]string, error) {
 	var words []string
 	for i := 0; i < len(text); {
-		switch c := text[i]; {
-		case c == ' ' || c == '\t' || c == '\n' || c == '\r':
+		switch c := text[i]; c {
+		case ' ', '\t', '\n', '\r':
 			i++
-		case c == '(' || c == ')':
+		case '(', ')':
 			words = append(words, text[i:i+1])
 			i++
-		case c == '|':
-			return nil, fmt.Errorf("aggregation after | was taken out of Sigma: write a correlation rule")
+		case '|':
+			return nil, errors.New("aggregation after | was taken out of Sigma: write a correlation rule")
 		default:
 			end := strings.IndexAny(text[i:], " \t\n\r()|")
 			if end < 0 {
@@ -122,7 +122,7 @@ func (c *condParser) not() (*expr, error) {
 			return nil, err
 		}
 		if c.peek() != ")" {
-			return nil, fmt.Errorf("a parenthesis is not closed")
+			return nil, errors.New("a parenthesis is not closed")
 		}
 		c.at++
 		return e, nil
@@ -149,7 +149,7 @@ func (c *condParser) operand(w string) (*expr, error) {
 		c.at += 2
 		p := c.peek()
 		if p == "" || p == "(" || p == ")" {
-			return nil, fmt.Errorf("them or a pattern was expected after of")
+			return nil, errors.New("them or a pattern was expected after of")
 		}
 		c.at++
 		return c.pattern(kind, p)

@@ -27,9 +27,9 @@ type ruleFile struct {
 	data []byte
 }
 
-func ruleFiles(t testing.TB) []ruleFile {
-	t.Helper()
-	root := filepath.Join(sharedtest.Dir(t), "sigma", "rules")
+func ruleFiles(tb testing.TB) []ruleFile {
+	tb.Helper()
+	root := filepath.Join(sharedtest.Dir(tb), "sigma", "rules")
 	var out []ruleFile
 	for _, d := range ruleDirs {
 		err := filepath.WalkDir(filepath.Join(root, d), func(p string, e fs.DirEntry, err error) error {
@@ -42,16 +42,16 @@ func ruleFiles(t testing.TB) []ruleFile {
 			return err
 		})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return out
 }
 
-func loadCorpus(t testing.TB, opts Options) *Set {
-	t.Helper()
+func loadCorpus(tb testing.TB, opts Options) *Set {
+	tb.Helper()
 	s := NewSet(opts)
-	for _, f := range ruleFiles(t) {
+	for _, f := range ruleFiles(tb) {
 		s.Add(f.name, f.data)
 	}
 	return s
@@ -69,15 +69,15 @@ type category struct {
 	ids                      []string
 }
 
-func loadMapping(t testing.TB, fields *Fields) *mapping {
-	t.Helper()
-	data, err := os.ReadFile(filepath.Join(sharedtest.Dir(t), "sigma", "rules", "thor.yml"))
+func loadMapping(tb testing.TB, fields *Fields) *mapping {
+	tb.Helper()
+	data, err := os.ReadFile(filepath.Join(sharedtest.Dir(tb), "sigma", "rules", "thor.yml"))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	docs, err := yamldoc.Documents("thor.yml", data)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	fields.Add("NewProcessName", "ParentProcessName", "Provider_Name", "Computer")
 	m := &mapping{service: map[string]string{}, cache: map[string]*Source{}}
@@ -147,7 +147,7 @@ func fill(rec *Record, prefix string, v any) {
 	case json.Number:
 		rec.Add([]byte(prefix), Value{[]byte(v), Number})
 	case bool:
-		rec.Add([]byte(prefix), Value{[]byte(fmt.Sprint(v)), Bool})
+		rec.Add([]byte(prefix), Value{[]byte(strconv.FormatBool(v)), Bool})
 	case nil:
 		rec.Add([]byte(prefix), Value{})
 	}
@@ -160,8 +160,8 @@ type otrfEvent struct {
 	raw             []byte
 }
 
-func otrfEvents(t testing.TB) []otrfEvent {
-	t.Helper()
+func otrfEvents(tb testing.TB) []otrfEvent {
+	tb.Helper()
 	var out []otrfEvent
 	lines := func(archive, member string, r io.Reader) {
 		sc := bufio.NewScanner(r)
@@ -170,35 +170,35 @@ func otrfEvents(t testing.TB) []otrfEvent {
 			out = append(out, otrfEvent{"otrf/" + filepath.Base(archive), member, n, slices.Clone(sc.Bytes())})
 		}
 	}
-	zips, err := filepath.Glob(filepath.Join(sharedtest.Dir(t), "sigma", "data", "otrf", "*.zip"))
+	zips, err := filepath.Glob(filepath.Join(sharedtest.Dir(tb), "sigma", "data", "otrf", "*.zip"))
 	if err != nil || len(zips) == 0 {
-		t.Fatal("no archives", err)
+		tb.Fatal("no archives", err)
 	}
 	for _, z := range zips {
 		r, err := zip.OpenReader(z)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		for _, f := range r.File {
 			rc, err := f.Open()
 			if err != nil {
-				t.Fatal(err)
+				tb.Fatal(err)
 			}
 			lines(z, f.Name, rc)
 			rc.Close()
 		}
 		r.Close()
 	}
-	tars, _ := filepath.Glob(filepath.Join(sharedtest.Dir(t), "sigma", "data", "otrf", "*.tar.gz"))
+	tars, _ := filepath.Glob(filepath.Join(sharedtest.Dir(tb), "sigma", "data", "otrf", "*.tar.gz"))
 	for _, name := range tars {
 		f, err := os.Open(name)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		defer f.Close()
 		gz, err := gzip.NewReader(f)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		for tr := tar.NewReader(gz); ; {
 			h, err := tr.Next()

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 	"sort"
 )
 
@@ -172,7 +173,7 @@ func (k *correlation) prepareTemporal() {
 	}
 	for i := range k.terms {
 		t := &k.terms[i]
-		sort.Slice(t.yes, func(a, b int) bool { return t.yes[a] < t.yes[b] })
+		slices.Sort(t.yes)
 		t.at = k.words
 		if k.Type == TemporalOrdered && !k.closing {
 			k.words += len(t.yes)

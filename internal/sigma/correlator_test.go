@@ -47,47 +47,106 @@ func TestCorrelations(t *testing.T) {
 		events      []string
 		want        []string
 	}{
-		{"event_count", "type: event_count\nrules: r0\ngroup-by: [U]\ntimespan: 10s\ncondition: {gte: 3}",
+		{
+			"event_count", "type: event_count\nrules: r0\ngroup-by: [U]\ntimespan: 10s\ncondition: {gte: 3}",
 			[]string{"0 R=0 U=a", "5 R=0 U=a", "5 R=0 U=b", "9 R=0 U=a", "10 R=0 U=a", "30 R=0 U=a", "31 R=0", "39 R=0 U=a", "39 R=1 U=a", "39 R=0 U=a"},
-			[]string{"9 C map[U:a] n=3 v=0", "39 C map[U:a] n=3 v=0"}},
-		{"window is half open", "type: event_count\nrules: r0\ntimespan: 10s\ncondition: {gt: 1}",
-			[]string{"0 R=0", "10 R=0", "19 R=0"}, []string{"19 C map[] n=2 v=0"}},
-		{"again after the timespan", "type: event_count\nrules: r0\ntimespan: 10s\ncondition: {gte: 2}",
-			[]string{"0 R=0", "1 R=0", "5 R=0", "9 R=0", "11 R=0", "12 R=0"}, []string{"1 C map[] n=2 v=0", "11 C map[] n=2 v=0"}},
-		{"value_count", "type: value_count\nrules: r0\ngroup-by: [H]\ntimespan: 10s\ncondition: {field: U, gte: 3}",
-			[]string{"0 R=0 H=h U=a", "1 R=0 H=h U=a", "2 R=0 H=h U=b", "3 R=0 H=h", "4 R=0 H=h U=c"}, []string{"4 C map[H:h] n=3 v=0"}},
-		{"value_count of two", "type: value_count\nrules: r0\ntimespan: 10s\ncondition: {field: [U, V], gt: 1}",
-			[]string{"0 R=0 U=ab V=c", "1 R=0 U=ab V=c", "2 R=0 U=a V=bc"}, []string{"2 C map[] n=2 v=0"}},
-		{"temporal", "type: temporal\nrules: [r0, r1, r2]\ngroup-by: [U]\ntimespan: 10s",
-			[]string{"0 R=2 U=a", "5 R=0 U=a", "6 R=1 U=b", "9 R=1 U=a", "20 R=0 U=a"}, []string{"9 C map[U:a] n=3 v=0"}},
-		{"temporal of two", "type: temporal\nrules: [r0, r1, r2]\ntimespan: 10s\ncondition: {gte: 2}",
-			[]string{"0 R=2", "5 R=1"}, []string{"5 C map[] n=2 v=0"}},
-		{"temporal_ordered", "type: temporal_ordered\nrules: [r0, r1, r2]\ntimespan: 10s",
-			[]string{"0 R=1", "1 R=0", "2 R=2", "3 R=1", "4 R=2", "20 R=0", "25 R=1", "30 R=2"}, []string{"4 C map[] n=3 v=0"}},
-		{"expression", "type: temporal\nrules: [r0, r1, r2]\ntimespan: 10s\ncondition: r0 and (r1 or r2)",
-			[]string{"0 R=1", "1 R=2", "2 R=0"}, []string{"2 C map[] n=3 v=0"}},
-		{"expression with not", "type: temporal\nrules: [r0, r1, r2]\ngroup-by: U\ntimespan: 10s\ncondition: r0 and r1 and not r2",
-			[]string{"0 R=0 U=a", "1 R=1 U=a", "2 R=0 U=b", "3 R=1 U=b", "11 R=2 U=b"}, []string{"10 C map[U:a] n=2 v=0"}},
-		{"ordered expression", "type: temporal_ordered\nrules: [r0, r1, r2]\ntimespan: 10s\ncondition: r0 and r1 and not r2",
-			[]string{"0 R=1", "1 R=0", "20 R=0", "21 R=1"}, []string{"30 C map[] n=2 v=0"}},
-		{"lt", "type: event_count\nrules: r0\ngroup-by: U\ntimespan: 10s\ncondition: {lt: 3}",
-			[]string{"0 R=0 U=a", "1 R=0 U=a", "2 R=0 U=b", "3 R=0 U=b", "4 R=0 U=b"}, []string{"10 C map[U:a] n=2 v=0"}},
-		{"range", "type: event_count\nrules: r0\ngroup-by: U\ntimespan: 10s\ncondition: {gt: 1, lte: 2}",
-			[]string{"0 R=0 U=a", "1 R=0 U=a", "2 R=0 U=b", "3 R=0 U=b", "4 R=0 U=b", "5 R=0 U=c"}, []string{"10 C map[U:a] n=2 v=0"}},
-		{"value_count eq", "type: value_count\nrules: r0\ntimespan: 10s\ncondition: {field: U, eq: 2}",
-			[]string{"0 R=0 U=a", "1 R=0 U=b", "20 R=0 U=a", "21 R=0 U=b", "22 R=0 U=c"}, []string{"10 C map[] n=2 v=0"}},
-		{"value_sum", "type: value_sum\nrules: r0\ntimespan: 10s\ncondition: {field: B, gt: 100}",
-			[]string{"0 R=0 B=60", "5 R=0 B=40", "6 R=0 B=x", "12 R=0 B=61", "13 R=0 B=0.5"}, []string{"12 C map[] n=2 v=101"}},
-		{"value_avg", "type: value_avg\nrules: r0\ntimespan: 10s\ncondition: {field: B, gte: 50}",
-			[]string{"0 R=0 B=40", "1 R=0 B=60"}, []string{"1 C map[] n=2 v=50"}},
-		{"value_avg lt", "type: value_avg\nrules: r0\ntimespan: 10s\ncondition: {field: B, lt: 50}",
-			[]string{"0 R=0 B=40", "1 R=0 B=50"}, []string{"10 C map[] n=2 v=45"}},
-		{"value_percentile", "type: value_percentile\nrules: r0\ntimespan: 100s\ncondition: {field: B, percentile: 90, gte: 9}",
-			[]string{"0 R=0 B=1", "1 R=0 B=1", "2 R=0 B=9"}, []string{"2 C map[] n=3 v=9"}},
-		{"value_median", "type: value_median\nrules: r0\ntimespan: 100s\ncondition: {field: B, gte: 5}",
-			[]string{"0 R=0 B=1", "1 R=0 B=5", "2 R=0 B=7"}, []string{"2 C map[] n=3 v=5"}},
-		{"aliases", "type: temporal\nrules: [r0, r1]\ntimespan: 10s\ngroup-by: [ip]\naliases:\n  ip:\n    r0: Src\n    r1: Dst",
-			[]string{"0 R=0 Src=1.1.1.1 Dst=2.2.2.2", "1 R=1 Src=1.1.1.1 Dst=3.3.3.3", "2 R=1 Dst=1.1.1.1"}, []string{"2 C map[ip:1.1.1.1] n=2 v=0"}},
+			[]string{"9 C map[U:a] n=3 v=0", "39 C map[U:a] n=3 v=0"},
+		},
+		{
+			"window is half open", "type: event_count\nrules: r0\ntimespan: 10s\ncondition: {gt: 1}",
+			[]string{"0 R=0", "10 R=0", "19 R=0"},
+			[]string{"19 C map[] n=2 v=0"},
+		},
+		{
+			"again after the timespan", "type: event_count\nrules: r0\ntimespan: 10s\ncondition: {gte: 2}",
+			[]string{"0 R=0", "1 R=0", "5 R=0", "9 R=0", "11 R=0", "12 R=0"},
+			[]string{"1 C map[] n=2 v=0", "11 C map[] n=2 v=0"},
+		},
+		{
+			"value_count", "type: value_count\nrules: r0\ngroup-by: [H]\ntimespan: 10s\ncondition: {field: U, gte: 3}",
+			[]string{"0 R=0 H=h U=a", "1 R=0 H=h U=a", "2 R=0 H=h U=b", "3 R=0 H=h", "4 R=0 H=h U=c"},
+			[]string{"4 C map[H:h] n=3 v=0"},
+		},
+		{
+			"value_count of two", "type: value_count\nrules: r0\ntimespan: 10s\ncondition: {field: [U, V], gt: 1}",
+			[]string{"0 R=0 U=ab V=c", "1 R=0 U=ab V=c", "2 R=0 U=a V=bc"},
+			[]string{"2 C map[] n=2 v=0"},
+		},
+		{
+			"temporal", "type: temporal\nrules: [r0, r1, r2]\ngroup-by: [U]\ntimespan: 10s",
+			[]string{"0 R=2 U=a", "5 R=0 U=a", "6 R=1 U=b", "9 R=1 U=a", "20 R=0 U=a"},
+			[]string{"9 C map[U:a] n=3 v=0"},
+		},
+		{
+			"temporal of two", "type: temporal\nrules: [r0, r1, r2]\ntimespan: 10s\ncondition: {gte: 2}",
+			[]string{"0 R=2", "5 R=1"},
+			[]string{"5 C map[] n=2 v=0"},
+		},
+		{
+			"temporal_ordered", "type: temporal_ordered\nrules: [r0, r1, r2]\ntimespan: 10s",
+			[]string{"0 R=1", "1 R=0", "2 R=2", "3 R=1", "4 R=2", "20 R=0", "25 R=1", "30 R=2"},
+			[]string{"4 C map[] n=3 v=0"},
+		},
+		{
+			"expression", "type: temporal\nrules: [r0, r1, r2]\ntimespan: 10s\ncondition: r0 and (r1 or r2)",
+			[]string{"0 R=1", "1 R=2", "2 R=0"},
+			[]string{"2 C map[] n=3 v=0"},
+		},
+		{
+			"expression with not", "type: temporal\nrules: [r0, r1, r2]\ngroup-by: U\ntimespan: 10s\ncondition: r0 and r1 and not r2",
+			[]string{"0 R=0 U=a", "1 R=1 U=a", "2 R=0 U=b", "3 R=1 U=b", "11 R=2 U=b"},
+			[]string{"10 C map[U:a] n=2 v=0"},
+		},
+		{
+			"ordered expression", "type: temporal_ordered\nrules: [r0, r1, r2]\ntimespan: 10s\ncondition: r0 and r1 and not r2",
+			[]string{"0 R=1", "1 R=0", "20 R=0", "21 R=1"},
+			[]string{"30 C map[] n=2 v=0"},
+		},
+		{
+			"lt", "type: event_count\nrules: r0\ngroup-by: U\ntimespan: 10s\ncondition: {lt: 3}",
+			[]string{"0 R=0 U=a", "1 R=0 U=a", "2 R=0 U=b", "3 R=0 U=b", "4 R=0 U=b"},
+			[]string{"10 C map[U:a] n=2 v=0"},
+		},
+		{
+			"range", "type: event_count\nrules: r0\ngroup-by: U\ntimespan: 10s\ncondition: {gt: 1, lte: 2}",
+			[]string{"0 R=0 U=a", "1 R=0 U=a", "2 R=0 U=b", "3 R=0 U=b", "4 R=0 U=b", "5 R=0 U=c"},
+			[]string{"10 C map[U:a] n=2 v=0"},
+		},
+		{
+			"value_count eq", "type: value_count\nrules: r0\ntimespan: 10s\ncondition: {field: U, eq: 2}",
+			[]string{"0 R=0 U=a", "1 R=0 U=b", "20 R=0 U=a", "21 R=0 U=b", "22 R=0 U=c"},
+			[]string{"10 C map[] n=2 v=0"},
+		},
+		{
+			"value_sum", "type: value_sum\nrules: r0\ntimespan: 10s\ncondition: {field: B, gt: 100}",
+			[]string{"0 R=0 B=60", "5 R=0 B=40", "6 R=0 B=x", "12 R=0 B=61", "13 R=0 B=0.5"},
+			[]string{"12 C map[] n=2 v=101"},
+		},
+		{
+			"value_avg", "type: value_avg\nrules: r0\ntimespan: 10s\ncondition: {field: B, gte: 50}",
+			[]string{"0 R=0 B=40", "1 R=0 B=60"},
+			[]string{"1 C map[] n=2 v=50"},
+		},
+		{
+			"value_avg lt", "type: value_avg\nrules: r0\ntimespan: 10s\ncondition: {field: B, lt: 50}",
+			[]string{"0 R=0 B=40", "1 R=0 B=50"},
+			[]string{"10 C map[] n=2 v=45"},
+		},
+		{
+			"value_percentile", "type: value_percentile\nrules: r0\ntimespan: 100s\ncondition: {field: B, percentile: 90, gte: 9}",
+			[]string{"0 R=0 B=1", "1 R=0 B=1", "2 R=0 B=9"},
+			[]string{"2 C map[] n=3 v=9"},
+		},
+		{
+			"value_median", "type: value_median\nrules: r0\ntimespan: 100s\ncondition: {field: B, gte: 5}",
+			[]string{"0 R=0 B=1", "1 R=0 B=5", "2 R=0 B=7"},
+			[]string{"2 C map[] n=3 v=5"},
+		},
+		{
+			"aliases", "type: temporal\nrules: [r0, r1]\ntimespan: 10s\ngroup-by: [ip]\naliases:\n  ip:\n    r0: Src\n    r1: Dst",
+			[]string{"0 R=0 Src=1.1.1.1 Dst=2.2.2.2", "1 R=1 Src=1.1.1.1 Dst=3.3.3.3", "2 R=1 Dst=1.1.1.1"},
+			[]string{"2 C map[ip:1.1.1.1] n=2 v=0"},
+		},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			e := correlate(t, tt.block)
@@ -333,11 +392,12 @@ var modelBlocks = []string{
 // any order within the lateness, against the definition.
 func TestAgainstModel(t *testing.T) {
 	for i, b := range modelBlocks {
-		t.Run(fmt.Sprint(i), func(t *testing.T) { againstModel(t, correlate(t, b)) })
+		t.Run(strconv.Itoa(i), func(t *testing.T) { againstModel(t, correlate(t, b)) })
 	}
 }
 
 func againstModel(t *testing.T, e *Engine) {
+	t.Helper()
 	k := e.cors[0]
 	rapid.Check(t, func(rt *rapid.T) {
 		late := rapid.Int64Range(0, 6).Draw(rt, "lateness")

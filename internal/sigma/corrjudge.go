@@ -139,8 +139,8 @@ func (k *correlation) slideOrdered(s *store, st *groupState, p *Point) verdict {
 	v := verdict{last: p.Time}
 	for i := range k.terms {
 		t := &k.terms[i]
-		for j := len(t.yes) - 1; j >= 0; j-- {
-			if t.yes[j] != p.at {
+		for j, v := range slices.Backward(t.yes) {
+			if v != p.at {
 				continue
 			}
 			if j == 0 {
@@ -314,12 +314,12 @@ func (k *correlation) close(s *store, st *groupState) verdict {
 
 // start is the number of words that a group's state begins with.
 func (k *correlation) start() int {
-	switch {
-	case k.Type == Temporal || k.Type == TemporalOrdered:
+	switch k.Type {
+	case Temporal, TemporalOrdered:
 		return k.words + b2i(k.closing)
-	case k.Type == EventCount:
+	case EventCount:
 		return 1 + b2i(!k.closing && k.need > 1)
-	case k.Type == ValueCount:
+	case ValueCount:
 		return 2
 	default:
 		return 4

@@ -34,7 +34,7 @@ func newBench(tb testing.TB) *bench {
 	set := sigma.NewSet(sigma.Options{})
 	root := filepath.Join(sharedtest.Dir(tb), "sigma", "rules")
 	for _, d := range []string{"rules", "rules-emerging-threats", "rules-threat-hunting", "rules-placeholder", "rules-compliance"} {
-		err := filepath.WalkDir(filepath.Join(root, d), func(p string, e fs.DirEntry, err error) error {
+		err := filepath.WalkDir(filepath.Join(root, d), func(p string, _ fs.DirEntry, err error) error {
 			if err != nil || filepath.Ext(p) != ".yml" {
 				return err
 			}
@@ -57,6 +57,7 @@ func newBench(tb testing.TB) *bench {
 }
 
 func (b *bench) json(tb testing.TB, lines [][]byte) {
+	tb.Helper()
 	var h logsource.Head
 	for _, l := range lines {
 		if err := b.scan.Scan(l, b.rec, &h); err != nil {
@@ -86,7 +87,7 @@ func otrfLines(tb testing.TB) [][]byte {
 			if err != nil {
 				tb.Fatal(err)
 			}
-			for _, l := range bytes.Split(data, []byte("\n")) {
+			for l := range bytes.SplitSeq(data, []byte("\n")) {
 				if l = bytes.TrimSpace(l); bytes.Contains(l, []byte(`"EventID"`)) && bytes.Contains(l, []byte(`"Channel"`)) {
 					out = append(out, l)
 				}
@@ -142,7 +143,7 @@ func BenchmarkHuntJSON(b *testing.B) {
 func BenchmarkHuntEVTX(b *testing.B) {
 	var files [][]byte
 	root := filepath.Join(sharedtest.Dir(b), "sigma", "data")
-	err := filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(p string, _ fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(p, ".evtx") || strings.Contains(p, "evtx-robust") {
 			return err
 		}

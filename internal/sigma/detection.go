@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/yamldoc"
@@ -59,12 +60,7 @@ func parseDetection(n *yamldoc.Node, tables map[string][]string, skip ...string)
 }
 
 func contains(list []string, s string) bool {
-	for _, have := range list {
-		if have == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(list, s)
 }
 
 // checkKeys refuses a key that stands twice: which would count is anyone's

@@ -10,9 +10,19 @@ import (
 // FuzzDFA holds the automaton against package regexp.
 func FuzzDFA(f *testing.F) {
 	for _, s := range [][2]string{
-		{`^a.c$`, "abc"}, {`(?m)^b\b`, "a\nb c"}, {`(?i)k+ſ`, "\u212AKs"}, {`\Bx\B|[^a-z]{3}`, "axb 12"}, {`(a|ab)(c|bcd)*$`, "xabcd"},
-		{`a{3,5}b?`, "aaaaa"}, {`é[^é]`, "éé\xff"}, {`(?s)a.b`, "a\nb"}, {`\z`, ""}, {`(?:a?){30}a{30}b`, strings.Repeat("a", 80)},
-		{`[01]*1[01]{12}x`, strings.Repeat("0110100", 300)}, {`$^`, ""}, {`a$`, "a\n"},
+		{`^a.c$`, "abc"},
+		{`(?m)^b\b`, "a\nb c"},
+		{`(?i)k+ſ`, "\u212AKs"},
+		{`\Bx\B|[^a-z]{3}`, "axb 12"},
+		{`(a|ab)(c|bcd)*$`, "xabcd"},
+		{`a{3,5}b?`, "aaaaa"},
+		{`é[^é]`, "éé\xff"},
+		{`(?s)a.b`, "a\nb"},
+		{`\z`, ""},
+		{`(?:a?){30}a{30}b`, strings.Repeat("a", 80)},
+		{`[01]*1[01]{12}x`, strings.Repeat("0110100", 300)},
+		{`$^`, ""},
+		{`a$`, "a\n"},
 	} {
 		f.Add(s[0], s[1])
 	}

@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"maps"
 	"sync"
 	"sync/atomic"
 )
@@ -95,8 +96,6 @@ func (f *Fields) Add(names ...string) []FieldID {
 func (t *fieldTable) clone(more int) *fieldTable {
 	c := &fieldTable{ids: make(map[string]FieldID, len(t.ids)+more), names: make([]string, len(t.names), len(t.names)+more)}
 	copy(c.names, t.names)
-	for k, v := range t.ids {
-		c.ids[k] = v
-	}
+	maps.Copy(c.ids, t.ids)
 	return c
 }

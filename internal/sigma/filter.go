@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/yamldoc"
@@ -51,12 +52,7 @@ func hasNot(e *expr) bool {
 	if e.kind == exprNot {
 		return true
 	}
-	for _, k := range e.kids {
-		if hasNot(k) {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(e.kids, hasNot)
 }
 
 // covers tells whether the filter's log source includes the rule's.

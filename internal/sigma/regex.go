@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -135,8 +136,14 @@ func uniqueFlags(flags string) string {
 // explainRegex says in plain words what cannot be done.
 func explainRegex(src string, err error) error {
 	for _, t := range []struct{ mark, text string }{
-		{"(?=", "look-ahead"}, {"(?!", "look-ahead"}, {"(?<=", "look-behind"}, {"(?<!", "look-behind"},
-		{"(?>", "atomic groups"}, {"++", "possessive repetition"}, {"*+", "possessive repetition"}, {"?+", "possessive repetition"},
+		{"(?=", "look-ahead"},
+		{"(?!", "look-ahead"},
+		{"(?<=", "look-behind"},
+		{"(?<!", "look-behind"},
+		{"(?>", "atomic groups"},
+		{"++", "possessive repetition"},
+		{"*+", "possessive repetition"},
+		{"?+", "possessive repetition"},
 	} {
 		if strings.Contains(src, t.mark) {
 			return fmt.Errorf("%s (%s) cannot be done in linear time: write it as a second selection", t.text, t.mark)
@@ -284,10 +291,8 @@ func literalClass(re *syntax.Regexp) litInfo {
 }
 
 func appendNew(set []string, s string) []string {
-	for _, have := range set {
-		if have == s {
-			return set
-		}
+	if slices.Contains(set, s) {
+		return set
 	}
 	return append(set, s)
 }

@@ -70,8 +70,7 @@ func (s *Set) problem(p Problem) {
 func (s *Set) Add(file string, data []byte) {
 	s.files++
 	docs, err := yamldoc.Documents(file, data)
-	var faults yamldoc.Faults
-	if errors.As(err, &faults) {
+	if faults, ok := errors.AsType[yamldoc.Faults](err); ok {
 		for _, f := range faults {
 			s.problem(Problem{File: file, Line: f.Line, Severity: Refused, Code: "bad-yaml", Text: f.Text, Remedy: f.Remedy})
 		}

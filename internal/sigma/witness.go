@@ -1,5 +1,7 @@
 package sigma
 
+import "slices"
+
 // wKind is how a witness is looked for.
 type wKind uint8
 
@@ -231,7 +233,7 @@ func exprWitness(e *expr, of []compiledPred) witness {
 			if !w.ok || len(out.keys)+len(w.keys) > maxKeys {
 				return witness{}
 			}
-			out.keys = append(out.keys[:len(out.keys):len(out.keys)], w.keys...)
+			out.keys = append(slices.Clip(out.keys), w.keys...)
 			out.cost += w.cost
 		}
 		return out

@@ -214,12 +214,7 @@ func (w *Worker) eval(e *expr) bool {
 		}
 		return true
 	case exprOr:
-		for _, k := range e.kids {
-			if w.eval(k) {
-				return true
-			}
-		}
-		return false
+		return slices.ContainsFunc(e.kids, w.eval)
 	case exprNot:
 		return !w.eval(e.kids[0])
 	default:
