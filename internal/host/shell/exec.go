@@ -137,6 +137,10 @@ func (s *sh) arithStatus(n int64) {
 }
 
 func (s *sh) define(c *syntax.FuncDecl) {
+	if c.Name == nil { // "() body", which other shells allow
+		s.fail(2, "syntax error near unexpected token `)'")
+		return
+	}
 	if s.funcs == nil {
 		s.funcs = map[string]*syntax.FuncDecl{}
 	}

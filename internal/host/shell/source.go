@@ -41,19 +41,7 @@ func (s *sh) eval(ctx context.Context, text string) int {
 	text = strings.ReplaceAll(text, "\x00", "")
 	// A line is run only when the whole of it was read: a syntax error undoes
 	// nothing of the lines before it, and everything of its own.
-	var list []*syntax.Stmt
-	err := s.parser().Stmts(strings.NewReader(s.alias(text)), func(st *syntax.Stmt) bool {
-		list = append(list, st)
-		return s.p.Step(1) == nil
-	})
-	if s.dialect == Ash {
-		for _, st := range list {
-			if token := foreign(st); token != "" {
-				s.fail(2, "syntax error: unexpected %s", token)
-				return s.status
-			}
-		}
-	}
+	list, err := s.parse(s.alias(text))
 	bad := ^uint(0)
 	var pe syntax.ParseError
 	if errors.As(err, &pe) {
@@ -73,6 +61,24 @@ func (s *sh) eval(ctx context.Context, text string) int {
 		s.syntaxError(text, err)
 	}
 	return s.status
+}
+
+// errParser is the error of text that the parser cannot take at all.
+var errParser = errors.New("syntax error")
+
+// parse gives the statements up to the first error. The parser panics on some
+// broken encodings (mvdan.cc/sh v3.14.1: "00&0\xde"); that is an error too.
+func (s *sh) parse(text string) (list []*syntax.Stmt, err error) {
+	defer func() {
+		if recover() != nil {
+			err = errParser
+		}
+	}()
+	err = s.parser().Stmts(strings.NewReader(text), func(st *syntax.Stmt) bool {
+		list = append(list, st)
+		return s.p.Step(1) == nil
+	})
+	return list, err
 }
 
 // source runs a script to its end in this shell, exit trap included.

@@ -491,6 +491,11 @@ func (r *sedRun) subst(c *sedCmd) {
 			break
 		}
 	}
+	if len(r.line)+b.Len() > maxLine || r.p.Step(1+int64(len(r.line)/32)) != nil {
+		errorf(r.p, "couldn't re-allocate memory")
+		r.quit, r.status = true, 4
+		return
+	}
 	if !done {
 		return
 	}
