@@ -30,7 +30,7 @@ swaplabel switch_root sysctl tc telinit tune2fs tzconfig update-grub update-init
 // aliases are programs that share an implementation, or have another name for it.
 var implOf = map[string]string{
 	"sh": "dash", "mawk": "awk", "egrep": "grep", "fgrep": "grep", "rgrep": "grep", "apt-get": "apt", "dir": "ls", "vdir": "ls",
-	"groupadd": "useradd", "adduser": "useradd", "pkill": "pgrep", "view": "vi", "lastb": "last", "halt": "shutdown", "poweroff": "shutdown", "reboot": "shutdown",
+	"view": "vi", "lastb": "last", "fsck.ext4": "e2fsck", "mkfs.ext4": "mkfs", "halt": "shutdown", "poweroff": "shutdown", "reboot": "shutdown",
 }
 
 // sizes of well-known programs of Debian 12, in bytes.

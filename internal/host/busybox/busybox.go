@@ -15,7 +15,7 @@ import (
 
 // Programs are the programs of this package by the name of their implementation.
 func Programs() map[string]kernel.Program {
-	return map[string]kernel.Program{"busybox": Main, "bb-iptables": iptables, "bb-nvram": nvram}
+	return map[string]kernel.Program{"busybox": Main, "bb-iptables": iptables, "bb-nvram": nvram, "bb-vi": vi}
 }
 
 // applet is one function of BusyBox.

@@ -17,7 +17,7 @@ import (
 func Programs() map[string]kernel.Program {
 	return map[string]kernel.Program{
 		"ip": ip, "ifconfig": ifconfig, "ss": ss, "netstat": netstat, "route": route, "arp": arp, "wget": wget, "curl": curl, "tftp": tftp, "ftpget": tftp,
-		"ping": ping, "ssh": ssh,
+		"ping": ping, "ssh": ssh, "sftp": ssh,
 	}
 }
 
@@ -353,7 +353,7 @@ func curl(ctx context.Context, p *kernel.Proc) int {
 			status = 22
 			continue
 		}
-		if !silent && name != "" {
+		if !silent && (name != "" && name != "-" || !p.IsTTY(1)) {
 			complain(p, "  %% Total    %% Received %% Xferd  Average Speed   Time    Time     Time  Current\n                                 Dload  Upload   Total   Spent    Left  Speed\n100 %5d  100 %5d    0     0  %5d      0 --:--:-- --:--:-- --:--:-- %5d\n", len(r.Body), len(r.Body), len(r.Body)*9, len(r.Body)*9)
 		}
 		body := r.Body

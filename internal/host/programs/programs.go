@@ -6,6 +6,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/host/archive"
 	"github.com/lapwing-defence/lapwing/internal/host/busybox"
+	"github.com/lapwing-defence/lapwing/internal/host/edit"
 	"github.com/lapwing-defence/lapwing/internal/host/files"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/netcmd"
@@ -18,7 +19,7 @@ import (
 // All is the programs by the name of their implementation (persona.Program.Impl).
 func All() map[string]kernel.Program {
 	all := map[string]kernel.Program{}
-	for _, m := range []map[string]kernel.Program{text.Programs(), files.Programs(), archive.Programs(), system.Programs(), netcmd.Programs(), scp.Programs(), shell.Programs(), busybox.Programs()} {
+	for _, m := range []map[string]kernel.Program{text.Programs(), files.Programs(), archive.Programs(), edit.Programs(), system.Programs(), netcmd.Programs(), scp.Programs(), shell.Programs(), busybox.Programs()} {
 		maps.Copy(all, m)
 	}
 	return all

@@ -1,0 +1,549 @@
+package system
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sort"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/host/getopt"
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
+)
+
+// run starts c for a program that runs another; the errors are coreutils'.
+func run(ctx context.Context, p, c *kernel.Proc) int {
+	name := c.Args[0]
+	if _, set := c.Env["PATH"]; !set && !strings.Contains(name, "/") { // execvp's own path
+		for _, d := range []string{"/bin/", "/usr/bin/"} {
+			if _, err := p.M.FS.Stat(p.Caller, d+name); err == nil {
+				c.Path = d + name
+				break
+			}
+		}
+	}
+	st, err := p.Run(ctx, c)
+	if err == nil {
+		return st
+	}
+	switch getopt.Base(p.Args[0]) {
+	case "env", "nice":
+		errorf(p, "‘%s’: %s", name, err)
+	case "nohup", "chroot":
+		errorf(p, "failed to run command '%s': %s", name, err)
+	case "setsid", "ionice", "chrt", "taskset", "flock", "unshare", "nsenter":
+		errorf(p, "failed to execute %s: %s", name, err)
+	default:
+		errorf(p, "failed to run command ‘%s’: %s", name, err)
+	}
+	return map[bool]int{true: 127, false: 126}[errors.Is(err, vfs.ENOENT)]
+}
+
+func env(ctx context.Context, p *kernel.Proc) int {
+	printing := getopt.Base(p.Args[0]) == "printenv"
+	o := getopt.Parse(p.Args[1:], "+i0u:C:S:v", "ignore-environment/i null/0 unset/u chdir/C split-string/S debug/v")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 125)
+	}
+	if printing {
+		return printenv(p, o)
+	}
+	c := p.Child()
+	args := o.Args
+	if o.Has("i") || len(args) > 0 && args[0] == "-" {
+		clear(c.Env)
+	}
+	for _, u := range o.All("u") {
+		delete(c.Env, u)
+	}
+	if o.Has("S") {
+		args = append(strings.Fields(o.Get("S")), args...)
+	}
+	if len(args) > 0 && args[0] == "-" {
+		args = args[1:]
+	}
+	for len(args) > 0 {
+		k, v, set := strings.Cut(args[0], "=")
+		if !set {
+			break
+		}
+		c.Env[k] = v
+		args = args[1:]
+	}
+	if len(args) > 0 {
+		if o.Has("C") {
+			c.Dir = p.Abs(o.Get("C"))
+		}
+		c.Args = args
+		return run(ctx, p, c)
+	}
+	c.CloseFDs()
+	listEnv(p, c.Env, o)
+	return 0
+}
+
+func listEnv(p *kernel.Proc, vars map[string]string, o getopt.Opts) {
+	end := "\n"
+	if o.Has("0") {
+		end = "\x00"
+	}
+	var out []string
+	for k, v := range vars {
+		out = append(out, k+"="+v)
+	}
+	sort.Strings(out)
+	for _, l := range out {
+		put(p, "%s%s", l, end)
+	}
+}
+
+func printenv(p *kernel.Proc, o getopt.Opts) int {
+	if len(o.Args) == 0 {
+		listEnv(p, p.Env, o)
+		return 0
+	}
+	status := 0
+	for _, a := range o.Args {
+		v, ok := p.Env[a]
+		if !ok {
+			status = 1
+			continue
+		}
+		put(p, "%s\n", v)
+	}
+	return status
+}
+
+// span reads a time of sleep and timeout: 1.5, 10s, 2m, 1h, 1d, infinity.
+func span(text string) (time.Duration, bool) {
+	unit := time.Second
+	if n := len(text) - 1; n > 0 {
+		if u, ok := map[byte]time.Duration{'s': time.Second, 'm': time.Minute, 'h': time.Hour, 'd': 24 * time.Hour}[text[n]]; ok {
+			unit, text = u, text[:n]
+		}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if err != nil || f < 0 || f != f {
+		return 0, false
+	}
+	if f*float64(unit) > float64(1<<62) {
+		return 1 << 62, true
+	}
+	return time.Duration(f * float64(unit)), true
+}
+
+func sleep(ctx context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "+", "")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	if len(o.Args) == 0 {
+		errorf(p, "missing operand")
+		return getopt.Hint(p, 1)
+	}
+	total, bad := time.Duration(0), false
+	for _, a := range o.Args {
+		d, ok := span(a)
+		if !ok {
+			errorf(p, "invalid time interval ‘%s’", a)
+			bad = true
+		}
+		if total += d; total < 0 {
+			total = 1 << 62
+		}
+	}
+	if bad {
+		return getopt.Hint(p, 1)
+	}
+	if p.M.Clock.Sleep(ctx, total) != nil {
+		return 130
+	}
+	return 0
+}
+
+// wrapped is nohup, nice, setsid, stdbuf, ionice, chrt, taskset, chroot and
+// their like: programs that change something unseen and run another.
+func wrapped(ctx context.Context, p *kernel.Proc) int {
+	name := getopt.Base(p.Args[0])
+	letters := map[string]string{
+		"nice": "+n:", "setsid": "+cfw", "stdbuf": "+i:o:e:", "ionice": "+c:n:p:tu", "chrt": "+abfimoprRT:P:D:v", "taskset": "+apc", "nohup": "+", "unshare": "+mnpiuUCTfrR:", "nsenter": "+at:m?u?i?n?p?F",
+		"flock": "+sxunE:w:oc:Fv", "systemd-cat": "+t:p:", "prlimit": "+p:n:", "chroot": "+",
+	}[name]
+	o := getopt.Parse(p.Args[1:], letters, "adjustment/n ctty/c fork/f wait/w input/i output/o error/e class/c classdata/n cpu-list/c pid/p mount/m net/n ipc/i uts/u user/U target/t all/a nonblock/n map-root-user/r shared/s exclusive/x command/c")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 125)
+	}
+	args := o.Args
+	switch name {
+	case "nice":
+		if len(args) == 0 {
+			if o.Has("n") {
+				errorf(p, "a command must be given with an adjustment")
+				return getopt.Hint(p, 125)
+			}
+			put(p, "%d\n", p.Nice)
+			return 0
+		}
+	case "taskset", "chrt", "flock":
+		if len(args) > 0 && !(name == "flock" && o.Has("c")) {
+			args = args[1:]
+		}
+		if o.Has("c") && name == "flock" {
+			args = []string{"sh", "-c", o.Get("c")}
+		}
+		if o.Has("p") {
+			put(p, "pid %s's current affinity mask: f\n", strings.Join(o.Args, ""))
+			return 0
+		}
+	case "chroot":
+		if len(args) == 0 {
+			errorf(p, "missing operand")
+			return getopt.Hint(p, 125)
+		}
+		if in, err := p.M.FS.Stat(p.Caller, p.Abs(args[0])); err != nil || in.Kind != vfs.Dir {
+			errorf(p, "cannot change root directory to '%s': %s", args[0], vfs.ENOENT)
+			return 125
+		}
+		if _, err := p.M.FS.Stat(p.Caller, p.Abs(args[0])+"/bin/bash"); err != nil {
+			errorf(p, "failed to run command ‘/bin/bash’: %s", vfs.ENOENT)
+			return 127
+		}
+		args = args[1:]
+		if len(args) == 0 {
+			args = []string{"/bin/bash", "-i"}
+		}
+	case "unshare", "nsenter":
+		if len(args) == 0 {
+			args = []string{p.S.User.Shell}
+		}
+	}
+	if len(args) == 0 {
+		if name == "setsid" {
+			errorf(p, "no command specified")
+			return getopt.Hint(p, 1)
+		}
+		if name == "flock" {
+			errorf(p, "not enough arguments\nTry 'flock --help' for more information.")
+			return 64
+		}
+		if name == "ionice" {
+			put(p, "none: prio 0\n")
+			return 0
+		}
+		errorf(p, "missing operand")
+		return getopt.Hint(p, 125)
+	}
+	c := p.Child(args...)
+	if name == "nohup" {
+		return nohup(ctx, p, c)
+	}
+	if name == "setsid" {
+		c.PGID = 0
+	}
+	if name == "nice" {
+		c.Nice += o.Int("n", 10)
+	}
+	return run(ctx, p, c)
+}
+
+// nohup redirects what is a terminal.
+func nohup(ctx context.Context, p, c *kernel.Proc) int {
+	switch {
+	case p.IsTTY(1):
+		name := "nohup.out"
+		h, err := p.M.FS.Open(p.Caller, p.Abs(name), vfs.WriteOnly|vfs.Create|vfs.Append, 0o600)
+		if err != nil {
+			name = p.Getenv("HOME") + "/nohup.out"
+			if h, err = p.M.FS.Open(p.Caller, name, vfs.WriteOnly|vfs.Create|vfs.Append, 0o600); err != nil {
+				errorf(p, "failed to open 'nohup.out': %s", err)
+				c.CloseFDs()
+				return 125
+			}
+		}
+		lead := ""
+		if p.IsTTY(0) {
+			lead = "ignoring input and "
+		}
+		errorf(p, "%sappending output to '%s'", lead, name)
+		f := kernel.FileFD(h)
+		if p.IsTTY(2) {
+			c.SetFD(2, f.Dup())
+		}
+		c.SetFD(1, f)
+	case p.IsTTY(0):
+		errorf(p, "ignoring input")
+	}
+	return run(ctx, p, c)
+}
+
+func timeout(ctx context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "+k:s:v", "kill-after/k signal/s verbose/v foreground preserve-status")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 125)
+	}
+	if len(o.Args) < 2 {
+		return getopt.Hint(p, 125)
+	}
+	d, ok := span(o.Args[0])
+	if !ok {
+		errorf(p, "invalid time interval ‘%s’", o.Args[0])
+		return getopt.Hint(p, 125)
+	}
+	sig := kernel.SIGTERM
+	if o.Has("s") {
+		if sig, ok = kernel.SignalNumber(o.Get("s")); !ok {
+			errorf(p, "‘%s’: invalid signal", o.Get("s"))
+			return getopt.Hint(p, 125)
+		}
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var late atomic.Bool
+	if d > 0 {
+		stop := p.M.Clock.AfterFunc(d, func() { late.Store(true); cancel() })
+		defer stop()
+	}
+	st := run(ctx, p, p.Child(o.Args[1:]...))
+	switch {
+	case !late.Load():
+		return st
+	case sig == kernel.SIGKILL:
+		return 137
+	case o.Has("preserve-status"):
+		return 128 + sig
+	}
+	return 124
+}
+
+// xargsRun is a parsed xargs.
+type xargsRun struct {
+	p              *kernel.Proc
+	o              getopt.Opts
+	cmd            []string
+	per, lines     int
+	replace, delim string
+}
+
+func xargs(ctx context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "+0a:d:E:e?I:i?L:l?n:P:prs:tx", "null/0 arg-file/a delimiter/d eof?/e replace?/i max-lines?/l max-args/n max-procs/P interactive/p no-run-if-empty/r max-chars/s verbose/t exit/x show-limits open-tty process-slot-var=")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
+	x := &xargsRun{p: p, o: o, cmd: o.Args, per: o.Int("n", 5000), lines: o.Int("L", 0)}
+	if o.Has("n") && x.per < 1 {
+		errorf(p, "value %s for -n option should be >= 1", o.Get("n"))
+		return getopt.Hint(p, 1)
+	}
+	if o.Has("I", "i") {
+		x.replace = o.Get("I", "i")
+		if x.replace == "" {
+			x.replace = "{}"
+		}
+	}
+	if len(x.cmd) == 0 {
+		x.cmd = []string{"echo"}
+	}
+	var in io.Reader = p.Stdin()
+	if o.Has("a") {
+		h, err := p.M.FS.Open(p.Caller, p.Abs(o.Get("a")), vfs.ReadOnly, 0)
+		if err != nil {
+			errorf(p, "Cannot open input file ‘%s’: %s", o.Get("a"), err) //nolint:staticcheck // xargs' own words
+			return 1
+		}
+		defer h.Close() //nolint:errcheck // only read
+		in = h
+	}
+	data := readAll(p, in, 4<<20)
+	groups, fault := x.group(string(data))
+	status := 0
+	for _, g := range groups {
+		if ctx.Err() != nil {
+			break
+		}
+		st, stop := x.run(ctx, g)
+		status = max(status, st)
+		if stop {
+			return status
+		}
+	}
+	if fault != "" {
+		errorf(p, "%s", fault)
+		return 1
+	}
+	return status
+}
+
+// readAll reads at most limit bytes.
+func readAll(p *kernel.Proc, r io.Reader, limit int) []byte {
+	var data []byte
+	buf := make([]byte, 8<<10)
+	for len(data) < limit && p.Step(1) == nil {
+		n, err := r.Read(buf)
+		data = append(data, buf[:n]...)
+		if err != nil || n == 0 {
+			break
+		}
+	}
+	return data
+}
+
+// group cuts the input into the arguments of each run.
+func (x *xargsRun) group(text string) (out [][]string, fault string) {
+	sep := ""
+	switch {
+	case x.o.Has("0"):
+		sep = "\x00"
+	case x.o.Has("d"):
+		sep = strings.NewReplacer(`\n`, "\n", `\t`, "\t", `\0`, "\x00").Replace(x.o.Get("d"))
+	}
+	if x.replace != "" && sep == "" {
+		for l := range strings.Lines(text) {
+			if l = strings.TrimLeft(strings.TrimSuffix(l, "\n"), " \t"); l != "" {
+				out = append(out, []string{l})
+			}
+		}
+		return out, ""
+	}
+	var items []string
+	var ends []bool // the item is the last of its line
+	if sep != "" {
+		items = strings.Split(strings.TrimSuffix(text, sep), sep)
+		if text == "" {
+			items = nil
+		}
+		ends = make([]bool, len(items))
+	} else {
+		items, ends, fault = words(text)
+	}
+	if len(items) == 0 && !x.o.Has("r") && fault == "" && x.replace == "" {
+		return [][]string{nil}, ""
+	}
+	var cur []string
+	rows := 0
+	for i, it := range items {
+		cur = append(cur, it)
+		if ends[i] {
+			rows++
+		}
+		if len(cur) >= x.per || x.lines > 0 && rows >= x.lines || x.replace != "" {
+			out, cur, rows = append(out, cur), nil, 0
+		}
+	}
+	if len(cur) > 0 && fault == "" {
+		out = append(out, cur)
+	}
+	return out, fault
+}
+
+// words splits by blanks; quotes and backslashes protect.
+func words(text string) (items []string, ends []bool, fault string) {
+	var b strings.Builder
+	open, quote := false, byte(0)
+	flush := func(end bool) {
+		if open {
+			items, ends = append(items, b.String()), append(ends, end)
+		} else if end && len(ends) > 0 {
+			ends[len(ends)-1] = true
+		}
+		b.Reset()
+		open = false
+	}
+	for i := 0; i < len(text); i++ {
+		c := text[i]
+		switch {
+		case quote != 0 && c == quote:
+			quote = 0
+		case quote != 0 && c == '\n':
+			kind := map[byte]string{'\'': "single", '"': "double"}[quote]
+			return items, ends, "unmatched " + kind + " quote; by default quotes are special to xargs unless you use the -0 option"
+		case quote != 0:
+			b.WriteByte(c)
+		case c == '\'' || c == '"':
+			quote, open = c, true
+		case c == '\\' && i+1 < len(text):
+			i++
+			b.WriteByte(text[i])
+			open = true
+		case c == ' ' || c == '\t' || c == '\n':
+			flush(c == '\n')
+		default:
+			b.WriteByte(c)
+			open = true
+		}
+	}
+	flush(true)
+	return items, ends, ""
+}
+
+func (x *xargsRun) run(ctx context.Context, items []string) (status int, stop bool) {
+	var cmd []string
+	if x.replace != "" {
+		for _, a := range x.cmd {
+			cmd = append(cmd, strings.ReplaceAll(a, x.replace, items[0]))
+		}
+	} else {
+		cmd = append(append(cmd, x.cmd...), items...)
+	}
+	if x.o.Has("t") {
+		fmt.Fprintln(x.p.Stderr(), strings.Join(cmd, " ")) //nolint:errcheck // the visitor's own stderr
+	}
+	st, err := x.p.Run(ctx, x.p.Child(cmd...))
+	switch {
+	case err != nil:
+		errorf(x.p, "%s: %s", cmd[0], err)
+		return map[bool]int{true: 127, false: 126}[errors.Is(err, vfs.ENOENT)], true
+	case st == 255:
+		errorf(x.p, "%s: exited with status 255; aborting", cmd[0])
+		return 124, true
+	case st > 128 && st < 160:
+		errorf(x.p, "%s: terminated by signal %d", cmd[0], st-128)
+		return 125, true
+	case st != 0:
+		return 123, false
+	}
+	return 0, false
+}
+
+// viaShell runs a builtin's twin in /usr/bin by the shell's own code.
+func viaShell(ctx context.Context, p *kernel.Proc) int {
+	if len(p.Args) == 2 && (p.Args[1] == "--version" || p.Args[1] == "--help") && getopt.Base(p.Args[0]) != "test" {
+		return getopt.Usage(p, getopt.Opts{Bad: p.Args[1]}, 0)
+	}
+	c := p.Child(append([]string{"bash", "-c", `"$0" "$@"`, getopt.Base(p.Args[0])}, p.Args[1:]...)...)
+	st, err := p.Run(ctx, c)
+	if err != nil {
+		return 127
+	}
+	return st
+}
+
+// watch shows a command's output again and again until a key or a signal.
+func watch(ctx context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "+bcd?eghn:ptx", "beep/b color/c differences?/d errexit/e chgexit/g interval/n precise/p no-title/t exec/x")
+	if o.Bad != "" || len(o.Args) == 0 {
+		fmt.Fprint(p.Stderr(), "\nUsage:\n watch [options] command\n") //nolint:errcheck // the visitor's own stderr
+		return 1
+	}
+	if p.Getenv("TERM") == "" || !p.IsTTY(1) {
+		fmt.Fprint(p.Stderr(), "Error opening terminal: unknown.\n") //nolint:errcheck // the visitor's own stderr
+		return 1
+	}
+	every, ok := span(o.Get("n"))
+	if !ok {
+		every = 2 * time.Second
+	}
+	line := strings.Join(o.Args, " ")
+	for ctx.Err() == nil {
+		head := fmt.Sprintf("Every %.1fs: %s", every.Seconds(), line)
+		put(p, "\x1b[H\x1b[2J%s    %s: %s\n\n", head, p.M.Persona.Hostname, p.Now().UTC().Format("Mon Jan _2 15:04:05 2006"))
+		if _, err := p.Run(ctx, p.Child("sh", "-c", line)); err != nil || p.M.Clock.Sleep(ctx, max(every, 100*time.Millisecond)) != nil {
+			break
+		}
+	}
+	return 0
+}
