@@ -2,6 +2,7 @@ package evtx
 
 import (
 	"encoding/binary"
+	"slices"
 	"unicode/utf16"
 
 	"github.com/lapwing-defence/lapwing/internal/sigma"
@@ -208,14 +209,20 @@ func (d *Decoder) bare(name []byte) []byte {
 func appendUTF16(dst, src []byte) []byte {
 	n := len(src) &^ 1
 	i := 0
+	dst = slices.Grow(dst, n/2+4)
+	w := len(dst)
+	ascii := dst[:w+n/2]
 	for i+8 <= n {
 		x := binary.LittleEndian.Uint64(src[i:])
 		if x&0xff80ff80ff80ff80 != 0 {
 			break
 		}
-		dst = append(dst, byte(x), byte(x>>16), byte(x>>32), byte(x>>48))
+		x = (x | x>>8) & 0x0000ffff0000ffff
+		binary.LittleEndian.PutUint32(ascii[w:], uint32(x|x>>16))
+		w += 4
 		i += 8
 	}
+	dst = dst[:w]
 	for i < n {
 		r := rune(binary.LittleEndian.Uint16(src[i:]))
 		i += 2

@@ -193,14 +193,19 @@ func appendHex(dst, b []byte) []byte {
 
 // appendGUID renders {UPPER-CASE} with braces.
 func appendGUID(dst, b []byte) []byte {
-	dst = append(dst, '{')
+	const digits = "0123456789ABCDEF"
+	var text [38]byte
+	text[0], text[37] = '{', '}'
+	w := 1
 	for i, at := range [...]int{3, 2, 1, 0, 5, 4, 7, 6, 8, 9, 10, 11, 12, 13, 14, 15} {
 		if i == 4 || i == 6 || i == 8 || i == 10 {
-			dst = append(dst, '-')
+			text[w] = '-'
+			w++
 		}
-		dst = appendHex(dst, b[at:at+1])
+		text[w], text[w+1] = digits[b[at]>>4], digits[b[at]&15]
+		w += 2
 	}
-	return append(dst, '}')
+	return append(dst, text[:]...)
 }
 
 // appendSID renders S-1-...; a SID that is cut off gives what is there.
@@ -232,8 +237,28 @@ func systemTime(b []byte) time.Time {
 	return time.Date(u(0), time.Month(u(1)), u(3), u(4), u(5), u(6), u(7)*1e6, time.UTC)
 }
 
+// appendTime renders a time as Windows does, with 100 ns: 2006-01-02T15:04:05.0000000Z.
 func appendTime(dst []byte, t time.Time) []byte {
-	return t.UTC().AppendFormat(dst, "2006-01-02T15:04:05.0000000Z")
+	t = t.UTC()
+	year, month, day := t.Date()
+	hour, minute, second := t.Clock()
+	var text [28]byte
+	digits(text[0:4], year)
+	digits(text[5:7], int(month))
+	digits(text[8:10], day)
+	digits(text[11:13], hour)
+	digits(text[14:16], minute)
+	digits(text[17:19], second)
+	digits(text[20:27], t.Nanosecond()/100)
+	text[4], text[7], text[10], text[13], text[16], text[19], text[27] = '-', '-', 'T', ':', ':', '.', 'Z'
+	return append(dst, text[:]...)
+}
+
+func digits(b []byte, n int) {
+	for i := len(b) - 1; i >= 0; i-- {
+		b[i] = byte('0' + n%10)
+		n /= 10
+	}
 }
 
 // parseTime reads the times that forwarded records hold as text.

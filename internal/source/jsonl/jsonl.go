@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"unicode/utf16"
 	"unicode/utf8"
 
@@ -376,33 +377,48 @@ func quote(b []byte, p int) (end int, esc bool) {
 var plainEscape = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // unescape resolves the escapes of a string into the arena; one that JSON does
-// not know stays as it is.
+// not know stays as it is. What comes out is never longer than what went in, so
+// eight bytes can be stored at a time.
 func (s *Scanner) unescape(b []byte) []byte {
+	const ones, slashes, highs = 0x0101010101010101, 0x5c5c5c5c5c5c5c5c, 0x8080808080808080
 	from := len(s.arena)
-	dst := s.arena
-	for {
-		i := bytes.IndexByte(b, '\\')
-		if i < 0 || i+1 >= len(b) {
+	dst := slices.Grow(s.arena, len(b)+8)
+	dst = dst[:from+len(b)+8]
+	w, i := from, 0
+	for i < len(b) {
+		for i+8 <= len(b) {
+			x := binary.LittleEndian.Uint64(b[i:])
+			binary.LittleEndian.PutUint64(dst[w:], x)
+			e := x ^ slashes
+			hit := (e - ones) & ^e & highs
+			if hit != 0 {
+				n := bits.TrailingZeros64(hit) >> 3
+				i, w = i+n, w+n
+				break
+			}
+			i, w = i+8, w+8
+		}
+		for i < len(b) && b[i] != '\\' {
+			dst[w] = b[i]
+			i, w = i+1, w+1
+		}
+		if i+1 >= len(b) {
+			w += copy(dst[w:], b[i:])
 			break
 		}
-		dst = append(dst, b[:i]...)
 		if c := plainEscape[b[i+1]]; c != 0 {
-			dst = append(dst, c)
-			b = b[i+2:]
-			continue
-		}
-		r, n := unicodeEscape(b[i:])
-		if n == 0 {
-			dst = append(dst, b[i], b[i+1])
-			n = 2
+			dst[w] = c
+			i, w = i+2, w+1
+		} else if r, n := unicodeEscape(b[i:]); n > 0 {
+			w += utf8.EncodeRune(dst[w:], r)
+			i += n
 		} else {
-			dst = utf8.AppendRune(dst, r)
+			w += copy(dst[w:], b[i:i+2])
+			i += 2
 		}
-		b = b[i+n:]
 	}
-	dst = append(dst, b...)
-	s.arena = dst
-	return dst[from:len(dst):len(dst)]
+	s.arena = dst[:w]
+	return dst[from:w:w]
 }
 
 // unicodeEscape reads \uXXXX, or two of them that make one character.

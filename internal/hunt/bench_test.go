@@ -1,0 +1,134 @@
+package hunt
+
+import (
+	"context"
+	"encoding/json"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/logsource"
+)
+
+// blocksOf cuts inputs into blocks as a hunt does, and keeps them.
+func blocksOf(b *testing.B, h *Hunt, paths ...string) []*block {
+	b.Helper()
+	l := &line{todo: make(chan *block, 1<<16), free: make(chan []byte, 1<<16)}
+	for range 1 << 16 {
+		l.free <- nil
+	}
+	r := reader{h: h, ctx: context.Background(), line: l}
+	r.all(paths)
+	close(l.todo)
+	var out []*block
+	for x := range l.todo {
+		out = append(out, x)
+	}
+	return out
+}
+
+// measure judges the blocks several times on one goroutine and reports the
+// median of records for each second of processor time.
+func measure(b *testing.B, paths func(data string) []string) {
+	l, data := sigmaHQ(b)
+	m, err := logsource.Default()
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := New(Config{Rules: l, Mapping: m, Paths: []string{"-"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	blocks := blocksOf(b, h, paths(data)...)
+	j := h.newJudge()
+	var rates []float64
+	b.ReportAllocs()
+	for b.Loop() {
+		before, start := h.Stats.Records.Load(), cpuTime()
+		for _, x := range blocks {
+			j.block(x)
+		}
+		if spent := cpuTime() - start; spent > 0 {
+			rates = append(rates, float64(h.Stats.Records.Load()-before)/spent.Seconds())
+		}
+	}
+	slices.Sort(rates)
+	if len(rates) > 0 {
+		b.ReportMetric(rates[len(rates)/2], "records/cpu-s")
+	}
+}
+
+func BenchmarkOTRF(b *testing.B) {
+	measure(b, func(d string) []string { return []string{filepath.Join(d, "otrf")} })
+}
+
+func BenchmarkEVTX(b *testing.B) {
+	measure(b, func(d string) []string {
+		return []string{filepath.Join(d, "evtx-to-mitre"), filepath.Join(d, "sigmahq-regression"), filepath.Join(d, "evtx-robust")}
+	})
+}
+
+func BenchmarkEVTXToMitre(b *testing.B) {
+	measure(b, func(d string) []string { return []string{filepath.Join(d, "evtx-to-mitre")} })
+}
+
+// BenchmarkEncodingJSON decodes the same events with the standard library, and
+// does nothing else.
+func BenchmarkEncodingJSON(b *testing.B) {
+	l, data := sigmaHQ(b)
+	m, err := logsource.Default()
+	if err != nil {
+		b.Fatal(err)
+	}
+	h, err := New(Config{Rules: l, Mapping: m, Paths: []string{"-"}})
+	if err != nil {
+		b.Fatal(err)
+	}
+	blocks := blocksOf(b, h, filepath.Join(data, "otrf"))
+	var spent time.Duration
+	n := 0
+	for b.Loop() {
+		start := cpuTime()
+		for _, x := range blocks {
+			eachLine(x.data, 1, func(line []byte, _ int64) {
+				var v map[string]any
+				if json.Unmarshal(line, &v) == nil {
+					n++
+				}
+			})
+		}
+		spent += cpuTime() - start
+	}
+	b.ReportMetric(float64(n)/spent.Seconds(), "records/cpu-s")
+}
+
+// Noise: how often rules of high level fire on everyday web traffic.
+func TestNoise(t *testing.T) {
+	l, data := sigmaHQ(t)
+	var files []string
+	err := filepath.WalkDir(filepath.Join(data, "web"), func(p string, d fs.DirEntry, err error) error {
+		if err == nil && !d.IsDir() {
+			files = append(files, p)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, matches := hunting(t, l, Config{Paths: files})
+	high := 0
+	for _, m := range matches {
+		if m.Rule.Level.String() == "high" || m.Rule.Level.String() == "critical" {
+			high++
+			t.Logf("%s record %d: %s: %s", m.Rule.Level, m.Record, m.Rule.Title, m.Details)
+		}
+	}
+	n := h.Stats.Records.Load()
+	t.Logf("%d matches, %d high or critical, in %d records: %.1f high or critical per 100,000", len(matches), high, n, float64(high)*1e5/float64(n))
+	if _, err := os.Stat(files[0]); err != nil || n < 9000 {
+		t.Errorf("%d records", n)
+	}
+}
