@@ -70,7 +70,7 @@ func (d *drawer) router(now time.Time) {
 	}
 	for g := range strings.FieldsSeq("root:0 daemon:1 adm:4 mail:8 dialout:20 audio:29 www-data:33 ftp:55 users:100 dnsmasq:453 nogroup:65534") {
 		name, id, _ := strings.Cut(g, ":")
-		n, _ := strconv.ParseUint(id, 10, 32) //nolint:errcheck // our own table
+		n, _ := strconv.ParseUint(id, 10, 32) // our own table
 		p.Groups = append(p.Groups, Group{Name: name, GID: uint32(n)})
 	}
 	lan := p.NICs[0].IPv4
@@ -192,8 +192,10 @@ func (d *drawer) routerPrograms() {
 	size := int64(612_000 + 4*d.r.IntN(12_000))
 	p.Programs = append(p.Programs, Program{Path: "/bin/busybox", Impl: "busybox", Size: size, Mode: 0o755, MTime: built})
 	for _, l := range []struct{ dir, to, names string }{
-		{"/bin/", "busybox", binApplets}, {"/sbin/", "../bin/busybox", sbinApplets},
-		{"/usr/bin/", "../../bin/busybox", usrBinApplets}, {"/usr/sbin/", "../../bin/busybox", usrSbinApplets},
+		{"/bin/", "busybox", binApplets},
+		{"/sbin/", "../bin/busybox", sbinApplets},
+		{"/usr/bin/", "../../bin/busybox", usrBinApplets},
+		{"/usr/sbin/", "../../bin/busybox", usrSbinApplets},
 	} {
 		for name := range strings.FieldsSeq(l.names) {
 			if name != "busybox" {
@@ -205,8 +207,13 @@ func (d *drawer) routerPrograms() {
 		path, impl string
 		size       int64
 	}{
-		{"/usr/sbin/dnsmasq", "", 213_516}, {"/usr/sbin/hostapd", "", 604_180}, {"/usr/sbin/miniupnpd", "", 121_008}, {"/usr/sbin/iw", "", 139_904},
-		{"/usr/sbin/iptables", "bb-iptables", 98_476}, {"/usr/sbin/nvram", "bb-nvram", 14_224}, {"/usr/sbin/mtd", "", 18_940},
+		{"/usr/sbin/dnsmasq", "", 213_516},
+		{"/usr/sbin/hostapd", "", 604_180},
+		{"/usr/sbin/miniupnpd", "", 121_008},
+		{"/usr/sbin/iw", "", 139_904},
+		{"/usr/sbin/iptables", "bb-iptables", 98_476},
+		{"/usr/sbin/nvram", "bb-nvram", 14_224},
+		{"/usr/sbin/mtd", "", 18_940},
 	} {
 		p.Programs = append(p.Programs, Program{Path: x.path, Impl: x.impl, Size: x.size + 4*int64(d.r.IntN(400)), Mode: 0o755, MTime: built})
 	}
@@ -266,10 +273,14 @@ func (d *drawer) routerProcs(console string) {
 	inode := 600 + d.r.IntN(900)
 	lan := p.NICs[0].IPv4
 	for _, s := range []Socket{
-		{Proto: "tcp", Local: "0.0.0.0:23", State: "LISTEN", PID: tel, Name: "telnetd"}, {Proto: "tcp", Local: "0.0.0.0:80", State: "LISTEN", PID: web, Name: "httpd"},
-		{Proto: "tcp", Local: "0.0.0.0:53", State: "LISTEN", PID: dns, Name: "dnsmasq", UID: 453}, {Proto: "tcp", Local: lan + ":5000", State: "LISTEN", PID: upnp, Name: "miniupnpd"},
-		{Proto: "udp", Local: "0.0.0.0:53", PID: dns, Name: "dnsmasq", UID: 453}, {Proto: "udp", Local: "0.0.0.0:67", PID: dns, Name: "dnsmasq", UID: 453},
-		{Proto: "udp", Local: "0.0.0.0:123", PID: ntp, Name: "ntpd"}, {Proto: "udp", Local: "0.0.0.0:1900", PID: upnp, Name: "miniupnpd"},
+		{Proto: "tcp", Local: "0.0.0.0:23", State: "LISTEN", PID: tel, Name: "telnetd"},
+		{Proto: "tcp", Local: "0.0.0.0:80", State: "LISTEN", PID: web, Name: "httpd"},
+		{Proto: "tcp", Local: "0.0.0.0:53", State: "LISTEN", PID: dns, Name: "dnsmasq", UID: 453},
+		{Proto: "tcp", Local: lan + ":5000", State: "LISTEN", PID: upnp, Name: "miniupnpd"},
+		{Proto: "udp", Local: "0.0.0.0:53", PID: dns, Name: "dnsmasq", UID: 453},
+		{Proto: "udp", Local: "0.0.0.0:67", PID: dns, Name: "dnsmasq", UID: 453},
+		{Proto: "udp", Local: "0.0.0.0:123", PID: ntp, Name: "ntpd"},
+		{Proto: "udp", Local: "0.0.0.0:1900", PID: upnp, Name: "miniupnpd"},
 	} {
 		inode += 1 + d.r.IntN(9)
 		s.Peer, s.Inode = "0.0.0.0:*", inode

@@ -53,8 +53,8 @@ type Bench struct {
 }
 
 // Start serves the target on a port of loopback.
-func (x Target) Start(t testing.TB, o Options) *Bench {
-	t.Helper()
+func (x Target) Start(tb testing.TB, o Options) *Bench {
+	tb.Helper()
 	if o.Clock == nil {
 		o.Clock = clock.System()
 	}
@@ -63,22 +63,22 @@ func (x Target) Start(t testing.TB, o Options) *Bench {
 	}
 	p, err := persona.Generate(x.Persona, 11, o.Clock.Now())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	h := host.New(host.Config{Name: "fake", Persona: p, Programs: programs.All(), Clock: o.Clock, Net: netcmd.World{Downloads: "serve"}, Limits: o.Kernel})
 	rec := &Recorder{}
-	d := x.New(t, p, access.New(o.Policy, kernel.NewRand(1, 2), o.Clock.Now))
+	d := x.New(tb, p, access.New(o.Policy, kernel.NewRand(1, 2), o.Clock.Now))
 	var lc net.ListenConfig
-	ln, err := lc.Listen(t.Context(), "tcp", "127.0.0.1:0")
+	ln, err := lc.Listen(tb.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	ctx, cancel := context.WithCancel(context.WithoutCancel(tb.Context()))
 	done := make(chan error, 1)
 	go func() {
 		done <- decoy.Serve(ctx, ln, decoy.ServerConfig{
 			Name: x.Name, Proto: x.Name, LogType: x.LogType, Host: h, Decoy: d, Gate: decoy.NewGate(o.Limits), Clock: o.Clock,
-			IDs: event.NewIDs(nil, o.Clock.Now), Rec: rec, Log: slog.New(slog.NewTextHandler(testWriter{t}, nil)),
+			IDs: event.NewIDs(nil, o.Clock.Now), Rec: rec, Log: slog.New(slog.NewTextHandler(testWriter{tb}, nil)),
 		}, 100*time.Millisecond)
 	}()
 	var once sync.Once
@@ -87,11 +87,11 @@ func (x Target) Start(t testing.TB, o Options) *Bench {
 		once.Do(func() {
 			cancel()
 			if err := <-done; err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 		})
 	}
-	t.Cleanup(b.Stop)
+	tb.Cleanup(b.Stop)
 	return b
 }
 
@@ -105,28 +105,28 @@ func (w testWriter) Write(b []byte) (int, error) {
 }
 
 // Dial connects to the decoy; reads and writes fail after a while.
-func (b *Bench) Dial(t testing.TB) net.Conn {
-	t.Helper()
+func (b *Bench) Dial(tb testing.TB) net.Conn {
+	tb.Helper()
 	var d net.Dialer
-	c, err := d.DialContext(t.Context(), "tcp", b.Addr)
+	c, err := d.DialContext(tb.Context(), "tcp", b.Addr)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close() })                 //nolint:errcheck // may be closed
+	tb.Cleanup(func() { c.Close() })                //nolint:errcheck // may be closed
 	c.SetDeadline(time.Now().Add(30 * time.Second)) //nolint:errcheck // a test that hangs fails
 	return c
 }
 
 // Wait returns once n events with that action were recorded.
-func (b *Bench) Wait(t testing.TB, action string, n int) []event.Event {
-	t.Helper()
+func (b *Bench) Wait(tb testing.TB, action string, n int) []event.Event {
+	tb.Helper()
 	for range 3000 {
 		if got := b.Rec.Events(action); len(got) >= n {
 			return got
 		}
 		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // a test waits for another goroutine
 	}
-	t.Fatalf("%d of %d events %q came", len(b.Rec.Events(action)), n, action)
+	tb.Fatalf("%d of %d events %q came", len(b.Rec.Events(action)), n, action)
 	return nil
 }
 
@@ -168,7 +168,7 @@ func (x Target) comesAndGoes(t *testing.T) {
 
 // inputs are what no client of any protocol sends.
 func inputs() map[string][]byte {
-	r := rand.New(rand.NewPCG(4, 2))
+	r := rand.New(rand.NewPCG(4, 2)) //nolint:gosec // noise
 	noise := make([]byte, 300<<10)
 	for i := range noise {
 		noise[i] = byte(r.Uint32())

@@ -15,10 +15,11 @@ func TestDecoy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	decoytest.Run(t, decoytest.Target{Name: "ssh", Persona: "debian-server", LogType: LogConnection, New: func(t testing.TB, p *persona.Persona, door *access.Door) decoy.Decoy {
+	decoytest.Run(t, decoytest.Target{Name: "ssh", Persona: "debian-server", LogType: LogConnection, New: func(tb testing.TB, p *persona.Persona, door *access.Door) decoy.Decoy {
+		tb.Helper()
 		d, err := New(Config{Banner: p.SSH.Banner, HostKeys: keys, Door: door})
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		return d
 	}})

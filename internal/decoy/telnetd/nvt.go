@@ -2,6 +2,7 @@ package telnetd
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -22,7 +23,7 @@ const (
 
 // greeting is what BusyBox telnetd sends before anything else; it answers no
 // option that the client offers.
-var greeting = []byte{iac, do, optEcho, iac, do, optNAWS, iac, will, optEcho, iac, will, optSGA}
+const greeting = "\xff\xfd\x01\xff\xfd\x1f\xff\xfb\x01\xff\xfb\x03" // DO ECHO, DO NAWS, WILL ECHO, WILL SGA
 
 // decoder takes the Telnet commands out of a client's bytes as BusyBox
 // telnetd does: IAC IAC is one byte 255, commands without an option are
@@ -196,7 +197,7 @@ func optionName(o byte) string {
 	case 39:
 		return "new-environ"
 	}
-	return fmt.Sprint(o)
+	return strconv.Itoa(int(o))
 }
 
 // escape doubles each IAC among b, as RFC 854 asks for data.

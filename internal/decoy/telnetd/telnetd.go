@@ -64,7 +64,7 @@ type visit struct {
 // Serve speaks with one visitor.
 func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	v := &visit{Server: d, s: s, ctx: ctx, last: context.WithoutCancel(ctx), out: newOutbox(s.Conn)}
-	if _, err := s.Conn.Write(greeting); err != nil {
+	if _, err := io.WriteString(s.Conn, greeting); err != nil {
 		return quiet(err)
 	}
 	v.host = s.Host.Visit(ctx, s.Source.Addr())

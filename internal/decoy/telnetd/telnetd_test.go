@@ -2,6 +2,7 @@ package telnetd
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -101,7 +102,7 @@ func TestConversation(t *testing.T) {
 			t.Fatalf("%q gives %q (%v)\nwant %q", s.send, got[:n], err, s.want)
 		}
 	}
-	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("after the last exit: %d bytes, %v", n, err)
 	}
 	b.Wait(t, event.ActionConnectionClosed, 1)
@@ -134,12 +135,12 @@ func TestThreeTries(t *testing.T) {
 	until(t, c, " login: ")
 	for n := 1; n <= maxTries; n++ {
 		talk(t, c, "root\r\n", "Password: ")
-		io.WriteString(c, "wrong\r\n") //nolint:errcheck // the read tells
+		io.WriteString(c, "wrong\r\n") // the read tells
 		b.Wait(t, event.ActionLogin, n)
 		clk.Advance(failDelay)
 		until(t, c, "Login incorrect\r\n")
 	}
-	if rest, err := io.ReadAll(c); len(rest) != 0 || err != nil { //nolint:forbidigo // a test reads to the end
+	if rest, err := io.ReadAll(c); len(rest) != 0 || err != nil { // a test reads to the end
 		t.Errorf("then %q, %v", rest, err)
 	}
 }
@@ -151,7 +152,7 @@ func TestLoginTimesOut(t *testing.T) {
 	until(t, c, " login: ")
 	clk.Advance(loginTime)
 	until(t, c, "\r\r\nLogin timed out after 60 seconds\r\r\n")
-	if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+	if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("then %d bytes, %v", n, err)
 	}
 }
@@ -161,7 +162,7 @@ func TestNamesThatEndIt(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c := target.Start(t, decoytest.Options{}).Dial(t)
 			until(t, c, " login: ")
-			io.WriteString(c, send) //nolint:errcheck // the read tells
+			io.WriteString(c, send) // the read tells
 			if _, err := io.Copy(io.Discard, c); err != nil {
 				t.Error(err)
 			}
@@ -182,7 +183,7 @@ func TestBotThatDoesNotWait(t *testing.T) {
 			t.Errorf("%q is missing in %q", want, out)
 		}
 	}
-	c.Close() //nolint:errcheck // the bot leaves
+	c.Close() // the bot leaves
 	b.Wait(t, event.ActionConnectionClosed, 1)
 	if id := b.Rec.Events(event.ActionClientIdentified); len(id) != 1 {
 		t.Errorf("client %+v", id)
@@ -217,11 +218,11 @@ func TestDropper(t *testing.T) {
 			for _, x := range want[i:min(i+128, len(want))] {
 				fmt.Fprintf(&s, "\\x%02x", x)
 			}
-			fmt.Fprintf(c, "/bin/busybox echo -ne '%s' >> /tmp/d\r\n", s.String()) //nolint:errcheck // the check below tells
+			fmt.Fprintf(c, "/bin/busybox echo -ne '%s' >> /tmp/d\r\n", s.String()) // the check below tells
 		}
-		io.WriteString(c, "exit\r\n") //nolint:errcheck // as above
+		io.WriteString(c, "exit\r\n") // as above
 	}()
-	io.Copy(io.Discard, c) //nolint:errcheck // ends with the session
+	io.Copy(io.Discard, c) // ends with the session
 	b.Wait(t, event.ActionConnectionClosed, 1)
 	for _, e := range b.Rec.Events(event.ActionFileCaptured) {
 		if e.Path == "/tmp/d" {
@@ -266,15 +267,15 @@ func TestFlood(t *testing.T) {
 			until(t, c, " login: ")
 			talk(t, c, "root\r\n", "Password: ")
 			talk(t, c, "admin\r\n", "~ # ")
-			go io.Copy(io.Discard, c)                      //nolint:errcheck // until it is closed
-			c.SetDeadline(time.Now().Add(5 * time.Minute)) //nolint:errcheck // a test that hangs fails
+			go io.Copy(io.Discard, c)                      // until it is closed
+			c.SetDeadline(time.Now().Add(5 * time.Minute)) // a test that hangs fails
 			chunk := []byte(strings.Repeat(piece, 64<<10/len(piece)))
 			for sent := 0; sent < size; sent += len(chunk) {
 				if _, err := c.Write(chunk); err != nil {
 					break // the session's budget is used up
 				}
 			}
-			c.Close() //nolint:errcheck // the visitor leaves
+			c.Close() // the visitor leaves
 			b.Wait(t, event.ActionConnectionClosed, 1)
 			if len(b.Rec.Events(event.ActionSessionEnded)) != 1 {
 				t.Error("the session did not end")
@@ -287,8 +288,8 @@ func TestFlood(t *testing.T) {
 func TestFloodBeforeLogin(t *testing.T) {
 	b := target.Start(t, decoytest.Options{})
 	c := b.Dial(t)
-	go io.Copy(io.Discard, c)                 //nolint:errcheck // until it is closed
-	c.Write(bytes.Repeat([]byte("B"), 1<<20)) //nolint:errcheck // it ends before
+	go io.Copy(io.Discard, c)                 // until it is closed
+	c.Write(bytes.Repeat([]byte("B"), 1<<20)) // it ends before
 	if e := b.Wait(t, event.ActionProtocolError, 1)[0]; e.Reason != errFlood.Error() {
 		t.Errorf("reason %q", e.Reason)
 	}
@@ -320,10 +321,10 @@ func TestTelnetClient(t *testing.T) {
 		{" login: $", "root\n"}, {"Password: $", "admin\n"}, {"~ # $", "cat /proc/version; echo $((6*7))\n"}, {`Linux version 5\.[^#]*#0[^\n]*\n42\r?\n~ # $`, "exit\n"},
 	} {
 		out.wait(t, s.wait)
-		io.WriteString(in, s.send) //nolint:errcheck // the next wait tells
+		io.WriteString(in, s.send) // the next wait tells
 	}
 	out.wait(t, "Connection closed by foreign host")
-	cmd.Wait() //nolint:errcheck // telnet ends with 1
+	cmd.Wait() // telnet ends with 1
 	id := b.Wait(t, event.ActionClientIdentified, 1)[0]
 	if got := field(id, "lapwing.telnet.options"); !strings.Contains(got, "do sga") {
 		t.Errorf("options %q", got)
@@ -352,7 +353,7 @@ func (s *screen) wait(t *testing.T, pattern string) {
 		if re.MatchString(text) {
 			return
 		}
-		time.Sleep(10 * time.Millisecond) //nolint:forbidigo // a test waits for another program
+		time.Sleep(10 * time.Millisecond) // a test waits for another program
 	}
 	t.Fatalf("%q does not come; the screen shows %q", pattern, s.b.String())
 }

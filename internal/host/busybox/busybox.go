@@ -240,11 +240,12 @@ func complain(p *kernel.Proc, format string, args ...any) {
 // the operands. It reads what check has let through.
 func options(p *kernel.Proc, valued string) (flags string, values map[byte]string, rest []string) {
 	values = map[byte]string{}
+	var set []byte
 	args := p.Args[1:]
 	for i := 0; i < len(args); i++ {
 		a := args[i]
 		if a == "--" {
-			return flags, values, append(rest, args[i+1:]...)
+			return string(set), values, append(rest, args[i+1:]...)
 		}
 		if len(a) < 2 || a[0] != '-' {
 			rest = append(rest, a)
@@ -255,7 +256,7 @@ func options(p *kernel.Proc, valued string) (flags string, values map[byte]strin
 		}
 		for j := 1; j < len(a); j++ {
 			if !strings.Contains(valued, a[j:j+1]) {
-				flags += a[j : j+1]
+				set = append(set, a[j])
 				continue
 			}
 			v := a[j+1:]
@@ -267,7 +268,7 @@ func options(p *kernel.Proc, valued string) (flags string, values map[byte]strin
 			break
 		}
 	}
-	return flags, values, rest
+	return string(set), values, rest
 }
 
 // readAll is the text of a file of the fake host, at most 1 MiB of it.

@@ -359,7 +359,7 @@ func wc(_ context.Context, p *kernel.Proc) int {
 		put(p, "%s\n", b.String())
 	}
 	if len(names) == 0 {
-		n, _ := count(p, p.Stdin()) //nolint:errcheck // a broken pipe is its end
+		n, _ := count(p, p.Stdin()) // a broken pipe is its end
 		row(n, "")
 		return 0
 	}

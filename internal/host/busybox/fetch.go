@@ -110,7 +110,7 @@ func wgetOne(ctx context.Context, p *kernel.Proc, url string, o wgetOptions) boo
 			complain(p, format, args...)
 		}
 	}
-	scheme := strings.SplitN(url, ":", 2)[0]
+	scheme, _, _ := strings.Cut(url, ":")
 	if scheme != "http" && scheme != "https" && scheme != "ftp" {
 		complain(p, "wget: not an http or ftp url: %s\n", url)
 		return false

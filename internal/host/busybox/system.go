@@ -110,7 +110,7 @@ func hexdump(ctx context.Context, p *kernel.Proc) int {
 	if n, err := strconv.ParseInt(values['n'], 0, 64); err == nil {
 		limit = min(limit, n)
 	}
-	var r io.Reader = p.Stdin()
+	r := p.Stdin()
 	if len(rest) > 0 {
 		h, err := p.M.FS.Open(p.Caller, p.Abs(rest[0]), vfs.ReadOnly, 0)
 		if err != nil {
@@ -126,7 +126,8 @@ func hexdump(ctx context.Context, p *kernel.Proc) int {
 	for p.Step(1) == nil {
 		n, err := io.ReadFull(r, buf[:])
 		if n > 0 {
-			line := fmt.Sprintf("%07x", at)
+			var line strings.Builder
+			fmt.Fprintf(&line, "%07x", at)
 			for i := 0; i < n; i += 2 {
 				pair := [2]byte{buf[i]}
 				if i+1 < n {
@@ -135,9 +136,9 @@ func hexdump(ctx context.Context, p *kernel.Proc) int {
 				if p.M.Persona.CPU.Elf.Data != 2 { // words in the machine's own byte order
 					pair[0], pair[1] = pair[1], pair[0]
 				}
-				line += fmt.Sprintf(" %02x%02x", pair[0], pair[1])
+				fmt.Fprintf(&line, " %02x%02x", pair[0], pair[1])
 			}
-			put(p, "%-47s\n", line)
+			put(p, "%-47s\n", line.String())
 		}
 		at += int64(n)
 		if err != nil {
@@ -329,8 +330,8 @@ func mknod(_ context.Context, p *kernel.Proc) int {
 		if len(rest) < 4 {
 			return wrongUse
 		}
-		major, _ = strconv.ParseUint(rest[2], 0, 32) //nolint:errcheck // nonsense is 0
-		minor, _ = strconv.ParseUint(rest[3], 0, 32) //nolint:errcheck // as above
+		major, _ = strconv.ParseUint(rest[2], 0, 32) // nonsense is 0
+		minor, _ = strconv.ParseUint(rest[3], 0, 32) // as above
 	}
 	if err := p.M.FS.Mknod(p.Caller, p.Abs(rest[0]), kind, 0o666&^p.Umask, uint32(major), uint32(minor)); err != nil {
 		complain(p, "mknod: %s: %s\n", rest[0], err)
@@ -483,7 +484,7 @@ func usleep(ctx context.Context, p *kernel.Proc) int {
 		complain(p, "usleep: invalid number '%s'\n", p.Args[1])
 		return 1
 	}
-	p.M.Clock.Sleep(ctx, min(time.Duration(n), 1e9)*time.Microsecond) //nolint:errcheck // the caller sees ctx
+	p.M.Clock.Sleep(ctx, time.Duration(min(n, 1e9)*1000)) //nolint:errcheck // the caller sees ctx
 	return 0
 }
 

@@ -2,8 +2,9 @@ package busybox
 
 // applets are BusyBox's functions in order of their names. The synopses are
 // those of BusyBox 1.35.
-var applets = []applet{
-	{name: "[", opts: "*", run: viaAsh}, {name: "[[", opts: "*", run: viaAsh},
+var applets = []applet{ //nolint:gochecknoglobals // a table that nobody writes
+	{name: "[", opts: "*", run: viaAsh},
+	{name: "[[", opts: "*", run: viaAsh},
 	{name: "arp", opts: "vnaHi:s:d:D", usage: "\n[-vn]\t[-H HWTYPE] [-i IF] -a [HOSTNAME]\n[-v]\t\t    [-i IF] -d HOSTNAME [pub]\n[-v]\t[-H HWTYPE] [-i IF] -s HOSTNAME HWADDR [temp]", run: arp},
 	{name: "ash", opts: "*"},
 	{name: "awk", opts: "F:v:f:e:W:", usage: "[OPTIONS] [AWK_PROGRAM] [FILE]...", min: 1},
@@ -39,7 +40,8 @@ var applets = []applet{
 	{name: "free", opts: "bkmgh", usage: "[-bkmgh]", run: free},
 	{name: "ftpget", opts: "cvu:p:P:", usage: "[OPTIONS] HOST [LOCAL_FILE] REMOTE_FILE", min: 2, run: ftpget},
 	{name: "ftpput", opts: "vu:p:P:", usage: "[OPTIONS] HOST [REMOTE_FILE] LOCAL_FILE", min: 2, run: ftpget},
-	{name: "getopt", opts: "*"}, {name: "getty", opts: "*", usage: "[OPTIONS] BAUD_RATE[,BAUD_RATE]... TTY [TERMTYPE]"},
+	{name: "getopt", opts: "*"},
+	{name: "getty", opts: "*", usage: "[OPTIONS] BAUD_RATE[,BAUD_RATE]... TTY [TERMTYPE]"},
 	{name: "grep", opts: "HhnlLoqvsrRiwFEzxcm:A:B:C:e:f:", usage: "[-HhnlLoqvsrRiwFEz] [-m N] [-A|B|C N] { PATTERN | -e PATTERN... | -f FILE... } [FILE]...", run: grep},
 	{name: "gunzip", opts: "cfkt", usage: "[-cfkt] [FILE]..."},
 	{name: "gzip", opts: "cfkdt123456789", usage: "[-cfkdt] [FILE]..."},

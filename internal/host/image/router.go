@@ -28,14 +28,14 @@ func (b *builder) link(path, target string) {
 }
 
 func (b *builder) routerDirs() {
-	for _, d := range strings.Fields("/bin /etc /etc/init.d /etc/crontabs /lib /lib/modules /mnt /overlay /overlay/upper /overlay/work /rom /sbin /usr /usr/bin /usr/sbin /usr/lib /usr/share /www /www/cgi-bin") {
+	for d := range strings.FieldsSeq("/bin /etc /etc/init.d /etc/crontabs /lib /lib/modules /mnt /overlay /overlay/upper /overlay/work /rom /sbin /usr /usr/bin /usr/sbin /usr/lib /usr/share /www /www/cgi-bin") {
 		b.dir(d, 0o755, 0, 0, b.installed)
 	}
 	b.dir("/root", 0o700, 0, 0, b.installed)
 	b.dir("/proc", 0o555, 0, 0, b.booted)
 	b.dir("/sys", 0o555, 0, 0, b.booted)
 	b.dir("/tmp", 0o1777, 0, 0, b.booted.Add(90*time.Second))
-	for _, d := range strings.Fields("/tmp/etc /tmp/lock /tmp/log /tmp/run /tmp/run/dnsmasq /tmp/run/hostapd /tmp/spool /tmp/spool/cron /tmp/tmp") {
+	for d := range strings.FieldsSeq("/tmp/etc /tmp/lock /tmp/log /tmp/run /tmp/run/dnsmasq /tmp/run/hostapd /tmp/spool /tmp/spool/cron /tmp/tmp") {
 		b.dir(d, 0o755, 0, 0, b.booted.Add(12*time.Second))
 	}
 	b.link("/var", "tmp")
@@ -102,9 +102,14 @@ func (b *builder) routerEtc() {
 	b.Text("/etc/init.d/rcS", 0o755, 0, 0, t, "#!/bin/sh\nmount -a\nmkdir -p /tmp/etc /tmp/lock /tmp/log /tmp/run /tmp/spool/cron\nln -sf /etc/crontabs /tmp/spool/cron/crontabs\nfor i in /etc/init.d/S??*; do\n\t[ -x $i ] && $i start\ndone\n")
 	b.Text("/etc/init.d/rcK", 0o755, 0, 0, t, "#!/bin/sh\nfor i in $(ls -r /etc/init.d/S??*); do\n\t$i stop\ndone\numount -a -r\n")
 	for _, s := range []struct{ name, run string }{
-		{"S01syslog", "syslogd -C64 -b 1; klogd"}, {"S10network", "ifconfig lo up; brctl addbr br0; brctl addif br0 eth0; ifconfig br0 $(nvram get lan_ipaddr) up; udhcpc -i eth1 -s /etc/udhcpc.script"},
-		{"S20firewall", "iptables -t nat -A POSTROUTING -o eth1 -j MASQUERADE"}, {"S30wlan", "hostapd -B /var/run/hostapd-wlan0.conf; hostapd -B /var/run/hostapd-wlan1.conf"},
-		{"S40dnsmasq", "dnsmasq -C /var/etc/dnsmasq.conf"}, {"S50httpd", "httpd -p 80 -h /www"}, {"S50telnet", "telnetd -l /bin/login"}, {"S60cron", "crond -c /etc/crontabs -l 8"},
+		{"S01syslog", "syslogd -C64 -b 1; klogd"},
+		{"S10network", "ifconfig lo up; brctl addbr br0; brctl addif br0 eth0; ifconfig br0 $(nvram get lan_ipaddr) up; udhcpc -i eth1 -s /etc/udhcpc.script"},
+		{"S20firewall", "iptables -t nat -A POSTROUTING -o eth1 -j MASQUERADE"},
+		{"S30wlan", "hostapd -B /var/run/hostapd-wlan0.conf; hostapd -B /var/run/hostapd-wlan1.conf"},
+		{"S40dnsmasq", "dnsmasq -C /var/etc/dnsmasq.conf"},
+		{"S50httpd", "httpd -p 80 -h /www"},
+		{"S50telnet", "telnetd -l /bin/login"},
+		{"S60cron", "crond -c /etc/crontabs -l 8"},
 	} {
 		b.Text("/etc/init.d/"+s.name, 0o755, 0, 0, t, "#!/bin/sh\ncase \"$1\" in\nstart)\n\t"+strings.ReplaceAll(s.run, "; ", "\n\t")+"\n\t;;\nstop)\n\t;;\nesac\n")
 	}
@@ -189,10 +194,20 @@ func (b *builder) routerDevices() {
 		major, minor uint32
 	}
 	list := []dev{
-		{"null", vfs.CharDev, 0o666, 1, 3}, {"zero", vfs.CharDev, 0o666, 1, 5}, {"full", vfs.CharDev, 0o666, 1, 7}, {"random", vfs.CharDev, 0o666, 1, 8},
-		{"urandom", vfs.CharDev, 0o666, 1, 9}, {"kmsg", vfs.CharDev, 0o644, 1, 11}, {"mem", vfs.CharDev, 0o640, 1, 1}, {"tty", vfs.CharDev, 0o666, 5, 0},
-		{"console", vfs.CharDev, 0o600, 5, 1}, {"ptmx", vfs.CharDev, 0o666, 5, 2}, {console(b.p), vfs.CharDev, 0o600, 4, 64}, {"watchdog", vfs.CharDev, 0o600, 10, 130},
-		{"ppp", vfs.CharDev, 0o600, 108, 0}, {"gpiochip0", vfs.CharDev, 0o600, 254, 0},
+		{"null", vfs.CharDev, 0o666, 1, 3},
+		{"zero", vfs.CharDev, 0o666, 1, 5},
+		{"full", vfs.CharDev, 0o666, 1, 7},
+		{"random", vfs.CharDev, 0o666, 1, 8},
+		{"urandom", vfs.CharDev, 0o666, 1, 9},
+		{"kmsg", vfs.CharDev, 0o644, 1, 11},
+		{"mem", vfs.CharDev, 0o640, 1, 1},
+		{"tty", vfs.CharDev, 0o666, 5, 0},
+		{"console", vfs.CharDev, 0o600, 5, 1},
+		{"ptmx", vfs.CharDev, 0o666, 5, 2},
+		{console(b.p), vfs.CharDev, 0o600, 4, 64},
+		{"watchdog", vfs.CharDev, 0o600, 10, 130},
+		{"ppp", vfs.CharDev, 0o600, 108, 0},
+		{"gpiochip0", vfs.CharDev, 0o600, 254, 0},
 	}
 	for i := range b.p.Disks[0].Parts {
 		n := uint32(i)

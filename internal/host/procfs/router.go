@@ -8,7 +8,7 @@ import (
 
 // routerFiles are the files of /proc that a small router has besides, or has
 // in its own form.
-var routerFiles = map[string]func(*Proc) string{
+var routerFiles = map[string]func(*Proc) string{ //nolint:gochecknoglobals // a table that nobody writes
 	"mtd": (*Proc).mtd, "partitions": (*Proc).flashPartitions, "swaps": func(*Proc) string { return "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" },
 	"filesystems": func(*Proc) string {
 		return "nodev\tsysfs\nnodev\ttmpfs\nnodev\tbdev\nnodev\tproc\nnodev\tdebugfs\nnodev\tsockfs\nnodev\tpipefs\nnodev\tramfs\nnodev\tdevpts\n\tsquashfs\nnodev\tjffs2\nnodev\toverlay\n"
@@ -64,10 +64,20 @@ type Module struct {
 // RouterModules are the loaded modules, newest first.
 func RouterModules() []Module {
 	return []Module{
-		{"ath9k", 95200, "0 -"}, {"ath9k_common", 14416, "1 ath9k,"}, {"ath9k_hw", 358736, "2 ath9k,ath9k_common,"}, {"ath", 21360, "3 ath9k,ath9k_common,ath9k_hw,"},
-		{"mac80211", 431232, "1 ath9k,"}, {"cfg80211", 262400, "4 ath9k,ath9k_common,ath,mac80211,"}, {"xt_MASQUERADE", 1312, "1 -"}, {"iptable_nat", 1456, "1 -"},
-		{"nf_nat", 26352, "2 xt_MASQUERADE,iptable_nat,"}, {"nf_conntrack", 78448, "2 xt_MASQUERADE,nf_nat,"}, {"iptable_filter", 992, "1 -"}, {"ip_tables", 11072, "2 iptable_nat,iptable_filter,"},
-		{"x_tables", 12816, "3 xt_MASQUERADE,iptable_filter,ip_tables,"}, {"ppp_generic", 22304, "0 -"},
+		{"ath9k", 95200, "0 -"},
+		{"ath9k_common", 14416, "1 ath9k,"},
+		{"ath9k_hw", 358736, "2 ath9k,ath9k_common,"},
+		{"ath", 21360, "3 ath9k,ath9k_common,ath9k_hw,"},
+		{"mac80211", 431232, "1 ath9k,"},
+		{"cfg80211", 262400, "4 ath9k,ath9k_common,ath,mac80211,"},
+		{"xt_MASQUERADE", 1312, "1 -"},
+		{"iptable_nat", 1456, "1 -"},
+		{"nf_nat", 26352, "2 xt_MASQUERADE,iptable_nat,"},
+		{"nf_conntrack", 78448, "2 xt_MASQUERADE,nf_nat,"},
+		{"iptable_filter", 992, "1 -"},
+		{"ip_tables", 11072, "2 iptable_nat,iptable_filter,"},
+		{"x_tables", 12816, "3 xt_MASQUERADE,iptable_filter,ip_tables,"},
+		{"ppp_generic", 22304, "0 -"},
 	}
 }
 

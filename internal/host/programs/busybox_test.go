@@ -59,9 +59,9 @@ func short(s string) string {
 // TestAgainstBusyBox holds the lines of testdata against a real BusyBox, where
 // there is one: output and status.
 func TestAgainstBusyBox(t *testing.T) {
-	real, err := exec.LookPath("busybox")
+	box, err := exec.LookPath("busybox")
 	if p := os.Getenv("LAPWING_BUSYBOX"); p != "" {
-		real, err = p, nil
+		box, err = p, nil
 	}
 	if err != nil {
 		if os.Getenv("CI") == "true" {
@@ -70,7 +70,7 @@ func TestAgainstBusyBox(t *testing.T) {
 		t.Skip("busybox is not installed")
 	}
 	bin := t.TempDir()
-	if out, err := exec.CommandContext(t.Context(), real, "--install", "-s", bin).CombinedOutput(); err != nil {
+	if out, err := exec.CommandContext(t.Context(), box, "--install", "-s", bin).CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	for _, file := range []string{"ash.txt", "applets.txt"} {
@@ -89,7 +89,7 @@ func TestAgainstBusyBox(t *testing.T) {
 				cmd.Env = []string{"PATH=" + bin, "HOME=/root", "PWD=" + cmd.Dir}
 				var b bytes.Buffer
 				cmd.Stdout, cmd.Stderr = &b, &b
-				cmd.Run() //nolint:errcheck // the status is compared
+				cmd.Run() // the status is compared
 				want := short(strings.ReplaceAll(b.String(), cmd.Dir, "/tmp"))
 				v := router(t, "armv7l")
 				defer v.Close()
