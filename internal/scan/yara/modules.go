@@ -3,6 +3,7 @@ package yara
 import (
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module/calc"
+	"github.com/lapwing-defence/lapwing/internal/scan/yara/module/elfmod"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module/pemod"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/view"
 )
@@ -11,7 +12,7 @@ import (
 func Modules() map[string]*module.Module {
 	out := map[string]*module.Module{}
 	for _, m := range []*module.Module{
-		calc.Hash(), calc.Math(), calc.Text(), calc.Clock(), calc.Console(), calc.Tests(), pemod.Module(),
+		calc.Hash(), calc.Math(), calc.Text(), calc.Clock(), calc.Console(), calc.Tests(), pemod.Module(), elfmod.Module(),
 	} {
 		out[m.Name] = m
 	}
@@ -20,6 +21,9 @@ func Modules() map[string]*module.Module {
 
 func entryOf(f *view.View) module.Value {
 	if off := pemod.Entry(f); off >= 0 {
+		return module.Of(off)
+	}
+	if off := elfmod.Entry(f); off >= 0 {
 		return module.Of(off)
 	}
 	return module.Value{}

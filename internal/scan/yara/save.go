@@ -27,7 +27,12 @@ func Load(in io.Reader) (*Rules, error) {
 	if _, err := io.Copy(&b, io.LimitReader(in, maxCompiled)); err != nil {
 		return nil, fmt.Errorf("load rules: %w", err)
 	}
-	p, err := code.Decode(b.Bytes())
+	return LoadBytes(b.Bytes())
+}
+
+// LoadBytes is Load of bytes, which the rules keep: nobody may change them.
+func LoadBytes(b []byte) (*Rules, error) {
+	p, err := code.Decode(b)
 	if err != nil {
 		return nil, err
 	}

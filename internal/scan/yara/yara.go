@@ -70,6 +70,7 @@ func Compile(sources []Source, o Options) (*Rules, []Problem) {
 		b.Add(s.Name, s.Namespace, s.Text)
 	}
 	prog, problems := b.Program()
+	index.Sort(prog.Atoms)
 	r, err := newRules(prog)
 	if err != nil {
 		problems = append(problems, Problem{Message: err.Error(), Code: "ERROR_INTERNAL_FATAL_ERROR"})

@@ -94,6 +94,8 @@ type rule struct {
 	loops   []loop
 	inOf    bool
 	slots   int32
+	// How much of the program there was before it.
+	nodes, lists int
 }
 
 type stringDecl struct {
@@ -177,11 +179,12 @@ func (b *Builder) statements() {
 	}
 }
 
-// forget takes back the name of a rule that failed.
+// forget takes back what a rule that failed has left.
 func (b *Builder) forget() {
 	if b.rule == nil {
 		return
 	}
+	b.prog.Nodes, b.prog.Lists = b.prog.Nodes[:b.rule.nodes], b.prog.Lists[:b.rule.lists]
 	name := b.rule.out.Name
 	if i, ok := b.ns.rules[name]; ok && i == int32(len(b.prog.Rules)) {
 		delete(b.ns.rules, name)

@@ -8,7 +8,7 @@ import (
 )
 
 func (b *Builder) readRule() error {
-	r := &rule{byName: map[string]*stringDecl{}}
+	r := &rule{byName: map[string]*stringDecl{}, nodes: len(b.prog.Nodes), lists: len(b.prog.Lists)}
 	r.out.File, r.out.Namespace = b.file, b.ns.index
 	for b.keyword("private") || b.keyword("global") {
 		r.out.Private = r.out.Private || b.keyword("private")

@@ -20,12 +20,12 @@ func (b *Builder) literal(u code.Unit) {
 		for i := range word {
 			word[i] = u.Lit[off+i] ^ byte(k)
 		}
-		b.atom(word, ref)
+		b.atom(word, u.NoCase, ref)
 	}
 }
 
 // atom adds a word of 1 to 4 bytes; shorter than two is found the slow way.
-func (b *Builder) atom(word []byte, ref code.Ref) {
+func (b *Builder) atom(word []byte, fold bool, ref code.Ref) {
 	if len(word) < 2 {
 		s := code.Slow{Ref: ref}
 		for _, c := range word {
@@ -35,9 +35,9 @@ func (b *Builder) atom(word []byte, ref code.Ref) {
 		b.prog.Slow = append(b.prog.Slow, s)
 		return
 	}
-	a := code.Atom{Len: uint8(len(word)), Ref: ref}
+	a := code.Atom{Len: uint8(len(word)), Fold: fold, Ref: ref}
 	for i, c := range word {
-		a.Word |= uint32(c|0x20) << (8 * i)
+		a.Word |= uint32(c) << (8 * i)
 	}
 	b.prog.Atoms = append(b.prog.Atoms, a)
 }
@@ -130,7 +130,7 @@ func (b *Builder) program(p *rex.Prog) int32 {
 // words adds each word that an atom stands for.
 func (b *Builder) words(sets []rex.Set, word []byte, ref code.Ref) {
 	if len(sets) == len(word) {
-		b.atom(word, ref)
+		b.atom(word, true, ref)
 		return
 	}
 	for c := range 256 {

@@ -86,11 +86,12 @@ type Unit struct {
 	XorMin, XorMax   uint8
 }
 
-// Atom is a word of up to four folded bytes (see index) and what to do where
-// it is found.
+// Atom is a word of up to four bytes, the first in the low bits, and what to do
+// where it is found. Fold tells that bit 0x20 of its bytes does not count.
 type Atom struct {
 	Word uint32
 	Len  uint8
+	Fold bool
 	Ref  Ref
 }
 

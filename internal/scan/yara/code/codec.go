@@ -27,6 +27,7 @@ func Is(b []byte) bool {
 // codec writes or reads: each method does both, so that the two agree.
 type codec struct {
 	b    []byte
+	text string // all that is read, so that its strings are parts of one
 	read bool
 	bad  bool
 }
@@ -50,7 +51,7 @@ func Decode(b []byte) (*Program, error) {
 	if binary.LittleEndian.Uint32(b[len(magic):]) != crc32.Checksum(body, crc32.MakeTable(crc32.Castagnoli)) {
 		return nil, ErrDamaged
 	}
-	c := &codec{b: body, read: true}
+	c := &codec{b: body, text: string(body), read: true}
 	p := &Program{}
 	c.program(p)
 	if c.bad || len(c.b) != 0 || !p.consistent() {
@@ -133,11 +134,18 @@ func (c *codec) bytes(v *[]byte) {
 
 func (c *codec) str(v ...*string) {
 	for _, p := range v {
-		b := []byte(*p)
-		c.bytes(&b)
-		if c.read {
-			*p = string(b)
+		if !c.read {
+			b := []byte(*p)
+			c.bytes(&b)
+			continue
 		}
+		n := uint64(0)
+		if c.uint(&n); n > uint64(len(c.b)) {
+			c.bad, c.b = true, nil
+			return
+		}
+		at := len(c.text) - len(c.b)
+		*p, c.b = c.text[at:at+int(n)], c.b[n:]
 	}
 }
 
@@ -198,6 +206,7 @@ func (c *codec) program(p *Program) {
 		c.uint(&w)
 		x.Word = uint32(w)
 		c.byte(&x.Len)
+		c.bools(&x.Fold)
 		c.ref(&x.Ref)
 	})
 	slice(c, &p.Slow, func(x *Slow) {

@@ -7,6 +7,7 @@ package index
 import (
 	"cmp"
 	"encoding/binary"
+	"math/bits"
 	"slices"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/code"
@@ -15,7 +16,6 @@ import (
 const (
 	fold       = 0x20202020
 	bitmapBits = 19
-	bucketBits = 16
 	mul        = 0x9E3779B1
 )
 
@@ -23,40 +23,56 @@ const (
 type Index struct {
 	words   [1 << (bitmapBits - 6)]uint64
 	pairs   [1 << 10]uint64
+	shift   uint     // of a hash, for its bucket
 	buckets []uint32 // by hash: where the groups begin
 	groups  []group
 	byPair  []uint32
 	short   []group
 	refs    []code.Ref
+	zeros   bool // a word of zeros is among them
 }
 
-// group is the refs of one word.
+// group is the refs of one word. The bits of raw in care are those that all of
+// its words have before folding.
 type group struct {
 	word, mask uint32
+	raw, care  uint32
 	from, to   uint32
+}
+
+// Sort puts atoms into the order that New wants; New takes others too.
+func Sort(atoms []code.Atom) { slices.SortFunc(atoms, order) }
+
+func order(a, b code.Atom) int {
+	return cmp.Or(cmp.Compare(b.Len/4, a.Len/4), cmp.Compare(key(&a), key(&b)), cmp.Compare(a.Len, b.Len),
+		cmp.Compare(folded(&a), folded(&b)), cmp.Compare(a.Ref.Unit, b.Ref.Unit))
 }
 
 // New makes the index of atoms of 2 to 4 bytes.
 func New(atoms []code.Atom) *Index {
-	ix := &Index{buckets: make([]uint32, 1<<bucketBits+1), byPair: make([]uint32, 1<<16+1)}
-	sorted := append([]code.Atom(nil), atoms...)
-	slices.SortFunc(sorted, func(a, b code.Atom) int {
-		return cmp.Or(cmp.Compare(b.Len/4, a.Len/4), cmp.Compare(key(&a), key(&b)), cmp.Compare(a.Len, b.Len),
-			cmp.Compare(a.Word, b.Word), cmp.Compare(a.Ref.Unit, b.Ref.Unit))
-	})
+	width := min(bits.Len(uint(len(atoms)))+1, 18)
+	ix := &Index{shift: uint(32 - width), buckets: make([]uint32, 1<<width+1)}
+	sorted := atoms
+	if !slices.IsSortedFunc(atoms, order) {
+		sorted = slices.Clone(atoms)
+		Sort(sorted)
+	}
+	for i := range sorted {
+		ix.zeros = ix.zeros || sorted[i].Word == 0 || (sorted[i].Fold && sorted[i].Word&^fold == 0)
+	}
 	var last *code.Atom
 	for i := range sorted {
 		a := &sorted[i]
-		if last == nil || last.Word != a.Word || last.Len != a.Len {
+		if last == nil || folded(last) != folded(a) || last.Len != a.Len {
 			ix.open(a)
 		}
 		last = a
 		ix.refs = append(ix.refs, a.Ref)
+		list := ix.short
 		if a.Len == 4 {
-			ix.groups[len(ix.groups)-1].to = uint32(len(ix.refs))
-		} else {
-			ix.short[len(ix.short)-1].to = uint32(len(ix.refs))
+			list = ix.groups
 		}
+		list[len(list)-1].join(a, uint32(len(ix.refs)))
 	}
 	for i := 1; i < len(ix.buckets); i++ {
 		ix.buckets[i] += ix.buckets[i-1]
@@ -67,27 +83,41 @@ func New(atoms []code.Atom) *Index {
 	return ix
 }
 
-// key is what a word's group is found by.
+// folded is the word as it is compared.
+func folded(a *code.Atom) uint32 { return (a.Word | fold) & (^uint32(0) >> (32 - 8*a.Len)) }
+
+func (g *group) join(a *code.Atom, to uint32) {
+	g.to = to
+	g.care &^= g.raw ^ a.Word
+	if a.Fold {
+		g.care &^= fold
+	}
+}
+
+// key is what a word's group is sorted by.
 func key(a *code.Atom) uint32 {
 	if a.Len == 4 {
-		return a.Word * mul >> (32 - bucketBits)
+		return folded(a) * mul
 	}
-	return a.Word & 0xFFFF
+	return folded(a) & 0xFFFF
 }
 
 func (ix *Index) open(a *code.Atom) {
 	at := uint32(len(ix.refs))
 	if a.Len == 4 {
-		h := a.Word * mul >> (32 - bitmapBits)
+		h := folded(a) * mul >> (32 - bitmapBits)
 		ix.words[h>>6] |= 1 << (h & 63)
-		ix.buckets[key(a)+1]++
-		ix.groups = append(ix.groups, group{word: a.Word, mask: ^uint32(0), from: at})
+		ix.buckets[key(a)>>ix.shift+1]++
+		ix.groups = append(ix.groups, group{word: folded(a), mask: ^uint32(0), raw: a.Word, care: ^uint32(0), from: at})
 		return
 	}
-	p := a.Word & 0xFFFF
+	if ix.byPair == nil {
+		ix.byPair = make([]uint32, 1<<16+1)
+	}
+	p := folded(a) & 0xFFFF
 	ix.pairs[p>>6] |= 1 << (p & 63)
 	ix.byPair[p+1]++
-	ix.short = append(ix.short, group{word: a.Word, mask: uint32(1)<<(8*a.Len) - 1, from: at})
+	ix.short = append(ix.short, group{word: folded(a), mask: uint32(1)<<(8*a.Len) - 1, raw: a.Word, care: uint32(1)<<(8*a.Len) - 1, from: at})
 }
 
 // Find calls hit for each word that begins in data[from:to], in order. Data
@@ -95,8 +125,13 @@ func (ix *Index) open(a *code.Atom) {
 func (ix *Index) Find(data []byte, from, to int, hit func(pos int, refs []code.Ref) bool) bool {
 	i := from
 	for ; i+12 <= len(data) && i+8 <= to; i += 8 {
-		lo := binary.LittleEndian.Uint64(data[i:]) | fold<<32 | fold
-		hi := uint64(binary.LittleEndian.Uint32(data[i+8:])) | fold
+		lo := binary.LittleEndian.Uint64(data[i:])
+		hi := uint64(binary.LittleEndian.Uint32(data[i+8:]))
+		if lo|hi == 0 && !ix.zeros {
+			continue
+		}
+		lo |= fold<<32 | fold
+		hi |= fold
 		m := ix.test(uint32(lo)) | ix.test(uint32(lo>>8))<<1 | ix.test(uint32(lo>>16))<<2 | ix.test(uint32(lo>>24))<<3 |
 			ix.test(uint32(lo>>32))<<4 | ix.test(uint32(lo>>40|hi<<24))<<5 | ix.test(uint32(lo>>48|hi<<16))<<6 | ix.test(uint32(lo>>56|hi<<8))<<7
 		if m == 0 {
@@ -125,33 +160,31 @@ func (ix *Index) test(w uint32) uint64 {
 // at looks up the word at a place whose first test passed.
 func (ix *Index) at(data []byte, pos int, hit func(int, []code.Ref) bool) bool {
 	left := len(data) - pos
-	var w uint32
+	var raw uint32
 	if left >= 4 {
-		w = binary.LittleEndian.Uint32(data[pos:]) | fold
-		k := w * mul >> (32 - bucketBits)
-		if !ix.look(ix.groups[ix.buckets[k]:ix.buckets[k+1]], w, pos, hit) {
-			return false
+		raw = binary.LittleEndian.Uint32(data[pos:])
+		k := (raw | fold) * mul >> ix.shift
+		for i := ix.buckets[k]; i < ix.buckets[k+1]; i++ {
+			g := &ix.groups[i]
+			if g.word == raw|fold && (g.raw^raw)&g.care == 0 && !hit(pos, ix.refs[g.from:g.to]) {
+				return false
+			}
 		}
 	} else {
 		for i, c := range data[pos:] {
-			w |= uint32(c|0x20) << (8 * i)
+			raw |= uint32(c) << (8 * i)
 		}
 	}
+	if ix.byPair == nil {
+		return true
+	}
+	w := raw | fold
 	p := w & 0xFFFF
 	for _, g := range ix.short[ix.byPair[p]:ix.byPair[p+1]] {
-		if g.word != w&g.mask || (left < 3 && g.mask>>16 != 0) || left < 2 {
+		if g.word != w&g.mask || (g.raw^raw)&g.care != 0 || (left < 3 && g.mask>>16 != 0) || left < 2 {
 			continue
 		}
 		if !hit(pos, ix.refs[g.from:g.to]) {
-			return false
-		}
-	}
-	return true
-}
-
-func (ix *Index) look(groups []group, w uint32, pos int, hit func(int, []code.Ref) bool) bool {
-	for _, g := range groups {
-		if g.word == w && !hit(pos, ix.refs[g.from:g.to]) {
 			return false
 		}
 	}

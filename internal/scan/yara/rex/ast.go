@@ -40,6 +40,7 @@ type Node struct {
 	Kids     []*Node
 	Min, Max int
 	Greedy   bool
+	Interval bool // of a Repeat: written {n,m}, or a jump of a hex string
 }
 
 // Set is a set of byte values.
@@ -193,7 +194,7 @@ func (p *Pattern) Split() []Part {
 }
 
 func isJump(n *Node) bool {
-	return n.Op == OpRepeat && !n.Greedy && n.Kids[0].Op == OpAny
+	return n.Op == OpRepeat && n.Interval && !n.Greedy && n.Kids[0].Op == OpAny
 }
 
 func longJump(n *Node) bool {

@@ -42,13 +42,13 @@ type extractor struct {
 // extract chooses among the runs of a sequence; pre and post lie around it.
 func (x *extractor) extract(nodes, pre, post []*Node) *choice {
 	items := unroll(nodes)
-	sets := make([]Set, len(items))
+	places := make([]place, len(items))
 	for i, n := range items {
-		sets[i] = x.small(n)
+		places[i] = x.small(n)
 	}
 	bestAt, bestLen, best := -1, 0, 0.0
 	for i := range items {
-		n, score := x.window(sets[i:])
+		n, score := x.window(places[i:])
 		if n > 0 && score > best {
 			bestAt, bestLen, best = i, n, score
 		}
@@ -56,7 +56,7 @@ func (x *extractor) extract(nodes, pre, post []*Node) *choice {
 	var c *choice
 	if bestAt >= 0 {
 		c = &choice{score: best, atoms: []Atom{{
-			Bytes: x.spread(sets[bestAt : bestAt+bestLen]),
+			Bytes: x.spread(places[bestAt : bestAt+bestLen]),
 			Pre:   join(pre, items[:bestAt]),
 			Post:  join(items[bestAt:], post),
 		}}}
@@ -131,19 +131,40 @@ func unroll(nodes []*Node) []*Node {
 	return out
 }
 
-// small is the values of a node of one byte, or the empty set where they are
-// too many for an atom. Case does not count: atoms are compared folded.
-func (x *extractor) small(n *Node) Set {
+// place is one byte of a run: its values, how many, and the commonest of them.
+type place struct {
+	set   Set
+	n     int
+	least float64
+	at    byte
+}
+
+// small is the values of a node of one byte, or none where they are too many
+// for an atom. Case does not count: atoms are compared folded.
+func (x *extractor) small(n *Node) place {
+	var p place
 	switch n.Op {
-	case OpLit, OpMask, OpClass:
+	case OpLit:
+		p.at = n.Val | 0x20
+		p.set.Add(p.at)
+		p.n, p.least = 1, rarity(p.at)
+		return p
+	case OpMask, OpClass:
 	default:
-		return Set{}
+		return p
 	}
 	s := n.bytes(x.flags)
 	if s.Len() > 32 {
-		return Set{}
+		return p
 	}
-	return FoldSet(s)
+	p.set, p.least = FoldSet(s), 8
+	p.n = p.set.Len()
+	for c := range 256 {
+		if p.set.Has(byte(c)) && rarity(byte(c)) < p.least {
+			p.least, p.at = rarity(byte(c)), byte(c)
+		}
+	}
+	return p
 }
 
 // FoldSet maps each value to the one that stands for it and its other case.
@@ -157,35 +178,27 @@ func FoldSet(s Set) Set {
 	return out
 }
 
-// window scores the run at the beginning of sets.
-func (x *extractor) window(sets []Set) (int, float64) {
+// window scores the run at the beginning of places.
+func (x *extractor) window(places []place) (int, float64) {
 	most := atomLen
 	if x.wide {
 		most = atomLen / 2
 	}
 	choices, n, score := 1, 0, 0.0
-	var last byte
-	for n < most && n < len(sets) {
-		k := sets[n].Len()
-		if k == 0 || choices*k > maxChoices {
+	for n < most && n < len(places) {
+		p := &places[n]
+		if p.n == 0 || choices*p.n > maxChoices {
 			break
 		}
-		choices *= k
-		worst := 8.0
-		var at byte
-		for c := range 256 {
-			if sets[n].Has(byte(c)) {
-				worst, at = min(worst, rarity(byte(c))), byte(c)
-			}
+		choices *= p.n
+		bits := p.least
+		if n > 0 && p.n == 1 && places[n-1].at == p.at {
+			bits = min(bits, 1.5)
 		}
-		if n > 0 && at == last && k == 1 {
-			worst = min(worst, 1.5)
+		for k := p.n; k > 1; k /= 2 {
+			bits--
 		}
-		for ; k > 1; k /= 2 {
-			worst--
-		}
-		last = at
-		score += max(worst, 0.2)
+		score += max(bits, 0.2)
 		n++
 		if x.wide {
 			score += 0.6
@@ -194,15 +207,15 @@ func (x *extractor) window(sets []Set) (int, float64) {
 	return n, score
 }
 
-func (x *extractor) spread(sets []Set) []Set {
-	if !x.wide {
-		return sets
-	}
+// spread gives the values; those of a wide pattern with zeros between.
+func (x *extractor) spread(places []place) []Set {
 	zero := Set{}
 	zero.Add(0x20) // zero, folded
-	out := make([]Set, 0, 2*len(sets))
-	for _, s := range sets {
-		out = append(out, s, zero)
+	out := make([]Set, 0, 2*len(places))
+	for _, p := range places {
+		if out = append(out, p.set); x.wide {
+			out = append(out, zero)
+		}
 	}
 	return out
 }
@@ -233,13 +246,16 @@ func rarity(c byte) float64 {
 // TextWindow chooses the run of 1 to 4 bytes by which a literal is found.
 func TextWindow(lit []byte) (off, n int) {
 	best := -1.0
-	sets := make([]Set, len(lit))
-	for i, b := range lit {
-		sets[i].Add(b | 0x20)
-	}
-	x := extractor{}
 	for i := range lit {
-		k, score := x.window(sets[i:])
+		k := min(atomLen, len(lit)-i)
+		score := 0.0
+		for j, c := range lit[i : i+k] {
+			r := rarity(c | 0x20)
+			if j > 0 && lit[i+j-1]|0x20 == c|0x20 {
+				r = min(r, 1.5)
+			}
+			score += r
+		}
 		if score > best {
 			off, n, best = i, k, score
 		}

@@ -184,7 +184,7 @@ func (p *hexParser) jump(inAlt bool) (*Node, error) {
 	if lo == 1 && hi == 1 {
 		return &Node{Op: OpAny}, nil
 	}
-	return &Node{Op: OpRepeat, Kids: []*Node{{Op: OpAny}}, Min: lo, Max: hi}, nil
+	return &Node{Op: OpRepeat, Kids: []*Node{{Op: OpAny}}, Min: lo, Max: hi, Interval: true}, nil
 }
 
 func (p *hexParser) hexByte() (*Node, error) {

@@ -101,10 +101,14 @@ func (m *Machine) Search(p *Prog, text []byte) int {
 // exec runs in lockstep: each instruction at most once a byte. At a match it
 // calls emit; where that returns false the threads of lower priority end.
 func (m *Machine) exec(r *run, emit func(int) bool) {
+	pc, ok := r.straight()
+	if m.Steps += int64(pc); !ok {
+		return
+	}
 	n := len(r.p.Code)
 	m.cur.reset(n)
 	m.next.reset(n)
-	m.follow(r, &m.cur, 0)
+	m.follow(r, &m.cur, pc)
 	for ; len(m.cur.dense) > 0; r.n += r.size {
 		c, ok := r.char()
 		m.Steps += int64(len(m.cur.dense))
@@ -125,6 +129,19 @@ func (m *Machine) exec(r *run, emit func(int) bool) {
 		m.cur, m.next = m.next, m.cur
 		m.next.dense = m.next.dense[:0]
 	}
+}
+
+// straight runs the instructions before the first branch, and gives the next
+// one; ok is false where the input differs.
+func (r *run) straight() (pc int32, ok bool) {
+	for ; r.p.Code[pc].Op <= iSet; pc++ {
+		c, ok := r.char()
+		if !ok || !r.p.Code[pc].matches(r.p, c) {
+			return pc, false
+		}
+		r.n += r.size
+	}
+	return pc, true
 }
 
 // char is the next byte of input.

@@ -101,7 +101,7 @@ func (p *parser) repeat() (*Node, error) {
 	if err != nil || !quantifiable || !p.more() {
 		return n, err
 	}
-	lo, hi := 0, Unbounded
+	lo, hi, interval := 0, Unbounded, false
 	switch c := p.src[p.pos]; c {
 	case '*', '+', '?':
 		p.pos++
@@ -113,6 +113,7 @@ func (p *parser) repeat() (*Node, error) {
 		}
 	case '{':
 		var ok bool
+		interval = true
 		if lo, hi, ok, err = p.interval(); err != nil || !ok {
 			return n, err
 		}
@@ -129,7 +130,9 @@ func (p *parser) repeat() (*Node, error) {
 	} else {
 		p.out.Ungreedy = true
 	}
-	return quantify(n, lo, hi, greedy), nil
+	q := quantify(n, lo, hi, greedy)
+	q.Interval = q.Interval || (interval && q != n)
+	return q, nil
 }
 
 func quantify(n *Node, lo, hi int, greedy bool) *Node {

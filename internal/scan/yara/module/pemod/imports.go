@@ -76,7 +76,7 @@ func (f *file) thunks(lookup, thunks, base int64, total *int) []function {
 			fn.ordinal = v & 0xFFFF
 		} else {
 			name, ok := f.name(v - base + 2)
-			if !ok || name == "" {
+			if !ok || !validFunction(name) {
 				continue
 			}
 			fn.name = name
@@ -129,6 +129,17 @@ func validLibrary(name string) bool {
 		}
 	}
 	return true
+}
+
+// validFunction tells whether a name is one that compilers make.
+func validFunction(name string) bool {
+	for _, c := range []byte(name) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9'
+		if !letter && strings.IndexByte("._?@$()<>", c) < 0 {
+			return false
+		}
+	}
+	return name != ""
 }
 
 // describe gives the import fields.

@@ -121,22 +121,22 @@ func signature(b []byte, depth int) []module.Value {
 	certs := certificates(d.Certificates.Bytes)
 	var s signerInfo
 	if _, err := asn1.Unmarshal(d.Signers.Bytes, &s); err != nil {
-		return nil
+		s = signerInfo{} // nobody signed
 	}
 	v := module.Fields{}
 	var all []module.Value
 	for _, x := range certs {
 		all = append(all, module.Record(certFields(x)))
-		if x.SerialNumber.Cmp(s.ID.Serial) == 0 && string(x.RawIssuer) == string(s.ID.Issuer.FullBytes) {
+		if s.ID.Serial != nil && x.SerialNumber.Cmp(s.ID.Serial) == 0 && string(x.RawIssuer) == string(s.ID.Issuer.FullBytes) {
 			v = certFields(x)
 		}
 	}
 	v["verified"] = module.Of(0)
-	v["digest_alg"] = module.Str(digestName(s.Digest.Algorithm.String()))
 	v["certificates"], v["number_of_certificates"] = module.List(all), module.Of(len(all))
 	v["number_of_countersignatures"] = module.Of(0)
 	var ind indirectData
 	if _, err := asn1.Unmarshal(d.Content.Content.Bytes, &ind); err == nil {
+		v["digest_alg"] = module.Str(digestName(ind.Digest.Algorithm.Algorithm.String()))
 		v["digest"] = module.Str(hex.EncodeToString(ind.Digest.Value))
 	}
 	out := []module.Value{module.Record(v)}
