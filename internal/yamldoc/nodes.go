@@ -35,6 +35,9 @@ func Documents(file string, data []byte) ([]*Node, error) {
 	if len(data) > MaxSize {
 		return nil, Faults{{File: file, Text: fmt.Sprintf("%d bytes, the limit is %d", len(data), MaxSize), Remedy: "split the file"}}
 	}
+	if root := parseQuick(data); root != nil {
+		return []*Node{root}, nil
+	}
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	var docs []*Node
 	left := MaxNodes
