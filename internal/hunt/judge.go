@@ -204,7 +204,10 @@ func (j *judge) audit(b *block) {
 
 func (j *judge) journal(b *block) {
 	rest, ok := b.data, true
-	for len(bytes.TrimSpace(rest)) > 0 {
+	for {
+		if rest = bytes.TrimLeft(rest, "\r\n \t"); len(rest) == 0 {
+			return
+		}
 		at := b.line + int64(bytes.Count(b.data[:len(b.data)-len(rest)], []byte("\n")))
 		if rest, ok = j.text.Entry(rest, j.rec, &j.head); !ok {
 			j.damaged++
