@@ -14,6 +14,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/casebook"
 	"github.com/lapwing-defence/lapwing/internal/config"
 	"github.com/lapwing-defence/lapwing/internal/eventlog"
 	"github.com/lapwing-defence/lapwing/internal/journal"
@@ -112,12 +113,14 @@ type archive struct {
 	holds  *journal.Holds
 	log    *eventlog.Client
 	keeper *keep.Keeper
+	book   *casebook.SQLite
+	judge  *judge
 	*keep.Archive
 }
 
-// openArchive opens the journal and joins it with the event log. The data
-// directory's lock is the caller's.
-func (d Dir) openArchive(s storage, limit int64, log *slog.Logger) (*archive, error) {
+// openArchive opens the journal and the casebook and joins them with the event
+// log. The data directory's lock is the caller's.
+func (d Dir) openArchive(ctx context.Context, s storage, limit int64, log *slog.Logger) (*archive, error) {
 	state := keptFile(d.kept())
 	kept, err := state.Load()
 	if err != nil {
@@ -127,23 +130,39 @@ func (d Dir) openArchive(s storage, limit int64, log *slog.Logger) (*archive, er
 	if a.log, err = s.client(d); err != nil {
 		return nil, err
 	}
-	if a.spool, err = journal.Open(journal.Config{Dir: d.journal(), Limit: limit, After: kept, Log: log}); err != nil {
+	if a.book, err = casebook.Open(ctx, casebook.Config{File: d.casebook(), Check: limit > 0}); err != nil {
+		return nil, err
+	}
+	after, err := bookPosition(ctx, a.book)
+	if err == nil {
+		if after.Before(kept) {
+			after = kept
+		}
+		a.spool, err = journal.Open(journal.Config{Dir: d.journal(), Limit: limit, After: after, Log: log})
+	}
+	if err != nil {
+		a.book.Close() //nolint:errcheck // the other error is told
 		return nil, err
 	}
 	a.holds = journal.NewHolds(a.spool.Release)
 	a.keeper, err = keep.New(keep.Config{
 		Journal: a.spool, Holds: a.holds, Log: a.log, State: state, Retention: s.Retention, Refuse: d.putAside, Slog: log,
 	})
+	if err == nil {
+		a.judge, err = newJudge(ctx, a.spool, a.holds, a.book, log)
+	}
 	if err != nil {
 		a.spool.Close() //nolint:errcheck // the other error is told
+		a.book.Close()  //nolint:errcheck // as above
 		return nil, err
 	}
 	a.Archive = keep.NewArchive(a.keeper)
 	return a, nil
 }
 
-// Close ends the journal.
+// Close ends the journal and the casebook.
 func (a *archive) Close() {
+	a.book.Close()  //nolint:errcheck // everything applied is synced
 	a.spool.Close() //nolint:errcheck // everything acknowledged is synced
 	a.log.Close()
 }

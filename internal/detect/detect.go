@@ -1,104 +1,308 @@
-// Package detect judges events for now with a few fixed rules; each verdict
-// is grouped by rule, source and day-long campaign, and grows with its events.
+// Package detect judges events for now with a few fixed rules. A verdict is
+// grouped by rule, source and day, and grows with its events; sources that do
+// the same (credentials, commands or files with the same client software) are
+// one campaign.
 package detect
 
 import (
+	"container/list"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
+	"hash/fnv"
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
 	"github.com/lapwing-defence/lapwing/internal/event"
 )
 
-// The rules. Their ids never change.
-var (
-	ruleLogin = alert.Rule{ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1001", Name: "Login on a decoy", Level: alert.High, Techniques: []string{"T1078"}, Tactics: []string{"initial-access"},
-		Description: "Somebody logged in to a host that nobody has reason to use. Look at the session, and for the same source elsewhere."}
-	ruleCommand = alert.Rule{ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1002", Name: "Commands on a decoy", Level: alert.High, Techniques: []string{"T1059.004"}, Tactics: []string{"execution"},
-		Description: "An intruder works in a decoy's shell. Replay the session to see what he is after."}
-	ruleFile = alert.Rule{ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1003", Name: "File left on a decoy", Level: alert.High, Techniques: []string{"T1105"}, Tactics: []string{"command-and-control"},
-		Description: "An intruder left a file. It is kept sealed; look for its hash on real machines."}
-	ruleSpray = alert.Rule{ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1004", Name: "Password spray on a decoy", Level: alert.Medium, Techniques: []string{"T1110.003"}, Tactics: []string{"credential-access"},
-		Description: "One source tried many user names. Check real logs for the same source."}
-	ruleBrute = alert.Rule{ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1005", Name: "Brute force on a decoy", Level: alert.Medium, Techniques: []string{"T1110.001"}, Tactics: []string{"credential-access"},
-		Description: "One source tried many passwords. Check real logs for the same source."}
-	ruleFetch = alert.Rule{ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1006", Name: "Download requested on a decoy", Level: alert.High, Techniques: []string{"T1105"}, Tactics: []string{"command-and-control"},
-		Description: "An intruder tried to bring a tool from outside. Nothing was fetched; block the address."}
-	ruleTunnel = alert.Rule{ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1007", Name: "Tunnel requested on a decoy", Level: alert.Medium, Techniques: []string{"T1572"}, Tactics: []string{"command-and-control"},
-		Description: "An intruder tried to reach another host through a decoy. Nothing was forwarded."}
-)
-
 const (
-	campaign  = 24 * time.Hour
-	sprayed   = 5  // users of one source
-	guessed   = 10 // tries of one source
-	maxGroups = 100_000
+	day          = 24 * time.Hour // an alert takes events for so long
+	defaultLimit = 100_000        // states in memory
+	maxClients   = 50_000         // connections whose client software is remembered
+	minCommand   = 12             // bytes of a command that says something about who gives it
 )
 
-// Engine judges. It is for one goroutine. Its state follows from the events
+// Config is what New takes; its zero value works.
+type Config struct {
+	// Recall gives back the Data of a State that Changed gave. nil: what does
+	// not fit in memory is forgotten.
+	Recall func(ctx context.Context, key string) (data []byte, ok bool, err error)
+	Limit  int // states in memory, 0 = 100,000
+}
+
+// Engine judges. It is for one goroutine. What it says follows from the events
 // alone, so that the same events give the same alerts.
 type Engine struct {
-	ids     func(key string, first time.Time) string
-	groups  map[string]*alert.Alert
-	sources map[netip.Prefix]*source
-	Evicted int64 // groups and sources forgotten because of the limit
+	mem     memory
+	clients clients
+	moves   []Move
 }
 
-type source struct {
-	users map[string]bool
-	tries int
-	first time.Time
-}
+// Move says that a campaign turned out to be another one.
+type Move struct{ From, To string }
 
-// New makes an Engine. ids names an alert by its key and first event.
-func New(ids func(key string, first time.Time) string) *Engine {
-	return &Engine{ids: ids, groups: map[string]*alert.Alert{}, sources: map[netip.Prefix]*source{}}
-}
-
-// Judge gives the alerts that e raised or changed; Count tells which: 1 is new.
-func (g *Engine) Judge(e event.Event) []*alert.Alert {
-	if !e.Source.Addr().IsValid() || e.Exercise != "" {
-		return nil
+// New makes an Engine.
+func New(cfg Config) *Engine {
+	if cfg.Limit <= 0 {
+		cfg.Limit = defaultLimit
 	}
-	var out []*alert.Alert
-	raise := func(r alert.Rule, title string) {
-		if a := g.raise(r, e, title); a != nil {
-			out = append(out, a)
+	return &Engine{
+		mem:     memory{limit: cfg.Limit, recall: cfg.Recall, byKey: map[string]*list.Element{}, dirty: map[string]*item{}},
+		clients: clients{byID: map[string]string{}},
+	}
+}
+
+// Evicted counts states that left memory because of the limit.
+func (g *Engine) Evicted() int64 { return g.mem.Evicted }
+
+// Changed gives what is to be kept of what Judge changed since the last call.
+func (g *Engine) Changed() ([]State, []Move, error) {
+	moves := g.moves
+	g.moves = nil
+	states, err := g.mem.changed()
+	return states, moves, err
+}
+
+// Forget drops what is in memory, so that it is recalled anew.
+func (g *Engine) Forget() {
+	g.mem.byKey, g.mem.dirty = map[string]*list.Element{}, map[string]*item{}
+	g.mem.order.Init()
+}
+
+// verdict is one rule that an event raises.
+type verdict struct {
+	rule  *alert.Rule
+	title string
+}
+
+// Judge gives the alerts that e raised or grew; Count tells which: 1 is new.
+// After an error nothing has changed, and the same event may be judged again.
+func (g *Engine) Judge(ctx context.Context, e event.Event) ([]alert.Alert, error) {
+	if e.Action == event.ActionClientIdentified {
+		if v, ok := e.Get("lapwing.ssh.hassh"); ok {
+			g.clients.put(e.Connection, v.Text())
 		}
 	}
+	if !e.Source.Addr().IsValid() || e.Exercise != "" || !Concerns(e.Action) {
+		return nil, nil
+	}
+	key := "s " + prefix(e.Source.Addr()).String()
+	it, err := g.mem.get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	s := &source{First: e.Time}
+	if it != nil && e.Time.Sub(it.source.First) < day {
+		s = it.source
+	} else {
+		it = nil
+	}
+	known := 0
+	if it != nil {
+		known = it.source.Prints
+	}
+	p, err := g.recallPrints(ctx, e, known)
+	if err != nil {
+		return nil, err
+	}
+	if it == nil {
+		it = &item{key: key, source: s}
+		s.Own = id("campaign", key, e.Time)
+		s.Campaign = s.Own
+		g.mem.put(it)
+	}
+	if s.Seen.Before(e.Time) {
+		s.Seen = e.Time
+	}
+	g.mem.dirty[key] = it
+	verdicts := s.verdicts(&e)
+	if len(verdicts) > 0 {
+		g.join(s, &e, p)
+	}
+	out := make([]alert.Alert, 0, len(verdicts))
+	for _, v := range verdicts {
+		out = append(out, s.raise(key, v, &e))
+	}
+	return out, nil
+}
+
+// Concerns tells whether events of this action can raise an alert.
+func Concerns(action string) bool {
+	switch action {
+	case event.ActionLogin, event.ActionCommandExecuted, event.ActionFileCaptured, event.ActionDownloadRequested, event.ActionTunnelRequested:
+		return true
+	}
+	return false
+}
+
+// verdicts counts e and says which rules it raises.
+func (s *source) verdicts(e *event.Event) []verdict {
+	from := e.Source.Addr()
 	switch e.Action {
 	case event.ActionLogin:
-		if e.Outcome == "success" {
-			raise(ruleLogin, fmt.Sprintf("%s logged in to %s as %q", e.Source.Addr(), e.Host, e.User))
-		}
-		s := g.source(e)
-		s.tries++
-		if len(s.users) < 1000 {
-			s.users[e.User] = true
-		}
-		if len(s.users) >= sprayed {
-			raise(ruleSpray, fmt.Sprintf("%s tried %d user names", e.Source.Addr(), len(s.users)))
-		}
-		if s.tries >= guessed {
-			raise(ruleBrute, fmt.Sprintf("%s tried to log in %d times", e.Source.Addr(), s.tries))
-		}
+		return s.login(e)
 	case event.ActionCommandExecuted:
-		raise(ruleCommand, fmt.Sprintf("%s runs commands on %s as %q", e.Source.Addr(), e.Host, e.User))
+		return []verdict{{&ruleCommand, fmt.Sprintf("%s runs commands on %s as %q", from, e.Host, short(e.User))}}
 	case event.ActionFileCaptured:
-		raise(ruleFile, fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", e.Source.Addr(), e.Path, e.Host, e.SHA256))
+		return []verdict{{&ruleFile, fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", from, short(e.Path), e.Host, e.SHA256)}}
 	case event.ActionDownloadRequested:
-		raise(ruleFetch, fmt.Sprintf("%s asked %s for %q", e.Source.Addr(), e.Host, e.URL))
+		return []verdict{{&ruleFetch, fmt.Sprintf("%s asked %s for %q", from, e.Host, short(e.URL))}}
 	case event.ActionTunnelRequested:
-		raise(ruleTunnel, fmt.Sprintf("%s tried to tunnel through %s", e.Source.Addr(), e.Host))
+		return []verdict{{&ruleTunnel, fmt.Sprintf("%s tried to tunnel through %s", from, e.Host)}}
+	}
+	return nil
+}
+
+func (s *source) login(e *event.Event) (out []verdict) {
+	from := e.Source.Addr()
+	s.Tries++
+	h := fnv.New64a()
+	h.Write([]byte(e.User)) //nolint:errcheck // never fails
+	if u := h.Sum64(); len(s.Users) < maxUsers && !slices.Contains(s.Users, u) {
+		s.Users = append(s.Users, u)
+	}
+	if e.Outcome == "success" {
+		s.Got = true
+		out = append(out, verdict{&ruleLogin, fmt.Sprintf("%s logged in to %s as %q", from, e.Host, short(e.User))})
+	}
+	but := ""
+	if s.Got {
+		but = ", and got in"
+	}
+	if n := len(s.Users); n >= sprayed {
+		more := ""
+		if n == maxUsers {
+			more = " or more"
+		}
+		out = append(out, verdict{&ruleSpray, fmt.Sprintf("%s tried %d%s user names%s", from, n, more, but)})
+	}
+	if s.Tries >= guessed {
+		out = append(out, verdict{&ruleBrute, fmt.Sprintf("%s tried to log in %d times%s", from, s.Tries, but)})
 	}
 	return out
+}
+
+// raise grows the alert of a rule.
+func (s *source) raise(key string, v verdict, e *event.Event) alert.Alert {
+	if s.Groups == nil {
+		s.Groups = map[string]*group{}
+	}
+	n := s.Groups[v.rule.ID]
+	if n == nil {
+		n = &group{ID: id(v.rule.ID, key, e.Time), First: e.Time}
+		s.Groups[v.rule.ID] = n
+	}
+	n.Count++
+	n.Level = max(n.Level, v.rule.Level)
+	if s.Got && (v.rule == &ruleSpray || v.rule == &ruleBrute) {
+		n.Level = max(n.Level, alert.High)
+	}
+	if n.Last.Before(e.Time) {
+		n.Last = e.Time
+	}
+	if e.Session != "" {
+		n.Session = e.Session
+	}
+	a := alert.Alert{
+		ID: n.ID, Key: v.rule.ID + " " + key[2:] + " " + s.First.UTC().Format(time.RFC3339), Rule: *v.rule, Source: e.Source.Addr().Unmap(), Host: e.Host,
+		Session: n.Session, User: e.User, Title: v.title, Campaign: s.Campaign, Count: n.Count, First: n.First, Last: n.Last,
+	}
+	a.Rule.Level = n.Level
+	return a
+}
+
+// join makes s one campaign with whoever did the same before.
+func (g *Engine) join(s *source, e *event.Event, prints []known) {
+	me := prefix(e.Source.Addr()).Addr()
+	for _, p := range prints {
+		if p.item == nil || e.Time.Sub(p.item.print.Seen) > day {
+			if s.Prints >= maxPrints {
+				continue
+			}
+			s.Prints++
+			it := &item{key: p.key, print: &print{Seen: e.Time, Campaign: s.Campaign, Owner: me}}
+			g.mem.put(it)
+			g.mem.dirty[p.key] = it
+			continue
+		}
+		q := p.item.print
+		if e.Time.Sub(q.Seen) > time.Hour { // not with each event
+			q.Seen = e.Time
+			g.mem.dirty[p.key] = p.item
+		}
+		if q.Campaign == s.Campaign {
+			continue
+		}
+		if s.Campaign == s.Own && !s.Joined {
+			g.moves = append(g.moves, Move{s.Own, q.Campaign})
+			s.Campaign = q.Campaign
+			if p.owner != nil {
+				p.owner.source.Joined = true
+				g.mem.dirty[p.owner.key] = p.owner
+			}
+		}
+	}
+}
+
+// known is a print of an event and what is remembered of it.
+type known struct {
+	key         string
+	item, owner *item
+}
+
+// recallPrints finds what e has in common with others. made is how many new
+// ones the source has made known: beyond the limit none are looked for.
+func (g *Engine) recallPrints(ctx context.Context, e event.Event, made int) ([]known, error) {
+	if made >= maxPrints {
+		return nil, nil
+	}
+	text := g.print(&e)
+	if text == "" {
+		return nil, nil
+	}
+	h := sha256.Sum256([]byte(text))
+	k := known{key: "p " + hex.EncodeToString(h[:16])}
+	var err error
+	if k.item, err = g.mem.get(ctx, k.key); err != nil || k.item == nil {
+		return []known{k}, err
+	}
+	if o := k.item.print.Owner; o != prefix(e.Source.Addr()).Addr() {
+		k.owner, err = g.mem.get(ctx, "s "+prefix(o).String())
+	}
+	return []known{k}, err
+}
+
+// print is what others may do just so; "" where it says nothing.
+func (g *Engine) print(e *event.Event) string {
+	client := g.clients.byID[e.Connection]
+	switch e.Action {
+	case event.ActionLogin:
+		if v, ok := e.Get("lapwing.password.hmac"); ok && client != "" {
+			return "credential\x00" + client + "\x00" + e.User + "\x00" + v.Text()
+		}
+	case event.ActionCommandExecuted:
+		if c := strings.Join(strings.Fields(e.CommandLine), " "); len(c) >= minCommand {
+			return "command\x00" + client + "\x00" + c
+		}
+	case event.ActionFileCaptured:
+		if e.Size > 0 {
+			return "file\x00" + e.SHA256
+		}
+	case event.ActionDownloadRequested:
+		return "url\x00" + e.URL
+	}
+	return ""
 }
 
 // prefix counts IPv6 by /64.
 func prefix(a netip.Addr) netip.Prefix {
 	bits := 32
-	if a = a.Unmap(); a.Is6() {
+	if a = a.Unmap().WithZone(""); a.Is6() {
 		bits = 64
 	}
 	p, err := a.Prefix(bits)
@@ -108,38 +312,49 @@ func prefix(a netip.Addr) netip.Prefix {
 	return p
 }
 
-func (g *Engine) source(e event.Event) *source {
-	k := prefix(e.Source.Addr())
-	s := g.sources[k]
-	if s == nil || e.Time.Sub(s.first) > campaign {
-		if len(g.sources) >= maxGroups {
-			clear(g.sources)
-			g.Evicted++
+// id derives an id from what it is about, so that judging the same events
+// twice gives the same one. It has the form of a UUIDv8 (RFC 9562).
+func id(parts ...any) string {
+	h := sha256.New()
+	for _, p := range parts {
+		if t, ok := p.(time.Time); ok {
+			p = t.UTC().Format(time.RFC3339Nano)
 		}
-		s = &source{users: map[string]bool{}, first: e.Time}
-		g.sources[k] = s
+		fmt.Fprintf(h, "%v\x00", p) //nolint:errcheck // never fails
+	}
+	b := h.Sum(nil)[:16]
+	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
+	x := hex.EncodeToString(b)
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+}
+
+// short cuts a visitor's text for a title.
+func short(s string) string {
+	if len(s) > 100 {
+		return strings.ToValidUTF8(s[:100], "") + "…"
 	}
 	return s
 }
 
-func (g *Engine) raise(r alert.Rule, e event.Event, title string) *alert.Alert {
-	key := r.ID + " " + prefix(e.Source.Addr()).String()
-	a := g.groups[key]
-	if a == nil || e.Time.Sub(a.First) > campaign {
-		if len(g.groups) >= maxGroups {
-			clear(g.groups)
-			g.Evicted++
+// clients remembers the client software of connections, the oldest are dropped.
+type clients struct {
+	byID map[string]string
+	ring []string
+	next int
+}
+
+func (c *clients) put(connection, software string) {
+	if connection == "" {
+		return
+	}
+	if _, ok := c.byID[connection]; !ok {
+		if len(c.ring) < maxClients {
+			c.ring = append(c.ring, connection)
+		} else {
+			delete(c.byID, c.ring[c.next])
+			c.ring[c.next] = connection
+			c.next = (c.next + 1) % maxClients
 		}
-		a = &alert.Alert{ID: g.ids(key, e.Time), Key: key, Rule: r, Source: e.Source.Addr(), First: e.Time}
-		g.groups[key] = a
 	}
-	a.Count++
-	a.Last, a.Host, a.User, a.Title = e.Time, e.Host, e.User, title
-	if e.Session != "" {
-		a.Session = e.Session
-	}
-	if len(a.Events) < alert.MaxEvents {
-		a.Events = append(a.Events, e.ID)
-	}
-	return a
+	c.byID[connection] = software
 }

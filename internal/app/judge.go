@@ -1,0 +1,289 @@
+//go:build unix
+
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"math/bits"
+	"sync"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/alert"
+	"github.com/lapwing-defence/lapwing/internal/casebook"
+	"github.com/lapwing-defence/lapwing/internal/detect"
+	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/journal"
+)
+
+// Judge gives the alerts that an event raises or grows. After an error nothing
+// has changed.
+type Judge interface {
+	Judge(ctx context.Context, e event.Event) ([]alert.Alert, error)
+}
+
+// The sizes of what is judged and written together.
+const (
+	judgeEvents = 20_000
+	judgeBytes  = 16 << 20
+	judgePause  = 100 * time.Millisecond // between two writes
+	feedLength  = 1024                   // alerts that one slow reader of the feed may be behind
+)
+
+// judge reads the journal once and writes what follows from it into the
+// casebook: alerts, indexes, its own memory and how far it is, in one
+// transaction. So after any end of the process no event is judged twice, and
+// none is skipped.
+type judge struct {
+	journal journal.Journal
+	book    casebook.Book
+	engine  *detect.Engine
+	hold    *journal.Hold
+	log     *slog.Logger
+
+	work sync.Mutex // held while engine and casebook change
+	hurt string     // what was last complained about, under work
+
+	mu      sync.Mutex
+	at      journal.Position // everything before it is judged
+	changed chan struct{}    // closed when at moves
+	feeds   map[chan alert.Alert]*feedState
+	kick    chan struct{} // somebody waits: no pause now
+}
+
+type feedState struct{ missed int64 }
+
+// newJudge goes on where the casebook says.
+func newJudge(ctx context.Context, j journal.Journal, holds *journal.Holds, book casebook.Book, log *slog.Logger) (*judge, error) {
+	at, err := bookPosition(ctx, book)
+	if err != nil {
+		return nil, err
+	}
+	if log == nil {
+		log = slog.New(slog.DiscardHandler)
+	}
+	g := &judge{
+		journal: j, book: book, log: log, at: at, hold: holds.Hold(at),
+		changed: make(chan struct{}), feeds: map[chan alert.Alert]*feedState{}, kick: make(chan struct{}, 1),
+	}
+	g.engine = detect.New(detect.Config{Recall: func(ctx context.Context, key string) ([]byte, bool, error) {
+		s, ok, err := book.Recall(ctx, key)
+		return s.Data, ok, err
+	}})
+	return g, nil
+}
+
+func bookPosition(ctx context.Context, book casebook.Book) (journal.Position, error) {
+	text, err := book.Position(ctx)
+	if err != nil {
+		return journal.Position{}, err
+	}
+	return journal.ParsePosition(text)
+}
+
+// run judges until ctx ends.
+func (g *judge) run(ctx context.Context) {
+	for ctx.Err() == nil {
+		if g.journal.Wait(ctx, g.position()) != nil {
+			return
+		}
+		more, err := g.step(ctx)
+		g.complain(ctx, err)
+		wait := judgePause
+		switch {
+		case err != nil:
+			wait = time.Second
+		case more:
+			continue
+		}
+		t := time.NewTimer(wait)
+		select {
+		case <-t.C:
+		case <-g.kick:
+		case <-ctx.Done():
+		}
+		t.Stop()
+	}
+}
+
+// complain tells a failure once.
+func (g *judge) complain(ctx context.Context, err error) {
+	text := ""
+	if err != nil && ctx.Err() == nil {
+		text = err.Error()
+	}
+	if text != "" && text != g.hurt {
+		g.log.Error("alerts cannot be written; events wait in the journal", "error", err)
+	}
+	if text == "" && g.hurt != "" && err == nil {
+		g.log.Info("alerts can be written again")
+	}
+	g.hurt = text
+}
+
+func (g *judge) position() journal.Position {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.at
+}
+
+// settle returns when everything that is in the journal now is judged; run is running.
+func (g *judge) settle(ctx context.Context) error {
+	end := g.journal.End()
+	for {
+		g.mu.Lock()
+		at, changed := g.at, g.changed
+		g.mu.Unlock()
+		if !at.Before(end) {
+			return nil
+		}
+		select {
+		case g.kick <- struct{}{}:
+		default:
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("wait for the judge: %w", ctx.Err())
+		}
+	}
+}
+
+// catchUp judges everything that is in the journal; run is not running.
+func (g *judge) catchUp(ctx context.Context) error {
+	for g.position().Before(g.journal.End()) {
+		if _, err := g.step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+var errEnough = errors.New("enough for one batch")
+
+// step judges a batch and writes what follows; more tells whether the journal
+// holds more. After an error the engine recalls what the casebook holds, and
+// the same events are judged again.
+func (g *judge) step(ctx context.Context) (more bool, err error) {
+	g.work.Lock()
+	defer g.work.Unlock()
+	var batch casebook.Batch
+	size, seen := 0, 0
+	at, err := g.journal.Read(ctx, g.position(), func(e journal.Entry) error {
+		if seen >= judgeEvents || size >= judgeBytes {
+			return errEnough
+		}
+		size += len(e.Data)
+		return eachLine(e.Data, func(line []byte) error { seen++; return g.take(ctx, &batch, line) })
+	})
+	more = errors.Is(err, errEnough)
+	if err == nil || more {
+		err = g.apply(ctx, &batch, at)
+	}
+	if err != nil {
+		g.engine.Forget()
+		return false, err
+	}
+	g.tell(&batch)
+	g.mu.Lock()
+	g.at = at
+	close(g.changed)
+	g.changed = make(chan struct{})
+	g.mu.Unlock()
+	return more, g.hold.Move(at)
+}
+
+// take judges one line. What is no event has no say here; the keeper puts it aside.
+func (g *judge) take(ctx context.Context, batch *casebook.Batch, line []byte) error {
+	if idle(line) {
+		return nil
+	}
+	e, err := event.Decode(line)
+	if err != nil {
+		return nil //nolint:nilerr // as said
+	}
+	alerts, err := g.engine.Judge(ctx, e)
+	if err != nil {
+		return err
+	}
+	batch.Index(&e)
+	for _, a := range alerts {
+		batch.Alert(a, &e)
+	}
+	return nil
+}
+
+// idle tells of a line without decoding it that it says nothing to the judge.
+// A visitor's text cannot pass for it: its quotes are escaped.
+func idle(line []byte) bool {
+	return bytes.Contains(line, []byte(`"event.action":"connection-opened"`)) || bytes.Contains(line, []byte(`"event.action":"connection-closed"`))
+}
+
+func (g *judge) apply(ctx context.Context, batch *casebook.Batch, at journal.Position) error {
+	states, moves, err := g.engine.Changed()
+	if err != nil {
+		return err
+	}
+	for _, s := range states {
+		batch.State(casebook.State(s))
+	}
+	for _, m := range moves {
+		batch.Move(casebook.Move(m))
+	}
+	batch.Position = at.String()
+	return g.book.Apply(ctx, batch)
+}
+
+// tell sends what was written to the feeds: new alerts, and growing ones at
+// 2, 4, 8, … events, so that one of them does not flood a screen.
+func (g *judge) tell(batch *casebook.Batch) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if len(g.feeds) == 0 {
+		return
+	}
+	batch.Told(func(a *alert.Alert, before int64) {
+		if bits.Len64(uint64(before)) == bits.Len64(uint64(a.Count)) { //nolint:gosec // counts
+			return
+		}
+		for ch, st := range g.feeds {
+			select {
+			case ch <- *a:
+			default:
+				st.missed++
+			}
+		}
+	})
+}
+
+// feed gives alerts as they are written, until stop. missed counts those that
+// a slow reader did not get.
+func (g *judge) feed() (alerts <-chan alert.Alert, missed func() int64, stop func()) {
+	ch, st := make(chan alert.Alert, feedLength), &feedState{}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.feeds[ch] = st
+	missed = func() int64 {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		n := st.missed
+		st.missed = 0
+		return n
+	}
+	return ch, missed, func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		delete(g.feeds, ch)
+	}
+}
+
+// forget removes a source from the casebook and from the engine's memory.
+func (g *judge) forget(ctx context.Context, s casebook.Source) (casebook.Gone, error) {
+	g.work.Lock()
+	defer g.work.Unlock()
+	g.engine.Forget()
+	return g.book.Forget(ctx, s)
+}
