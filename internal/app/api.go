@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/eventlog"
@@ -23,17 +24,15 @@ func (o *HubOrders) keep(ctx context.Context, log *slog.Logger) (a *archive, sto
 	if err := o.Dir.saveStorage(s); err != nil {
 		return nil, nil, err
 	}
-	a, err = o.Dir.openArchive(s, int64(o.Config.Journal.Limit), log)
+	a, err = o.Dir.openArchive(ctx, s, int64(o.Config.Journal.Limit), log)
 	if err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		a.keeper.Run(ctx) //nolint:errcheck // it ends with ctx alone
-	}()
-	return a, func() { cancel(); <-done; a.Close() }, nil
+	var wg sync.WaitGroup
+	wg.Go(func() { a.keeper.Run(ctx) }) //nolint:errcheck // it ends with ctx alone
+	wg.Go(func() { a.judge.run(ctx) })
+	return a, func() { cancel(); wg.Wait(); a.Close() }, nil
 }
 
 // encode is a Query in a URL.
@@ -92,8 +91,9 @@ func (a *archive) status(ctx context.Context) Status {
 
 // apiHandler answers the local API: GET /events gives the events that a Query
 // asks for as lines, GET /status how the keeping goes.
-func apiHandler(a *archive) http.Handler {
+func apiHandler(a *desk) http.Handler {
 	mux := http.NewServeMux()
+	a.handle(mux)
 	mux.HandleFunc("GET /events", func(w http.ResponseWriter, r *http.Request) {
 		q, err := decodeQuery(r.URL.Query())
 		var k keep.Query

@@ -135,7 +135,12 @@ func RunHub(ctx context.Context, log *slog.Logger) error {
 	if err != nil {
 		return fatal(ctl, err)
 	}
-	srv := &http.Server{Handler: apiHandler(kept), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
+	desk, err := kept.openDesk(o.Dir, v, states, log)
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	defer desk.retain(ctx, o.Config.Retention)()
+	srv := &http.Server{Handler: apiHandler(desk), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	errs := make(chan error, 2)
 	go func() { errs <- up.ServeListener(ctx, jl) }()
 	go func() { errs <- srv.Serve(al) }()

@@ -177,7 +177,15 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 			return errEnough
 		}
 		size += len(e.Data)
-		return eachLine(e.Data, func(line []byte) error { seen++; return g.take(ctx, &batch, line) })
+		for line := range bytes.Lines(e.Data) {
+			if line = bytes.TrimRight(line, "\n"); len(line) > 0 {
+				seen++
+				if err := g.take(ctx, &batch, line); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
 	})
 	more = errors.Is(err, errEnough)
 	if err == nil || more {
@@ -281,9 +289,9 @@ func (g *judge) feed() (alerts <-chan alert.Alert, missed func() int64, stop fun
 }
 
 // forget removes a source from the casebook and from the engine's memory.
-func (g *judge) forget(ctx context.Context, s casebook.Source) (casebook.Gone, error) {
+func (g *judge) forget(ctx context.Context, s casebook.Source, alias string) (casebook.Gone, error) {
 	g.work.Lock()
 	defer g.work.Unlock()
 	g.engine.Forget()
-	return g.book.Forget(ctx, s)
+	return g.book.Forget(ctx, s, alias)
 }

@@ -42,6 +42,7 @@ func (d Dir) aside() string      { return d.Path("aside.ndjson") }
 func (d Dir) storage() string    { return d.Path("eventlog.json") }
 func (d Dir) casebook() string   { return d.Path("casebook.db") }
 func (d Dir) captures() string   { return d.Path("captures") }
+func (d Dir) held() string       { return d.Path("held") }
 func (d Dir) recordings() string { return d.Path("recordings") }
 func (d Dir) keys() string       { return d.Path("keys") }
 func (d Dir) personas() string   { return d.Path("persona") }
@@ -59,7 +60,7 @@ func (d Dir) Create() error {
 	if len(d.journalSocket()) > maxSocketPath {
 		return fmt.Errorf("the data directory's path %q is too long for a socket below it: choose one of at most %d bytes", d, maxSocketPath-len("/run/journal.sock"))
 	}
-	for _, p := range []string{"", "journal", "eventlog", "captures", "recordings", "keys", "persona", "visitors", "run"} {
+	for _, p := range []string{"", "journal", "eventlog", "captures", "recordings", "keys", "persona", "visitors", "held", "run"} {
 		if err := os.MkdirAll(d.Path(p), 0o700); err != nil {
 			return fmt.Errorf("make the data directory: %w", err)
 		}

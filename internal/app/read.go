@@ -89,7 +89,7 @@ func (d Dir) stopped(ctx context.Context, q keep.Query, fn func([]byte) error) e
 		return err
 	}
 	return d.withStore(ctx, s, func() error {
-		a, err := d.openArchive(s, 0, nil)
+		a, err := d.openArchive(ctx, s, 0, nil)
 		if err != nil {
 			return err
 		}

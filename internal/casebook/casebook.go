@@ -64,8 +64,9 @@ type Desk interface {
 // Retainer takes things away for good.
 type Retainer interface {
 	// Forget removes everything of a source and says what that was. No byte of
-	// it is left in the files on return. Holds are the caller's to look at.
-	Forget(ctx context.Context, s Source) (Gone, error)
+	// it is left in the files on return. In the acts alias takes its place.
+	// Holds are the caller's to look at.
+	Forget(ctx context.Context, s Source, alias string) (Gone, error)
 	// Expire removes what is older than the cuts and not on hold.
 	Expire(ctx context.Context, c Cuts) (Gone, error)
 }

@@ -75,13 +75,14 @@ func (t *taker) alerts(ctx context.Context, cond string, args ...any) {
 
 // Forget implements Retainer. Of a session it removes the evidence that the
 // session gave, and alerts that rest on nothing else.
-func (b *SQLite) Forget(ctx context.Context, s Source) (Gone, error) {
+func (b *SQLite) Forget(ctx context.Context, s Source, alias string) (Gone, error) {
 	if s.Zero() {
 		return Gone{}, fmt.Errorf("forget: nobody is named")
 	}
 	t := &taker{}
 	err := b.write(ctx, "forget in the casebook", func(tx *sql.Tx) error {
 		*t = taker{tx: tx}
+		t.rename(ctx, s, alias)
 		if id := s.Session(); id != "" {
 			t.session(ctx, id)
 			return t.err
@@ -97,6 +98,17 @@ func (b *SQLite) Forget(ctx context.Context, s Source) (Gone, error) {
 		err = b.scrub(ctx)
 	}
 	return t.gone, err
+}
+
+// rename takes a source's name out of what operators did.
+func (t *taker) rename(ctx context.Context, s Source, alias string) {
+	names := []string{s.String()}
+	if a := s.Net().Addr(); a.IsValid() {
+		names = append(names, a.String())
+	}
+	for _, n := range names {
+		t.del(ctx, "UPDATE acts SET target = replace(target, ?, ?), why = replace(why, ?, ?) WHERE instr(target, ?) OR instr(why, ?)", n, alias, n, alias, n, n)
+	}
 }
 
 func (t *taker) session(ctx context.Context, id string) {

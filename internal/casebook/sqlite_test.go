@@ -221,7 +221,7 @@ func TestForgottenBytes(t *testing.T) {
 		t.Fatal("the address is nowhere before: this test shows nothing")
 	}
 	s, _ := casebook.ParseSource(secret)
-	gone, err := b.Forget(t.Context(), s)
+	gone, err := b.Forget(t.Context(), s, "alias")
 	if err != nil || gone.Alerts != 7 {
 		t.Fatalf("%+v, %v", gone, err)
 	}

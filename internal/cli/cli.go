@@ -101,7 +101,7 @@ func newRoot(g *globals) *cobra.Command {
 	f.BoolVar(&g.json, "json", false, "one JSON object a line")
 	f.BoolVar(&g.quiet, "quiet", false, "say only what goes wrong")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newUp(g), newCheck(g), newVersion(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g), newScan(g), newQuarantine(g), newYara(g), newHunt(g), newRules(g))
+	root.AddCommand(newUp(g), newCheck(g), newVersion(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g), newHold(g), newForget(g), newExport(g), newBackup(g), newRestore(g), newScan(g), newQuarantine(g), newYara(g), newHunt(g), newRules(g))
 	for _, c := range []*cobra.Command{
 		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunHub(c.Context(), g.log()) }},
 		{Use: "store", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunStore(c.Context()) }},

@@ -3,16 +3,13 @@
 package cli
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"strings"
-	"time"
+	"sync"
 	"unicode"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
-	"github.com/lapwing-defence/lapwing/internal/detect"
 	"github.com/lapwing-defence/lapwing/internal/event"
 )
 
@@ -39,26 +36,15 @@ func safe(s string, limit int) string {
 	return b.String()
 }
 
-// alertID derives an alert's id from what it is about, so that looking twice
-// gives the same one. It has the form of a UUIDv8 (RFC 9562).
-func alertID(key string, first time.Time) string {
-	h := sha256.Sum256([]byte(key + first.UTC().Format(time.RFC3339Nano)))
-	h[6], h[8] = h[6]&0x0f|0x80, h[8]&0x3f|0x80
-	x := hex.EncodeToString(h[:16])
-	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
-}
-
-func newEngine() *detect.Engine { return detect.New(alertID) }
-
 // feed prints events and alerts as they come.
 type feed struct {
 	g      *globals
-	engine *detect.Engine
 	colour bool
+	mu     sync.Mutex // one line at a time
 }
 
 func newFeed(g *globals) *feed {
-	f := &feed{g: g, engine: newEngine()}
+	f := &feed{g: g}
 	if file, ok := g.Out.(*os.File); ok {
 		st, err := file.Stat()
 		f.colour = err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == ""
@@ -66,35 +52,45 @@ func newFeed(g *globals) *feed {
 	return f
 }
 
-func (f *feed) show(e event.Event) error {
-	alerts := f.engine.Judge(e)
+func (f *feed) write(line string) error {
 	if f.g.quiet {
 		return nil
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	_, err := fmt.Fprintln(f.g.Out, line)
+	return err
+}
+
+// show prints an event.
+func (f *feed) show(e event.Event) error {
 	if f.g.json {
-		if _, err := f.g.Out.Write(append(e.AppendJSON(nil), '\n')); err != nil {
-			return err
-		}
-	} else if line := oneLine(e); line != "" {
-		if _, err := fmt.Fprintln(f.g.Out, line); err != nil {
-			return err
+		return f.write(string(e.AppendJSON(nil)))
+	}
+	line := oneLine(e)
+	if line == "" {
+		return nil
+	}
+	return f.write(line)
+}
+
+// alert prints an alert, which is in the casebook by now.
+func (f *feed) alert(line []byte, a *alert.Alert) error {
+	if f.g.json || a == nil {
+		return f.write(string(line))
+	}
+	mark, end := "", ""
+	if f.colour {
+		mark, end = "\x1b[1;31m", "\x1b[0m"
+		if a.Rule.Level < alert.High {
+			mark = "\x1b[1;33m"
 		}
 	}
-	for _, a := range alerts {
-		if a.Count > 1 && a.Count&(a.Count-1) != 0 { // told again at 2, 4, 8, …
-			continue
-		}
-		if f.g.json {
-			f.g.Out.Write(append(alertJSON(a), '\n')) //nolint:errcheck // the next write tells
-			continue
-		}
-		mark, end := "", ""
-		if f.colour {
-			mark, end = "\x1b[1;31m", "\x1b[0m"
-		}
-		fmt.Fprintf(f.g.Out, "%s         ALERT %-8s %s: %s%s\n", mark, a.Rule.Level, a.Rule.Name, safe(a.Title, 200), end) //nolint:errcheck // the next write tells
+	times := ""
+	if a.Count > 1 {
+		times = fmt.Sprintf(" (%d events)", a.Count)
 	}
-	return nil
+	return f.write(fmt.Sprintf("%s         ALERT %-8s %s: %s%s%s", mark, a.Rule.Level, safe(a.Rule.Name, 60), safe(a.Title, 200), times, end))
 }
 
 // oneLine is an event for a person.
@@ -122,40 +118,4 @@ func oneLine(e event.Event) string {
 		what = e.Action + " " + safe(e.Reason, 160)
 	}
 	return fmt.Sprintf("%s %s %s", e.Time.Local().Format("15:04:05"), e.Source.Addr(), what)
-}
-
-func alertJSON(a *alert.Alert) []byte {
-	b := []byte(`{"id":`)
-	b = event.AppendString(b, a.ID)
-	field := func(k, v string) {
-		b = append(b, ',')
-		b = event.AppendString(b, k)
-		b = append(b, ':')
-		b = event.AppendString(b, v)
-	}
-	list := func(k string, l []string) {
-		b = append(b, ',')
-		b = event.AppendString(b, k)
-		b = append(b, ':', '[')
-		for i, v := range l {
-			if i > 0 {
-				b = append(b, ',')
-			}
-			b = event.AppendString(b, v)
-		}
-		b = append(b, ']')
-	}
-	field("rule.id", a.Rule.ID)
-	field("rule.name", a.Rule.Name)
-	field("rule.level", a.Rule.Level.String())
-	list("threat.technique.id", a.Rule.Techniques)
-	field("source.ip", a.Source.String())
-	field("lapwing.host", a.Host)
-	field("lapwing.session.id", a.Session)
-	field("message", a.Title)
-	list("events", a.Events)
-	b = fmt.Appendf(b, `,"count":%d`, a.Count)
-	field("first", a.First.UTC().Format(time.RFC3339Nano))
-	field("last", a.Last.UTC().Format(time.RFC3339Nano))
-	return append(b, '}')
 }

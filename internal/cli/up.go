@@ -47,8 +47,13 @@ func (g *globals) up(ctx context.Context, o app.UpOptions) error {
 		if g.quiet {
 			return
 		}
+		f := newFeed(g)
 		wg.Go(func() {
-			f := newFeed(g)
+			if err := dir.Feed(ctx, f.alert); err != nil && ctx.Err() == nil {
+				o.Log.Warn("the live feed of alerts ended", "error", err)
+			}
+		})
+		wg.Go(func() {
 			if err := dir.Events(ctx, app.Query{Follow: true}, f.show); err != nil && ctx.Err() == nil {
 				o.Log.Warn("the live feed ended", "error", err)
 			}

@@ -80,6 +80,11 @@ func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults
 	k.duration(c.Limits.Session, time.Minute, 7*24*time.Hour, "limits", "session")
 	k.duration(c.Limits.Idle, 10*time.Second, 24*time.Hour, "limits", "idle")
 	k.duration(c.Retention.Raw, 24*time.Hour, 3650*24*time.Hour, "retention", "raw")
+	for name, d := range map[string]time.Duration{"recordings": c.Retention.Recordings, "captures": c.Retention.Captures} {
+		if d != 0 {
+			k.duration(d, 24*time.Hour, 3650*24*time.Hour, "retention", name)
+		}
+	}
 	k.duration(c.Retention.Cases, 24*time.Hour, 3650*24*time.Hour, "retention", "cases")
 	k.duration(c.Visitors.Keep, 0, 365*24*time.Hour, "visitors", "keep")
 	k.oneOf(c.Record.Passwords, []string{"hmac", "full", "none"}, "record", "passwords")

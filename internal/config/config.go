@@ -113,8 +113,10 @@ type Record struct {
 
 // Retention says how long things are kept.
 type Retention struct {
-	Raw   time.Duration `yaml:"raw"`   // events, recordings, captures
-	Cases time.Duration `yaml:"cases"` // alerts with their evidence
+	Raw        time.Duration `yaml:"raw"`        // events
+	Recordings time.Duration `yaml:"recordings"` // sessions with their recordings, 0 = as raw
+	Captures   time.Duration `yaml:"captures"`   // files that visitors left, 0 = as raw
+	Cases      time.Duration `yaml:"cases"`      // alerts with their evidence
 }
 
 // Journal bounds the spool on disk.

@@ -259,6 +259,31 @@ func (c *Client) snapshot(ctx context.Context) error {
 	return nil
 }
 
+// Snapshot calls fn with the directory of each snapshot of a partition, which
+// does not change meanwhile. Only an embedded store's can be read.
+func (c *Client) Snapshot(ctx context.Context, fn func(path string) error) error {
+	err := c.flush(ctx)
+	var data []byte
+	if err == nil {
+		data, err = c.answer(ctx, "/internal/partition/snapshot/create", nil, nil)
+	}
+	var paths []string
+	if err == nil {
+		err = json.Unmarshal(data, &paths)
+	}
+	for _, p := range paths {
+		if err == nil {
+			err = fn(p)
+		}
+		_, derr := c.answer(context.WithoutCancel(ctx), "/internal/partition/snapshot/delete", url.Values{"path": {p}}, nil)
+		err = errors.Join(err, derr)
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot of the event log: %w", err)
+	}
+	return nil
+}
+
 // Forget implements Forgetter.
 func (c *Client) Forget(ctx context.Context, where Expr) error {
 	if where.Zero() {

@@ -75,6 +75,7 @@ type segment struct {
 }
 
 type request struct {
+	turn  bool // begin a new segment; nothing else counts
 	depth event.Depth
 	key   Key
 	data  []byte
@@ -169,6 +170,25 @@ func (s *Spool) AppendOnce(ctx context.Context, depth event.Depth, key Key, data
 	case <-r.done:
 		return r.pos, r.err
 	default:
+		return Position{}, ErrClosed
+	}
+}
+
+// Turn begins a new segment and returns its beginning: after a Release up to
+// it, no byte of what was appended before the call is left on disk.
+func (s *Spool) Turn(ctx context.Context) (Position, error) {
+	r := &request{turn: true, done: make(chan struct{})}
+	select {
+	case s.reqs <- r:
+	case <-ctx.Done():
+		return Position{}, ctx.Err()
+	case <-s.done:
+		return Position{}, ErrClosed
+	}
+	select {
+	case <-r.done:
+		return r.pos, r.err
+	case <-s.done:
 		return Position{}, ErrClosed
 	}
 }

@@ -41,7 +41,7 @@ func (s *Spool) run() {
 // gather takes what waits, writes it and syncs once for all.
 func (w *writer) gather(r *request) {
 	w.buf, w.group = w.buf[:0], w.group[:0]
-	for {
+	for !r.turn {
 		w.take(r)
 		if len(w.buf) >= groupBytes {
 			break
@@ -54,9 +54,26 @@ func (w *writer) gather(r *request) {
 		break
 	}
 	w.commit()
+	if r.turn {
+		w.turn(r)
+	}
 	if cap(w.buf) > groupBytes+MaxRecord {
 		w.buf = nil
 	}
+}
+
+// turn begins a segment, so that all before it can be released.
+func (w *writer) turn(r *request) {
+	defer close(r.done)
+	w.close()
+	if err := w.begin(); err != nil {
+		r.err = fmt.Errorf("begin journal segment: %w", err)
+		return
+	}
+	r.pos = Position{w.last, w.off}
+	w.spool.mu.Lock()
+	defer w.spool.mu.Unlock()
+	w.spool.broadcast()
 }
 
 // take adds r to the group, or answers it at once. The positions of the

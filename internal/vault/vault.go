@@ -178,5 +178,23 @@ func (v *Vault) Get(w io.Writer, sum string) error {
 	}
 }
 
-// Delete removes a file for good.
-func (v *Vault) Delete(sum string) error { return os.Remove(v.path(sum)) }
+// Delete removes a file for good; one that is not there is no error.
+func (v *Vault) Delete(sum string) error {
+	if b, err := hex.DecodeString(sum); err != nil || len(b) != sha256.Size {
+		return fmt.Errorf("no SHA-256: %q", sum)
+	}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	st, err := os.Stat(v.path(sum))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err == nil {
+		err = os.Remove(v.path(sum))
+	}
+	if err != nil {
+		return fmt.Errorf("remove a captured file: %w", err)
+	}
+	v.used = max(v.used-st.Size(), 0)
+	return nil
+}

@@ -295,7 +295,7 @@ func fill(t *testing.T, b casebook.Book) {
 func forgetSource(t *testing.T, open func(*testing.T) casebook.Book) {
 	b := open(t)
 	fill(t, b)
-	got, err := b.Forget(t.Context(), source(t, "198.51.100.7"))
+	got, err := b.Forget(t.Context(), source(t, "198.51.100.7"), "alias")
 	want := casebook.Gone{Alerts: 1, Evidence: 1, Sessions: []string{ID(500)}, Captures: []string{fmt.Sprintf("%064x", 100)}, States: 1}
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Error(d, err)
@@ -311,7 +311,7 @@ func forgetSource(t *testing.T, open func(*testing.T) casebook.Book) {
 func forgetSession(t *testing.T, open func(*testing.T) casebook.Book) {
 	b := open(t)
 	fill(t, b)
-	got, err := b.Forget(t.Context(), source(t, ID(501)))
+	got, err := b.Forget(t.Context(), source(t, ID(501)), "alias")
 	want := casebook.Gone{Alerts: 1, Evidence: 1, Sessions: []string{ID(501)}, Captures: []string{fmt.Sprintf("%064x", 101)}}
 	if d := cmp.Diff(want, got); d != "" || err != nil {
 		t.Error(d, err)
