@@ -91,11 +91,16 @@ func (m mapped) Read(p []byte) (int, error) {
 // errMemory7z is told by our decoders inside the library.
 var errMemory7z = errors.New("its dictionary is larger than the memory that one decoder may use")
 
+// errEncrypted7z takes the place of the library's decryption, which without a
+// password would now and then give noise instead of an error.
+var errEncrypted7z = errors.New("a password is needed")
+
 const maxDict7z = 128 << 20 // bytes; the library's decoders take no limit of their own
 
 // bounded7z puts decoders that check the dictionary's size before those of the
 // library. It is the same each time.
 func bounded7z() {
+	sevenzip.RegisterDecompressor([]byte{6, 0xf1, 7, 1}, func([]byte, uint64, []io.ReadCloser) (io.ReadCloser, error) { return nil, errEncrypted7z })
 	sevenzip.RegisterDecompressor([]byte{3, 1, 1}, func(p []byte, size uint64, rs []io.ReadCloser) (io.ReadCloser, error) {
 		if len(p) < 5 || len(rs) != 1 {
 			return nil, errors.New("LZMA needs five bytes of properties")
@@ -154,7 +159,7 @@ func reason7z(err error) Reason {
 	switch {
 	case errors.Is(err, errMemory7z):
 		return Limit
-	case errors.As(err, &re) && re.Encrypted:
+	case errors.Is(err, errEncrypted7z), errors.As(err, &re) && re.Encrypted:
 		return Encrypted
 	case strings.Contains(err.Error(), "unsupported"), strings.Contains(err.Error(), "algorithm"):
 		return Unsupported
