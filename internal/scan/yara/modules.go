@@ -3,6 +3,7 @@ package yara
 import (
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module/calc"
+	"github.com/lapwing-defence/lapwing/internal/scan/yara/module/dotnetmod"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module/elfmod"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module/pemod"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/view"
@@ -12,7 +13,7 @@ import (
 func Modules() map[string]*module.Module {
 	out := map[string]*module.Module{}
 	for _, m := range []*module.Module{
-		calc.Hash(), calc.Math(), calc.Text(), calc.Clock(), calc.Console(), calc.Tests(), pemod.Module(), elfmod.Module(),
+		calc.Hash(), calc.Math(), calc.Text(), calc.Clock(), calc.Console(), calc.Tests(), pemod.Module(), elfmod.Module(), dotnetmod.Module(),
 	} {
 		out[m.Name] = m
 	}

@@ -56,7 +56,7 @@ func open(v *view.View) *file {
 	}
 	f.coff = append([]byte(nil), head[4:24]...)
 	optSize := u16(f.coff, 16)
-	f.opt = append([]byte(nil), v.Bytes(f.header+24, min(max(optSize, 96), 240))...)
+	f.opt = append([]byte(nil), v.Bytes(f.header+24, 240)...)
 	if len(f.opt) < 2 {
 		return nil
 	}
@@ -66,14 +66,11 @@ func open(v *view.View) *file {
 		base = 112
 	}
 	if len(f.opt) < base {
-		if pad := v.Full(f.header+24, int64(base)); pad != nil {
-			f.opt = append([]byte(nil), pad...)
-		} else {
-			return nil
-		}
+		return nil
 	}
 	f.ndirs = int(min(u32(f.opt, base-4), 16))
-	for i := range f.ndirs {
+	// Directories count whatever number of them the header gives.
+	for i := range f.dirs {
 		if len(f.opt) >= base+8*i+8 {
 			f.dirs[i] = [2]int64{u32(f.opt, base+8*i), u32(f.opt, base+8*i+4)}
 		}
@@ -183,4 +180,23 @@ func Entry(v *view.View) int64 {
 		}
 	}
 	return raw + rva - va
+}
+
+// Directory is the offset of a PE file's data directory, if it has at least
+// size bytes, else -1.
+func Directory(v *view.View, n int, size int64) int64 {
+	f := open(v)
+	if f == nil || f.dirs[n][0] == 0 || f.dirs[n][1] < size {
+		return -1
+	}
+	return f.offset(f.dirs[n][0])
+}
+
+// Offset is where in a PE file an address lies, or -1.
+func Offset(v *view.View, rva int64) int64 {
+	f := open(v)
+	if f == nil {
+		return -1
+	}
+	return f.offset(rva)
 }
