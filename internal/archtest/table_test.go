@@ -59,7 +59,7 @@ var table = map[string][]string{
 	"detect/live":         {"alert", "clock", "logsource", "ruleset", "sigma", "source/jsonl"},
 	"scan/allow":          {},
 	"scan":                {"scan/indicator", "scan/unpack", "scan/yara"},
-	"scan/yara":           {"scan/yara/build", "scan/yara/code", "scan/yara/index", "scan/yara/module", "scan/yara/module/calc", "scan/yara/module/elfmod", "scan/yara/module/pemod", "scan/yara/rex", "scan/yara/view"},
+	"scan/yara":           {"scan/yara/build", "scan/yara/code", "scan/yara/index", "scan/yara/module", "scan/yara/module/calc", "scan/yara/module/dotnetmod", "scan/yara/module/elfmod", "scan/yara/module/pemod", "scan/yara/rex", "scan/yara/view"},
 	"scan/yara/build":     {"scan/yara/code", "scan/yara/lex", "scan/yara/module", "scan/yara/rex"},
 	"scan/yara/code":      {"scan/yara/rex"},
 	"scan/yara/index":     {"scan/yara/code"},
@@ -82,7 +82,8 @@ var table = map[string][]string{
 	"casebook/casebooktest": {"alert", "casebook", "event"},
 
 	// The modules of YARA.
-	"scan/yara/module/calc":   {"scan/yara/module", "scan/yara/view"},
-	"scan/yara/module/elfmod": {"scan/yara/module", "scan/yara/view"},
-	"scan/yara/module/pemod":  {"scan/yara/module", "scan/yara/rex", "scan/yara/view"},
+	"scan/yara/module/calc":      {"scan/yara/module", "scan/yara/view"},
+	"scan/yara/module/dotnetmod": {"scan/yara/module", "scan/yara/module/pemod", "scan/yara/view"},
+	"scan/yara/module/elfmod":    {"scan/yara/module", "scan/yara/view"},
+	"scan/yara/module/pemod":     {"scan/yara/module", "scan/yara/rex", "scan/yara/view"},
 }
