@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"sync/atomic"
 	"time"
 
@@ -60,7 +61,7 @@ func newSecret(r *kernel.Rand, password string) secret {
 
 func sum(salt []byte, password string) []byte {
 	m := hmac.New(sha256.New, salt)
-	m.Write([]byte(password)) //nolint:errcheck // never fails
+	m.Write([]byte(password))
 	return m.Sum(nil)
 }
 
@@ -90,7 +91,7 @@ type keeping struct {
 
 // version rises with everything that is kept.
 func (v *Visit) version() uint64 {
-	return v.changes.Load() + v.M.FS.Generation() + uint64(v.M.Table.Ended()) //nolint:gosec // not negative
+	return v.changes.Load() + v.M.FS.Generation() + uint64(v.M.Table.Ended())
 }
 
 // encode is the view as a Store keeps it.
@@ -158,12 +159,8 @@ func (v *Visit) restore(data []byte) error {
 	v.M.FS = fs
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	for name, sec := range s.Passwords {
-		v.passwords[name] = sec
-	}
-	for name, sec := range s.Admitted {
-		v.admitted[name] = sec
-	}
+	maps.Copy(v.passwords, s.Passwords)
+	maps.Copy(v.admitted, s.Admitted)
 	v.lastAt, v.lastFrom = s.LastAt, s.LastFrom[:min(len(s.LastFrom), 64)]
 	v.M.Table.Restore(s.Gone, s.Next)
 	return nil

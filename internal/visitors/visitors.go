@@ -82,7 +82,7 @@ func Open(c Config) (*Store, error) {
 
 func (s *Store) hash(kind, text string) string {
 	m := hmac.New(sha256.New, s.c.Key)
-	m.Write([]byte(kind + "\x00" + text)) //nolint:errcheck // never fails
+	m.Write([]byte(kind + "\x00" + text))
 	return hex.EncodeToString(m.Sum(nil)[:16])
 }
 
@@ -102,7 +102,7 @@ func (s *Store) Put(host, source string, token uint64, data []byte) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if at, ok := s.forgotten(source); ok && token <= uint64(at.UnixNano()) { //nolint:gosec // after 1970
+	if at, ok := s.forgotten(source); ok && token <= uint64(at.UnixNano()) {
 		return ErrGone
 	}
 	name := s.file(host, source)
@@ -116,7 +116,7 @@ func (s *Store) Put(host, source string, token uint64, data []byte) error {
 		return fmt.Errorf("keep a visitor's state: %w", err)
 	}
 	nonce := make([]byte, nonceSize)
-	rand.Read(nonce) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(nonce)
 	out := s.aead.Seal(append([]byte(magic), nonce...), nonce, data, seal(host, source))
 	if err := write(name, out); err != nil {
 		return fmt.Errorf("keep a visitor's state: %w", err)
@@ -150,7 +150,7 @@ func (s *Store) Get(host, source string) (token uint64, data []byte, err error) 
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	now := s.c.Now()
-	token = uint64(now.UnixNano()) //nolint:gosec // after 1970
+	token = uint64(now.UnixNano())
 	name := s.file(host, source)
 	st, err := os.Stat(name)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -223,13 +223,13 @@ type kept struct {
 // list finds every state and the oldest first; stale ones and tombstones are removed.
 func (s *Store) list() (out []kept, removed int) {
 	now := s.c.Now()
-	dirs, _ := os.ReadDir(s.c.Dir) //nolint:errcheck // an unreadable one is empty
+	dirs, _ := os.ReadDir(s.c.Dir)
 	for _, d := range dirs {
 		if !d.IsDir() {
 			continue
 		}
 		dir := filepath.Join(s.c.Dir, d.Name())
-		files, _ := os.ReadDir(dir) //nolint:errcheck // as above
+		files, _ := os.ReadDir(dir)
 		for _, f := range files {
 			in, err := f.Info()
 			if err != nil {

@@ -63,7 +63,7 @@ func TestRefusalTakesAsLongAsPAM(t *testing.T) {
 }
 
 func TestAnotherPasswordIsRefused(t *testing.T) {
-	r := newRig(t, func(c *Config, _ *decoy.Limits, _ *host.Config) {})
+	r := newRig(t, nil)
 	if _, err := r.dial(t, ssh.Password("other")); err == nil {
 		t.Fatal("a password that is not accepted is let in")
 	}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -163,9 +164,7 @@ func (c *channel) run(reqs <-chan *ssh.Request, kind, command string) {
 
 // environment adds what the client asked for.
 func (c *channel) environment(p *kernel.Proc) {
-	for k, val := range c.env {
-		p.Env[k] = val
-	}
+	maps.Copy(p.Env, c.env)
 	if c.agent {
 		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
 		name := make([]byte, 10)
@@ -178,10 +177,10 @@ func (c *channel) environment(p *kernel.Proc) {
 
 // program runs what was asked for and gives its status.
 func (c *channel) program(ctx context.Context, p *kernel.Proc, rec *record.Session, kind, command string) int {
-	switch {
-	case kind == "sftp":
+	switch kind {
+	case "sftp":
 		return c.sftp(ctx, p, rec)
-	case kind == "exec":
+	case "exec":
 		status := shell.Exec(ctx, p, command)
 		rec.Done(kernel.Line{Text: command, Dir: p.Dir, User: c.user, PID: p.PID, Exit: status})
 		return status
@@ -211,7 +210,7 @@ func (c *channel) end(status, signal int) {
 			Text, Tag string
 		}{Name: name}))
 	} else {
-		c.ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)})) //nolint:errcheck,gosec // as above; as wait(2) gives it
+		c.ch.SendRequest("exit-status", false, ssh.Marshal(struct{ Status uint32 }{uint32(status)})) //nolint:errcheck // as above; as wait(2) gives it
 	}
 	c.ch.CloseWrite() //nolint:errcheck // as above
 	c.ch.Close()      //nolint:errcheck // as above

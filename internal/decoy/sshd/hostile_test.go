@@ -181,7 +181,7 @@ func TestBudgets(t *testing.T) {
 	if testing.Short() && os.Getenv("CI") == "" {
 		t.Log("short: with smaller floods")
 	}
-	r := newRig(t, func(c *Config, _ *decoy.Limits, h *host.Config) {
+	r := newRig(t, func(_ *Config, _ *decoy.Limits, h *host.Config) {
 		h.Limits.Output = 1 << 20
 		h.Limits.Steps = 200_000
 		h.Limits.Moved = 64 << 20

@@ -51,23 +51,29 @@ func forwardKey(r *ssh.Request) (host string, port uint32, ok bool) {
 // configured; nothing listens.
 func (v *visit) forward(r *ssh.Request) (ok bool, payload []byte) {
 	host, port, valid := forwardKey(r)
-	if valid && v.c.Tunnels == "accept" {
-		v.mu.Lock()
-		ok = len(v.forwards) < maxTunnels
-		if ok {
-			if port == 0 && r.Type == "tcpip-forward" { // the server chooses
-				port = 32768 + uint32(v.dice.Add(7919)%28_000)
-				payload = binary.BigEndian.AppendUint32(nil, port)
-			}
-			if v.forwards == nil {
-				v.forwards = map[string]bool{}
-			}
-			v.forwards[fmt.Sprint(host, ":", port)] = true
-		}
-		v.mu.Unlock()
+	chosen := port
+	if port == 0 && r.Type == "tcpip-forward" { // the server chooses
+		chosen = 32768 + uint32(v.dice.Add(7919)%28_000)
 	}
-	v.tunnelEvent(r.Type, host, port, ok, "")
+	ok = valid && v.c.Tunnels == "accept" && v.addForward(fmt.Sprint(host, ":", chosen))
+	if ok && chosen != port {
+		payload = binary.BigEndian.AppendUint32(nil, chosen)
+	}
+	v.tunnelEvent(r.Type, host, port, ok, "") // as it was asked for
 	return ok, payload
+}
+
+func (v *visit) addForward(key string) bool {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if len(v.forwards) >= maxTunnels {
+		return false
+	}
+	if v.forwards == nil {
+		v.forwards = map[string]bool{}
+	}
+	v.forwards[key] = true
+	return true
 }
 
 func (v *visit) cancelForward(r *ssh.Request) bool {
@@ -112,7 +118,7 @@ func (v *visit) prove(sc *ssh.ServerConn, payload []byte) ([]byte, bool) {
 		if sig == nil {
 			return nil, false
 		}
-		out = append(binary.BigEndian.AppendUint32(out, uint32(len(sig))), sig...) //nolint:gosec // short
+		out = append(binary.BigEndian.AppendUint32(out, uint32(len(sig))), sig...)
 	}
 	return out, len(out) > 0
 }

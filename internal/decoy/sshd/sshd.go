@@ -133,7 +133,7 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 		}
 	}
 	defer started()
-	if d.c.Startups.drop(n-1, int(d.dice.Add(37)%100)) { //nolint:gosec // below 100
+	if d.c.Startups.drop(n-1, int(d.dice.Add(37)%100)) {
 		io.WriteString(s.Conn, "Exceeded MaxStartups\r\n") //nolint:errcheck // the connection ends
 		v.limit("MaxStartups")
 		return nil

@@ -74,7 +74,7 @@ func (e *end) sendBytes(ctx context.Context, h *vfs.Handle, size int64) error {
 			return io.EOF
 		}
 		part := buf[:min(int64(len(buf)), size-off)]
-		n, _ := h.ReadAt(part, off) //nolint:errcheck // what is missing is padded
+		n, _ := h.ReadAt(part, off)
 		clear(part[n:])
 		if _, err := e.p.Stdout().Write(part); err != nil {
 			return err

@@ -57,12 +57,12 @@ func typeBits(k vfs.Kind) uint32 {
 
 func appendAttrs(b []byte, in vfs.Info) []byte {
 	b = binary.BigEndian.AppendUint32(b, hasSize|hasOwner|hasMode|hasTimes)
-	b = binary.BigEndian.AppendUint64(b, uint64(in.Size)) //nolint:gosec // not negative
+	b = binary.BigEndian.AppendUint64(b, uint64(in.Size))
 	b = binary.BigEndian.AppendUint32(b, in.UID)
 	b = binary.BigEndian.AppendUint32(b, in.GID)
 	b = binary.BigEndian.AppendUint32(b, typeBits(in.Kind)|in.Mode&0o7777)
-	b = binary.BigEndian.AppendUint32(b, uint32(in.Atime.Unix()))    //nolint:gosec // as the protocol cuts it
-	return binary.BigEndian.AppendUint32(b, uint32(in.Mtime.Unix())) //nolint:gosec // as above
+	b = binary.BigEndian.AppendUint32(b, uint32(in.Atime.Unix()))
+	return binary.BigEndian.AppendUint32(b, uint32(in.Mtime.Unix()))
 }
 
 // modeText is strmode(3) without its last blank.

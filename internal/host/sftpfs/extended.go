@@ -69,7 +69,7 @@ func (s *server) statvfs() code {
 		if m.FS == "ext4" {
 			avail -= m.SizeKB / 20
 		}
-		u := func(n int64) uint64 { return uint64(max(n, 0)) } //nolint:gosec // not negative
+		u := func(n int64) uint64 { return uint64(max(n, 0)) }
 		s.numbers(unit, unit, u(m.SizeKB/4), u(free/4), u(avail/4), u(m.Inodes), u(m.Inodes-m.IUsed), u(m.Inodes-m.IUsed), s.p.M.Persona.Seed, 0, 255)
 		return ok
 	}
@@ -110,7 +110,7 @@ func (s *server) copyData(r *reader) code {
 		if n != 0 {
 			part = buf[:min(uint64(len(buf)), left)]
 		}
-		k, err := from.h.ReadAt(part, int64(off)) //nolint:gosec // bounded above
+		k, err := from.h.ReadAt(part, int64(off))
 		if k == 0 {
 			if st := status(err); st != eof && err != nil {
 				return st
@@ -120,10 +120,10 @@ func (s *server) copyData(r *reader) code {
 		if s.p.S.Budget.Move(int64(k)) != nil {
 			return failure
 		}
-		if _, err := to.h.WriteAt(part[:k], int64(at)); err != nil { //nolint:gosec // bounded above
+		if _, err := to.h.WriteAt(part[:k], int64(at)); err != nil {
 			return status(err)
 		}
-		off, at, left = off+uint64(k), at+uint64(k), left-uint64(k) //nolint:gosec // not negative
+		off, at, left = off+uint64(k), at+uint64(k), left-uint64(k)
 	}
 	return ok
 }
@@ -137,7 +137,7 @@ func (s *server) names(uids, gids []byte) code {
 			if n != "" && n[0] >= '0' && n[0] <= '9' {
 				n = "" // there is no such id
 			}
-			out = append(binary.BigEndian.AppendUint32(out, uint32(len(n))), n...) //nolint:gosec // short
+			out = append(binary.BigEndian.AppendUint32(out, uint32(len(n))), n...)
 		}
 		return out
 	}

@@ -196,7 +196,7 @@ func (s *server) read(r *reader) code {
 	n = min(n, maxData)
 	at := len(s.reply) + 4
 	s.reply = append(s.reply, make([]byte, 4+n)...)
-	k, err := f.h.ReadAt(s.reply[at:], int64(off&(1<<63-1))) //nolint:gosec // masked
+	k, err := f.h.ReadAt(s.reply[at:], int64(off&(1<<63-1)))
 	if k == 0 {
 		s.reply = s.reply[:at-4]
 		if err == nil {
@@ -204,7 +204,7 @@ func (s *server) read(r *reader) code {
 		}
 		return status(err)
 	}
-	binary.BigEndian.PutUint32(s.reply[at-4:], uint32(k)) //nolint:gosec // at most maxData
+	binary.BigEndian.PutUint32(s.reply[at-4:], uint32(k))
 	s.reply = s.reply[:at+k]
 	s.reply[4] = fxData
 	return ok
@@ -222,7 +222,7 @@ func (s *server) write(r *reader) code {
 	if f.app {
 		_, err = f.h.Write(data)
 	} else {
-		_, err = f.h.WriteAt(data, int64(off&(1<<63-1))) //nolint:gosec // masked
+		_, err = f.h.WriteAt(data, int64(off&(1<<63-1)))
 	}
 	return status(err)
 }
@@ -260,7 +260,7 @@ func (s *server) setstat(name string, a attrs, follow bool) (c code) {
 		}
 	}
 	if a.flags&hasSize != 0 {
-		note(fs.Truncate(who, name, int64(a.size&(1<<63-1)))) //nolint:gosec // masked
+		note(fs.Truncate(who, name, int64(a.size&(1<<63-1))))
 	}
 	if a.flags&hasMode != 0 && follow {
 		note(fs.Chmod(who, name, a.mode&0o7777))
@@ -310,7 +310,7 @@ func (s *server) readdir(r *reader) code {
 		return eof
 	}
 	s.reply[4] = fxName
-	s.reply = binary.BigEndian.AppendUint32(s.reply, uint32(n)) //nolint:gosec // at most perName
+	s.reply = binary.BigEndian.AppendUint32(s.reply, uint32(n))
 	for _, in := range f.list[:n] {
 		s.str(in.Name)
 		s.str(s.longName(in.Name, in))
@@ -335,38 +335,38 @@ func (s *server) realpath(name string) code {
 	if name == "" {
 		name = "."
 	}
-	real, err := s.resolve(s.p.Abs(name), 0)
+	plain, err := s.resolve(s.p.Abs(name), 0)
 	if err != nil {
 		return status(err)
 	}
-	return s.name(real)
+	return s.name(plain)
 }
 
 const maxLinks = 40
 
 func (s *server) resolve(abs string, links int) (string, error) {
 	fs, who := s.p.M.FS, s.p.Caller
-	real, err := fs.Resolve(who, abs)
+	plain, err := fs.Resolve(who, abs)
 	if err == nil || !errors.Is(err, vfs.ENOENT) || links > maxLinks {
-		return real, err
+		return plain, err
 	}
 	dir, last := path.Split(abs)
 	if last == "" || last == "." || last == ".." {
 		return "", vfs.ENOENT
 	}
-	if real, err = fs.Resolve(who, dir); err != nil {
+	if plain, err = fs.Resolve(who, dir); err != nil {
 		return "", err
 	}
-	if in, err := fs.Stat(who, real); err != nil || in.Kind != vfs.Dir {
+	if in, err := fs.Stat(who, plain); err != nil || in.Kind != vfs.Dir {
 		return "", vfs.ENOTDIR
 	}
 	if target, err := fs.Readlink(who, abs); err == nil { // a symlink to what does not exist
 		if !path.IsAbs(target) {
-			target = path.Join(real, target)
+			target = path.Join(plain, target)
 		}
 		return s.resolve(target, links+1)
 	}
-	return path.Join(real, last), nil
+	return path.Join(plain, last), nil
 }
 
 func (s *server) readlink(r *reader) code {

@@ -201,7 +201,7 @@ func (s *server) packet(b []byte) error {
 
 // send writes the reply, whose first four bytes are its length.
 func (s *server) send() error {
-	binary.BigEndian.PutUint32(s.reply, uint32(len(s.reply)-4)) //nolint:gosec // bounded by the limits of each reply
+	binary.BigEndian.PutUint32(s.reply, uint32(len(s.reply)-4))
 	if err := s.p.S.Budget.Output(int64(len(s.reply))); err != nil {
 		return err
 	}
@@ -213,7 +213,7 @@ func (s *server) send() error {
 }
 
 func (s *server) str(t string) {
-	s.reply = append(binary.BigEndian.AppendUint32(s.reply, uint32(len(t))), t...) //nolint:gosec // short
+	s.reply = append(binary.BigEndian.AppendUint32(s.reply, uint32(len(t))), t...)
 }
 
 func (s *server) version() error {
@@ -249,7 +249,7 @@ func (r *reader) u64() uint64 { return uint64(r.u32())<<32 | uint64(r.u32()) }
 
 func (r *reader) bytes() []byte {
 	n := r.u32()
-	if r.bad || n > uint32(len(r.b)) { //nolint:gosec // at most maxPacket
+	if r.bad || n > uint32(len(r.b)) {
 		r.bad = true
 		return nil
 	}

@@ -108,7 +108,7 @@ func (f *FS) ReadFile(c Caller, path string, limit int64) ([]byte, error) {
 			return nil, EFBIG
 		}
 		if err != nil || n == 0 {
-			return out, nil //nolint:nilerr // io.EOF
+			return out, nil
 		}
 	}
 }

@@ -70,7 +70,7 @@ func (f *FS) Snapshot(limit int64) (data []byte, omitted int, err error) {
 		return nil, 0, fmt.Errorf("snapshot a view: %w", err)
 	}
 	var out bytes.Buffer
-	out.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(head)))) //nolint:gosec // bounded by MaxNodes
+	out.Write(binary.LittleEndian.AppendUint32(nil, uint32(len(head))))
 	out.Write(head)
 	for i, c := range contents {
 		if s.Nodes[i].Size > 0 {

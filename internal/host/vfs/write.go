@@ -436,7 +436,7 @@ func (f *FS) SetContent(c Caller, path string, content Content, perm uint32) err
 func copyContent(h *Handle, content Content) error {
 	buf := make([]byte, 32<<10)
 	for off := int64(0); off < content.Size(); {
-		n, _ := content.ReadAt(buf, off) //nolint:errcheck // a short read ends the loop
+		n, _ := content.ReadAt(buf, off)
 		if n == 0 {
 			return nil
 		}

@@ -112,7 +112,7 @@ func mixed(batch []*emit) int {
 func (c *Client) finish(batch []*emit, err error) {
 	n := uint64(0)
 	for _, r := range batch {
-		n += uint64(r.n) //nolint:gosec // not negative
+		n += uint64(r.n)
 		c.tell(r, err)
 	}
 	switch {

@@ -180,7 +180,7 @@ func (c *Client) caster(ctx context.Context) {
 
 func (c *Client) sendCast(ctx context.Context, k *castChunk) error {
 	head := appendName(nil, k.session)
-	head = binary.LittleEndian.AppendUint64(head, uint64(k.offset)) //nolint:gosec // not negative
+	head = binary.LittleEndian.AppendUint64(head, uint64(k.offset))
 	for {
 		l, err := c.live(ctx, k.at.Add(castPatience))
 		if err != nil {

@@ -94,7 +94,7 @@ func NewClient(cfg ClientConfig) (*Client, error) {
 	def(&cfg.CastBytes, 4<<20)
 	def(&cfg.Linger, 12*time.Millisecond)
 	c := &Client{cfg: cfg, queue: make(chan *emit, cfg.Queue), done: make(chan struct{}), moved: make(chan struct{}), blobs: make(chan struct{}, maxBlobs)}
-	rand.Read(c.id[:]) //nolint:errcheck // never fails
+	rand.Read(c.id[:])
 	c.pool.New = func() any { return &emit{done: make(chan error, 1)} }
 	c.casts.init(cfg.CastBytes)
 	return c, nil
@@ -387,7 +387,7 @@ func (c *Client) capture(ctx context.Context, r io.Reader) (sum string, size int
 	} else if rerr == nil {
 		rerr = ctx.Err()
 	}
-	end := binary.LittleEndian.AppendUint64(h.Sum(nil), uint64(size)) //nolint:gosec // not negative
+	end := binary.LittleEndian.AppendUint64(h.Sum(nil), uint64(size))
 	if _, err := l.call(kindEnd, id, end); err != nil {
 		return "", 0, nil, err
 	}

@@ -63,7 +63,7 @@ type frame struct {
 
 // appendFrame appends the header for a payload of n bytes.
 func appendFrame(dst []byte, k kind, id uint64, n int) []byte {
-	dst = binary.LittleEndian.AppendUint32(dst, uint32(9+n)) //nolint:gosec // at most MaxPayload
+	dst = binary.LittleEndian.AppendUint32(dst, uint32(9+n))
 	dst = append(dst, byte(k))
 	return binary.LittleEndian.AppendUint64(dst, id)
 }
@@ -126,7 +126,7 @@ func named(p []byte) (name string, rest []byte, err error) {
 }
 
 func appendName(dst []byte, name string) []byte {
-	dst = append(dst, byte(len(name))) //nolint:gosec // at most MaxKey
+	dst = append(dst, byte(len(name)))
 	return append(dst, name...)
 }
 

@@ -99,7 +99,7 @@ func (s *Server) ServeListener(ctx context.Context, ln net.Listener) error {
 	for {
 		conn, err := ln.Accept()
 		if ctx.Err() != nil {
-			return nil //nolint:nilerr // it was asked to stop
+			return nil
 		}
 		if errors.Is(err, net.ErrClosed) {
 			return fmt.Errorf("accept uplink: %w", err)
@@ -299,7 +299,7 @@ func (p *peer) slowLane(ctx context.Context) {
 		case len(rest) < 8:
 			err = ErrInvalid
 		default:
-			offset := int64(binary.LittleEndian.Uint64(rest)) //nolint:gosec // checked below
+			offset := int64(binary.LittleEndian.Uint64(rest))
 			if err = ErrInvalid; offset >= 0 {
 				err = p.cfg.Handler.Cast(ctx, name, offset, rest[8:])
 			}
@@ -447,7 +447,7 @@ func (r *blobReader) finish(sum string, size int64, err error) {
 	case err != nil:
 	case !r.ended:
 		err = errors.New("the capture was not read to its end")
-	case sum != hex.EncodeToString(r.blob.claim[:]) || uint64(size) != r.blob.size: //nolint:gosec // not negative
+	case sum != hex.EncodeToString(r.blob.claim[:]) || uint64(size) != r.blob.size:
 		err = fmt.Errorf("%w: what arrived is not what was sent", ErrInvalid)
 	default:
 		reply = binary.LittleEndian.AppendUint64(append([]byte(nil), r.blob.claim[:]...), r.blob.size)

@@ -41,8 +41,8 @@ func sendState(l *link, key string, token uint64, data []byte) error {
 	for off := 0; ; {
 		part := data[off:min(off+statePart, len(data))]
 		head := binary.LittleEndian.AppendUint64(appendName(nil, key), token)
-		head = binary.LittleEndian.AppendUint32(head, uint32(len(data))) //nolint:gosec // at most MaxState
-		head = binary.LittleEndian.AppendUint32(head, uint32(off))       //nolint:gosec // as above
+		head = binary.LittleEndian.AppendUint32(head, uint32(len(data)))
+		head = binary.LittleEndian.AppendUint32(head, uint32(off))
 		if _, err := l.call(kindState, l.id(), head, part); err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (c *Client) Recall(ctx context.Context, key string) (token uint64, data []b
 		return 0, nil, fmt.Errorf("recall state: %w", err)
 	}
 	for {
-		head := binary.LittleEndian.AppendUint32(appendName(nil, key), uint32(len(data))) //nolint:gosec // at most MaxState
+		head := binary.LittleEndian.AppendUint32(appendName(nil, key), uint32(len(data)))
 		reply, err := l.call(kindRecall, l.id(), head)
 		if err != nil {
 			return 0, nil, fmt.Errorf("recall state: %w", err)
@@ -143,7 +143,7 @@ func (p *peer) recall(ctx context.Context, last *partState, payload []byte) ([]b
 	}
 	end := min(off+statePart, len(last.data))
 	reply := binary.LittleEndian.AppendUint64(nil, last.token)
-	reply = binary.LittleEndian.AppendUint32(reply, uint32(len(last.data))) //nolint:gosec // at most MaxState
+	reply = binary.LittleEndian.AppendUint32(reply, uint32(len(last.data)))
 	reply = append(reply, last.data[off:end]...)
 	if end == len(last.data) {
 		*last = partState{}

@@ -59,7 +59,7 @@ func (h *hub) Capture(_ context.Context, r io.Reader) (string, int64, error) {
 	if h.most > 0 {
 		r = io.LimitReader(r, h.most)
 	}
-	data, err := io.ReadAll(r) //nolint:forbidigo // bounded by the server
+	data, err := io.ReadAll(r)
 	if err != nil {
 		return "", 0, err
 	}
@@ -110,12 +110,12 @@ func newRig(t *testing.T, cfg ServerConfig, tweak func(*ClientConfig)) *rig {
 	r := &rig{hub: newHub()}
 	cfg.Handler = r.hub
 	sock := filepath.Join(t.TempDir(), "s")
-	ln, err := net.Listen("unix", sock) //nolint:noctx // a test
+	ln, err := net.Listen("unix", sock)
 	if err != nil {
 		t.Fatal(err)
 	}
 	var wg sync.WaitGroup
-	ctx, cancel := context.WithCancel(context.Background()) //nolint:usetesting // outlives the test's own
+	ctx, cancel := context.WithCancel(context.Background())
 	t.Cleanup(func() { cancel(); wg.Wait() })
 	wg.Go(func() {
 		if err := NewServer(cfg).ServeListener(ctx, ln); err != nil {
@@ -133,7 +133,7 @@ func newRig(t *testing.T, cfg ServerConfig, tweak func(*ClientConfig)) *rig {
 	if r.client, err = NewClient(cc); err != nil {
 		t.Fatal(err)
 	}
-	wg.Go(func() { r.client.Run(ctx) }) //nolint:errcheck // always nil
+	wg.Go(func() { r.client.Run(ctx) })
 	return r
 }
 
@@ -224,7 +224,7 @@ func TestBrokenLinks(t *testing.T) {
 			}
 			mu.Lock()
 			for _, c := range conns {
-				c.Close() //nolint:errcheck // that is the point
+				c.Close()
 			}
 			conns = nil
 			mu.Unlock()
@@ -292,7 +292,7 @@ func TestCapture(t *testing.T) {
 	r := newRig(t, ServerConfig{MaxCapture: 1 << 20}, nil)
 	for _, n := range []int{0, 1, 1000, chunkSize, chunkSize + 1, 700_000} {
 		data := make([]byte, n)
-		rand.NewChaCha8([32]byte{byte(n)}).Read(data) //nolint:errcheck // never fails
+		rand.NewChaCha8([32]byte{byte(n)}).Read(data)
 		sum, size, err := r.client.Capture(t.Context(), bytes.NewReader(data), 1<<30)
 		if err != nil || size != int64(n) || !bytes.Equal(r.hub.files[sum], data) {
 			t.Errorf("%d bytes: %s %d %v", n, sum, size, err)
@@ -384,8 +384,8 @@ func TestServerTrustsNothing(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			a, b := net.Pipe()
-			go io.Copy(io.Discard, a)             //nolint:errcheck // drains the answers
-			go func() { io.WriteString(a, in) }() //nolint:errcheck // the server may hang up
+			go io.Copy(io.Discard, a)
+			go func() { io.WriteString(a, in) }()
 			h := newHub()
 			err := NewServer(ServerConfig{Handler: slowHub{h}}).Serve(t.Context(), b)
 			if name != "end flood" && !errors.Is(err, ErrProtocol) {
@@ -394,7 +394,7 @@ func TestServerTrustsNothing(t *testing.T) {
 			if len(h.lines) > 0 {
 				t.Errorf("kept %q", h.lines)
 			}
-			a.Close() //nolint:errcheck // done
+			a.Close()
 		})
 	}
 }
@@ -418,7 +418,7 @@ func TestBadLinesAreRefused(t *testing.T) {
 	}
 	l := newLink(conn, time.Second)
 	defer l.close()
-	go l.read() //nolint:errcheck // ends with the test
+	go l.read()
 	if _, err := l.call(kindHello, l.id(), make([]byte, 16), []byte("x")); err != nil {
 		t.Fatal(err)
 	}
@@ -468,13 +468,13 @@ func FuzzServer(f *testing.F) {
 	f.Add(append(bytes.Clone(hello), string(appendFrame(nil, kindRecall, 2, 6))+"\x01a\x00\x00\x00\x00"...))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		a, b := net.Pipe()
-		go io.Copy(io.Discard, a) //nolint:errcheck // drains the answers
+		go io.Copy(io.Discard, a)
 		go func() {
-			a.Write(data) //nolint:errcheck // the server may hang up
-			a.Close()     //nolint:errcheck // done
+			a.Write(data)
+			a.Close()
 		}()
 		h := newHub()
-		NewServer(ServerConfig{Handler: h, MaxCapture: 1 << 16}).Serve(t.Context(), b) //nolint:errcheck // any end is fine
+		NewServer(ServerConfig{Handler: h, MaxCapture: 1 << 16}).Serve(t.Context(), b)
 		for _, l := range h.lines {
 			if e, err := event.Decode([]byte(l)); err != nil || e.ID == "" {
 				t.Fatalf("kept %q", l)
@@ -487,7 +487,7 @@ func BenchmarkEmit(b *testing.B) {
 	for _, par := range []int{1, 32, 256} {
 		b.Run(fmt.Sprint(par), func(b *testing.B) {
 			sock := filepath.Join(b.TempDir(), "s")
-			ln, err := net.Listen("unix", sock) //nolint:noctx // a benchmark
+			ln, err := net.Listen("unix", sock)
 			if err != nil {
 				b.Fatal(err)
 			}
@@ -496,7 +496,7 @@ func BenchmarkEmit(b *testing.B) {
 			defer wg.Wait()
 			defer cancel()
 			srv := NewServer(ServerConfig{Handler: nullHub{}, MaxEvents: 1 << 30, MaxBytes: 1 << 40})
-			wg.Go(func() { srv.ServeListener(ctx, ln) }) //nolint:errcheck // ends with ctx
+			wg.Go(func() { srv.ServeListener(ctx, ln) })
 			c, err := NewClient(ClientConfig{Name: "x", Dial: func(ctx context.Context) (net.Conn, error) {
 				var d net.Dialer
 				return d.DialContext(ctx, "unix", sock)
@@ -504,7 +504,7 @@ func BenchmarkEmit(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			wg.Go(func() { c.Run(ctx) }) //nolint:errcheck // ends with ctx
+			wg.Go(func() { c.Run(ctx) })
 			e := event.Event{
 				ID: "018f9d3c-7b2a-7c11-8a55-000000000001", Time: time.Now(), Kind: "event", Category: "process", Type: "start",
 				Action: event.ActionCommandExecuted, Dataset: "decoy.ssh", Protocol: "ssh", Transport: "tcp", User: "root", Host: "files",
