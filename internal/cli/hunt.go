@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
 
+	"github.com/lapwing-defence/lapwing/internal/app"
 	"github.com/lapwing-defence/lapwing/internal/hunt"
 	"github.com/lapwing-defence/lapwing/internal/logsource"
 	"github.com/lapwing-defence/lapwing/internal/ruleset"
@@ -92,18 +94,28 @@ type huntFlags struct {
 	format, output string
 	since, until   string
 	carve          bool
+	kept           bool
 	workers        int
 }
 
 func newHunt(g *globals) *cobra.Command {
 	f := &huntFlags{}
 	c := &cobra.Command{
-		Use: "hunt [--rules DIR]... PATH...", Short: "Find intruders in recorded logs", Args: cobra.MinimumNArgs(1),
+		Use: "hunt [--rules DIR]... PATH...", Short: "Find intruders in recorded logs",
+		Args: func(c *cobra.Command, args []string) error {
+			if f.kept && len(args) > 0 {
+				return usageError{errors.New("hunt: --kept takes no paths")}
+			}
+			if f.kept {
+				return nil
+			}
+			return cobra.MinimumNArgs(1)(c, args)
+		},
 		Long: "Runs Sigma rules over logs: event log files (.evtx), JSON of many kinds, syslog, auditd, journal exports, web access logs, IIS, Zeek, Suricata,\n" +
 			"CloudTrail, Entra, Microsoft 365, decoys. Directories are walked; gzip, zstd, bzip2, zip and tar are unpacked; - is the standard input.\n" +
 			"The format is recognised by content. Without --rules the rules in the program are used.\n\n" +
 			"Exit status: 0 nothing matched, 1 something matched, 2 error, 64 wrong usage.",
-		Example: "  lapwing hunt /var/log\n  lapwing hunt --rules sigma/rules --min-level high C/Windows/System32/winevt/Logs\n  lapwing hunt --format html -o report.html evidence.zip\n  journalctl -o export | lapwing hunt -",
+		Example: "  lapwing hunt /var/log\n  lapwing hunt --rules sigma/rules --min-level high C/Windows/System32/winevt/Logs\n  lapwing hunt --format html -o report.html evidence.zip\n  journalctl -o export | lapwing hunt -\n  lapwing hunt --kept --since 720h --rules new-rule.yml",
 		RunE: func(c *cobra.Command, args []string) error {
 			return runHunt(c.Context(), g, f, args)
 		},
@@ -114,6 +126,7 @@ func newHunt(g *globals) *cobra.Command {
 	c.Flags().StringVar(&f.since, "since", "", "only records from this time on: 2024-05-01, 2024-05-01T12:00:00Z, or 24h back from now")
 	c.Flags().StringVar(&f.until, "until", "", "only records up to this time")
 	c.Flags().BoolVar(&f.carve, "carve", false, "also look for event log records in slack space and damaged chunks")
+	c.Flags().BoolVar(&f.kept, "kept", false, "look back over the events that lapwing itself has kept")
 	c.Flags().IntVar(&f.workers, "workers", 0, "how many processors to use (default all)")
 	return c
 }
@@ -192,6 +205,13 @@ func runHunt(ctx context.Context, g *globals, f *huntFlags, paths []string) (err
 	}
 	cfg.Events = events
 	warnRefused(g, cfg.Rules)
+	if f.kept {
+		end, kerr := keptEvents(ctx, g, &cfg)
+		if kerr != nil {
+			return kerr
+		}
+		defer func() { err = errors.Join(end(), err) }()
+	}
 	h, err := hunt.New(cfg)
 	if err != nil {
 		return err
@@ -206,6 +226,34 @@ func runHunt(ctx context.Context, g *globals, f *huntFlags, paths []string) (err
 		return err
 	}
 	return huntStatus(g, h)
+}
+
+// keptEvents makes the kept events the input of a hunt; end gives the error of
+// reading them.
+func keptEvents(ctx context.Context, g *globals, cfg *hunt.Config) (end func() error, err error) {
+	dir, err := g.dir()
+	if err != nil {
+		return nil, err
+	}
+	query := app.Query{Since: cfg.Since, Until: cfg.Until}
+	r, w := io.Pipe()
+	done := make(chan error, 1)
+	go func() {
+		err := dir.Lines(ctx, query, func(line []byte) error {
+			_, err := w.Write(append(bytes.TrimRight(line, "\n"), '\n'))
+			return err
+		})
+		w.CloseWithError(err) //nolint:errcheck,gosec // gives none
+		if errors.Is(err, io.ErrClosedPipe) {
+			err = nil // the hunt ended first
+		}
+		done <- err
+	}()
+	cfg.Paths, cfg.Stdin = []string{"-"}, r
+	return func() error {
+		r.Close() //nolint:errcheck,gosec // gives none
+		return <-done
+	}, nil
 }
 
 func warnRefused(g *globals, l *ruleset.Loaded) {

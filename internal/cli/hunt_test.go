@@ -106,6 +106,8 @@ func TestHuntStatus(t *testing.T) {
 		{"before", 0, []string{"--rules", rules, "--until", "2024-04-30", filepath.Join(dir, "logs")}},
 		{"no such path", 2, []string{"--rules", rules, filepath.Join(dir, "absent"), filepath.Join(dir, "logs")}},
 		{"no such rules", 2, []string{"--rules", filepath.Join(dir, "absent"), dir}},
+		{"kept with a path", 64, []string{"--kept", dir}},
+		{"nothing kept", 2, []string{"--kept", "--data", filepath.Join(dir, "absent")}},
 		{"no path", 64, []string{"--rules", rules}},
 		{"bad level", 64, []string{"--rules", rules, "--min-level", "awful", dir}},
 		{"bad format", 64, []string{"--rules", rules, "--format", "awful", dir}},

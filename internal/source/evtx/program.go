@@ -212,9 +212,20 @@ func appendUTF16(dst, src []byte) []byte {
 	dst = slices.Grow(dst, n/2+4)
 	w := len(dst)
 	ascii := dst[:w+n/2]
+	const beyond = 0xff80ff80ff80ff80 // set in what is no ASCII
+	for i+16 <= n {
+		x, y := binary.LittleEndian.Uint64(src[i:]), binary.LittleEndian.Uint64(src[i+8:])
+		if (x|y)&beyond != 0 {
+			break
+		}
+		x, y = (x|x>>8)&0x0000ffff0000ffff, (y|y>>8)&0x0000ffff0000ffff
+		binary.LittleEndian.PutUint64(ascii[w:], uint64(uint32(x|x>>16))|uint64(uint32(y|y>>16))<<32)
+		w += 8
+		i += 16
+	}
 	for i+8 <= n {
 		x := binary.LittleEndian.Uint64(src[i:])
-		if x&0xff80ff80ff80ff80 != 0 {
+		if x&beyond != 0 {
 			break
 		}
 		x = (x | x>>8) & 0x0000ffff0000ffff
