@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"sync"
@@ -210,6 +211,7 @@ func (c *compiler) addRules(rules []*Rule) {
 			continue
 		}
 		r.cond = c.intern(r.cond)
+		r.fast, _ = reorder(r.cond)
 		at, ok := seen[r.Logsource]
 		if !ok {
 			at = int32(len(e.sources))
@@ -264,6 +266,60 @@ func (c *compiler) pred(p *predicate) int32 {
 	cp.wit = predWitness(p, cp.id, cp.ref)
 	e.preds = append(e.preds, cp)
 	return id
+}
+
+// reorder puts the parts of ANDs and ORs that are quick to answer before those
+// that take longer, and gives a guess at how long the whole takes.
+func reorder(x *expr) (*expr, float64) {
+	if x.kind == exprPred {
+		return x, x.pred.effort()
+	}
+	if len(x.kids) == 0 {
+		return x, 0
+	}
+	type part struct {
+		e    *expr
+		cost float64
+	}
+	parts, sum := make([]part, len(x.kids)), 0.0
+	for i, k := range x.kids {
+		e, cost := reorder(k)
+		parts[i] = part{e, cost}
+		sum += cost
+	}
+	slices.SortStableFunc(parts, func(a, b part) int { return cmp.Compare(a.cost, b.cost) })
+	out := &expr{kind: x.kind, line: x.line, kids: make([]*expr, len(parts))}
+	for i, p := range parts {
+		out.kids[i] = p.e
+	}
+	if x.kind == exprAnd { // most often the first part decides
+		sum = parts[0].cost + sum/8
+	}
+	return out, sum
+}
+
+// effort is a guess at how long a predicate takes, in units of a comparison.
+func (p *predicate) effort() float64 {
+	cost := 1.0
+	switch p.kind {
+	case predText:
+		for _, pat := range p.pats {
+			if n := len(pat); n > 2 || n == 2 && pat[0].kind == pat[1].kind {
+				cost += 4
+			} else {
+				cost += 0.2
+			}
+		}
+	case predRegex:
+		cost = 60
+	case predCIDR, predTime, predRef:
+		cost = 5
+	case predNumber, predNull, predExists:
+	}
+	if p.keyword {
+		cost *= 20
+	}
+	return cost
 }
 
 // findDead notes rules that can never match: their condition is false whatever

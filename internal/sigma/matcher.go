@@ -47,7 +47,7 @@ func newTextMatcher(pats []pattern) *textMatcher {
 	if len(m.prefix) > manyTexts {
 		m.heads, m.prefix = newAffixSet(m.prefix), nil
 	}
-	if len(m.contains) > 4*manyTexts {
+	if len(m.contains) > 16 {
 		m.scanContains()
 	}
 	return m

@@ -170,7 +170,7 @@ func (e *Engine) buildPlan(accept []bool, known map[int32]bool) *plan {
 		if e.source[i] < 0 || !accept[e.source[i]] {
 			continue
 		}
-		cond := simplify(r.cond, known)
+		cond := simplify(r.fast, known)
 		if cond.kind == exprFalse {
 			continue
 		}

@@ -59,8 +59,9 @@ type Rule struct {
 	Correlation            *Correlation // nil for a rule about single records
 	Filters                []string     // titles of the filters applied to it
 	cond                   *expr
-	index                  int  // among an engine's rules
-	quiet                  bool // only feeds correlations
+	fast                   *expr // cond with what is quick to answer first
+	index                  int   // among an engine's rules
+	quiet                  bool  // only feeds correlations
 	hash                   uint64
 	notes                  []*fault
 }

@@ -214,7 +214,12 @@ func (w *Worker) eval(e *expr) bool {
 		}
 		return true
 	case exprOr:
-		return slices.ContainsFunc(e.kids, w.eval)
+		for _, k := range e.kids { //nolint:modernize // w.eval as a value would allocate
+			if w.eval(k) {
+				return true
+			}
+		}
+		return false
 	case exprNot:
 		return !w.eval(e.kids[0])
 	default:
