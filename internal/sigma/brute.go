@@ -125,8 +125,13 @@ func bruteMatch(p pattern, s string) bool {
 	if !p.hasWild() {
 		return p.plain() == s
 	}
-	if len(p) == 3 && p[1].kind == tokLit && p[0].kind == tokMany && p[2].kind == tokMany {
+	switch {
+	case len(p) == 3 && p[1].kind == tokLit && p[0].kind == tokMany && p[2].kind == tokMany:
 		return strings.Contains(s, p[1].lit)
+	case len(p) == 2 && p[0].kind == tokMany && p[1].kind == tokLit:
+		return strings.HasSuffix(s, p[1].lit)
+	case len(p) == 2 && p[0].kind == tokLit && p[1].kind == tokMany:
+		return strings.HasPrefix(s, p[0].lit)
 	}
 	var b strings.Builder
 	b.WriteString(`(?s)\A`)

@@ -30,6 +30,8 @@ type planRule struct {
 // fieldIndex finds the rules that a value of one field may concern.
 type fieldIndex struct {
 	present  int32 // group, -1 for none
+	foreign  int32 // the same, for values with characters outside ASCII
+	names    *hashIndex
 	exact    *hashIndex
 	tails    *hashIndex
 	heads    *hashIndex
@@ -199,6 +201,7 @@ type planBuilder struct {
 
 type fieldBuilder struct {
 	present []int32
+	foreign []int32
 	lits    []wkey
 }
 
@@ -221,6 +224,10 @@ func (b *planBuilder) build(fields int) {
 			fb.present = rules
 			continue
 		}
+		if k.kind == wForeign {
+			fb.foreign = rules
+			continue
+		}
 		fb.lits = append(fb.lits, k)
 	}
 	if len(words) > 0 {
@@ -241,18 +248,24 @@ func (b *planBuilder) group(k wkey) int32 {
 }
 
 func (b *planBuilder) field(fb *fieldBuilder, words []wkey) *fieldIndex {
-	fi := &fieldIndex{present: -1}
+	fi := &fieldIndex{present: -1, foreign: -1}
 	if fb.present != nil {
 		b.p.groups = append(b.p.groups, fb.present)
 		fi.present = int32(len(b.p.groups) - 1)
 	}
+	if fb.foreign != nil {
+		b.p.groups = append(b.p.groups, fb.foreign)
+		fi.foreign = int32(len(b.p.groups) - 1)
+	}
 	sb := newScanBuilder()
-	var exact, tails, heads hashBuilder
+	var exact, tails, heads, names hashBuilder
 	for _, k := range fb.lits {
 		g := b.group(k)
 		switch k.kind {
 		case wExact:
 			exact.add(hashFolded(bytesOf(k.text)), g)
+		case wName:
+			names.add(hashFolded(bytesOf(k.text)), g)
 		case wTail:
 			tails.add(affixHash(bytesOf(k.text)), g)
 			fi.tailLens = addLen(fi.tailLens, len(k.text))
@@ -266,7 +279,7 @@ func (b *planBuilder) field(fb *fieldBuilder, words []wkey) *fieldIndex {
 	for _, k := range words {
 		sb.add(k.text, b.group(k))
 	}
-	fi.exact, fi.tails, fi.heads = exact.build(), tails.build(), heads.build()
+	fi.exact, fi.tails, fi.heads, fi.names = exact.build(), tails.build(), heads.build(), names.build()
 	if len(sb.lits) > 0 {
 		fi.scan = sb.build()
 	}

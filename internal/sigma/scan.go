@@ -247,4 +247,5 @@ const commonText = `c:\windows\system32\cmd.exe /c c:\windows\system32\windowspo
 	`nt authority\system authenticated users security system application operational http://www. https:// ` +
 	`/usr/bin/ /usr/sbin/ /usr/lib/ /bin/sh /bin/bash -c /etc/ /var/log/ /home/ /root/ /tmp/ /dev/null ` +
 	`function param( write-host get-item new-object system.io. system.net. return $null -eq string object value name path ` +
+	`high medium low setvalue createkey s-1-16-12288 s-1-16-8192 info localsystem ` +
 	`image process true false get post index.html .php? .jpg mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 `

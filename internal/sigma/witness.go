@@ -1,5 +1,7 @@
 package sigma
 
+import "strings"
+
 import "slices"
 
 // wKind is how a witness is looked for.
@@ -12,6 +14,8 @@ const (
 	wHead                 // the field begins with the text, of at most 8 bytes
 	wLit                  // the field holds the text
 	wWord                 // some value holds the text
+	wName                 // the field is or ends with the text, a backslash and what follows the last one
+	wForeign              // the field holds a character outside ASCII
 )
 
 // wkey is one witness: something cheap to see in a record. text is folded.
@@ -32,6 +36,7 @@ type witness struct {
 const (
 	costPresent = 700.0
 	costCommon  = 200.0 // a text that many records hold
+	costForeign = 4.0
 	costAffix   = 120.0 // the same at the beginning or end of a field
 	maxAffix    = 8
 	maxKeys     = 60_000
@@ -51,6 +56,8 @@ func textWitness(p pattern, field FieldID, keyword bool) (wkey, float64, bool) {
 		}
 	}
 	switch {
+	case !isASCII(bytesOf(lit)) || !isASCII(bytesOf(foldText(last))):
+		return wkey{kind: wForeign, field: field}, costForeign, true
 	case len(p) == 0:
 		return wkey{wExact, field, ""}, 20, true
 	case len(p) == 1 && p[0].kind == tokLit:
@@ -61,6 +68,12 @@ func textWitness(p pattern, field FieldID, keyword bool) (wkey, float64, bool) {
 	best, cost := present, costPresent
 	if len(lit) >= minScan {
 		best, cost = wkey{wLit, field, lit}, literalCost(lit)
+	}
+	if at := strings.LastIndexByte(last, '\\'); at >= 0 && len(last)-at > 2 {
+		name := foldText(last[at:])
+		if c := affixCost(name) * 0.9; c < cost {
+			best, cost = wkey{wName, field, name}, c
+		}
 	}
 	if tail := foldTail(last); len(tail) >= 2 {
 		if c := affixCost(tail); c < cost {
@@ -171,12 +184,16 @@ func predWitness(p *predicate, field, other FieldID) witness {
 }
 
 func patternsWitness(p *predicate, field FieldID, present witness) witness {
-	w := witness{ok: true}
+	w, foreign := witness{ok: true}, false
 	for _, pat := range p.pats {
 		k, cost, ok := textWitness(pat, field, p.keyword)
 		if !ok {
 			return witness{}
 		}
+		if k.kind == wForeign && foreign {
+			continue
+		}
+		foreign = foreign || k.kind == wForeign
 		w.keys = append(w.keys, k)
 		w.cost += cost
 	}

@@ -164,6 +164,14 @@ func (w *Worker) look(e *entry) {
 	if fi.exact != nil {
 		fi.exact.each(hashFolded(text), w)
 	}
+	if fi.names != nil {
+		if at := bytes.LastIndexByte(text, '\\'); at >= 0 {
+			fi.names.each(hashFolded(text[at:]), w)
+		}
+	}
+	if fi.foreign >= 0 && !isASCII(e.text) {
+		w.hit(fi.foreign)
+	}
 	for _, n := range fi.tailLens {
 		if len(text) >= int(n) {
 			fi.tails.each(affixHash(text[len(text)-int(n):]), w)
