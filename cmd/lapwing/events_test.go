@@ -29,6 +29,7 @@ func TestEvents(t *testing.T) {
 		return s
 	}
 	check := func(t *testing.T) {
+		t.Helper()
 		all := ask()
 		commands := ask("event.action:=command-executed")
 		if len(commands) != 3 || field(commands[0], "process.command_line") != "echo one" || field(commands[2], "process.command_line") != "uname -a" {

@@ -209,7 +209,7 @@ func (d Dir) withStore(ctx context.Context, s storage, fn func() error) error {
 	case <-c.ready:
 		err = fn()
 		cancel()
-		<-done
+		<-done //nolint:errcheck // it was asked to stop
 		return err
 	case err = <-done:
 		cancel()
@@ -220,6 +220,6 @@ func (d Dir) withStore(ctx context.Context, s storage, fn func() error) error {
 		err = fmt.Errorf("the event log does not start: %s", said.lastLine())
 	}
 	cancel()
-	<-done
+	<-done //nolint:errcheck // the other error is told
 	return err
 }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"io/fs"
 	"math/rand/v2"
 	"net"
@@ -76,12 +77,14 @@ func up(b *testing.B) (*whole, time.Duration) {
 	}
 	b.Cleanup(w.stop)
 	sc := bufio.NewScanner(out)
-	for sc.Scan() && sc.Text() != "ready" {
+	for sc.Scan() {
+		if sc.Text() == "ready" {
+			break
+		}
 	}
 	took := time.Since(began)
 	go func() {
-		for sc.Scan() {
-		}
+		io.Copy(io.Discard, out)
 	}()
 	w.api = &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 		var d net.Dialer
@@ -264,6 +267,7 @@ func BenchmarkEventsToLog(b *testing.B) {
 }
 
 func eventsToLog(b *testing.B, rate float64, span time.Duration) {
+	b.Helper()
 	w, _ := up(b)
 	c, err := uplink.NewClient(uplink.ClientConfig{Name: "bench", Dial: func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
@@ -312,23 +316,24 @@ func eventsToLog(b *testing.B, rate float64, span time.Duration) {
 	wg.Wait()
 	took := time.Since(p.start)
 	var total time.Duration
-	report := fmt.Sprintf("%d events in %.1f s = %.0f/s, %d not acknowledged; backlog in events %v\n", acked.Load(), took.Seconds(), float64(acked.Load())/took.Seconds(), failed.Load(), lags)
+	var report strings.Builder
+	fmt.Fprintf(&report, "%d events in %.1f s = %.0f/s, %d not acknowledged; backlog in events %v\n", acked.Load(), took.Seconds(), float64(acked.Load())/took.Seconds(), failed.Load(), lags)
 	procs["generator"], before["generator"] = os.Getpid(), self
 	for name, pid := range procs {
 		used := cpu(pid) - before[name]
 		total += used
-		report += fmt.Sprintf("  %-9s %6.2f CPU-s, %5.1f us an event\n", name, used.Seconds(), used.Seconds()*1e6/float64(acked.Load()))
+		fmt.Fprintf(&report, "  %-9s %6.2f CPU-s, %5.1f us an event\n", name, used.Seconds(), used.Seconds()*1e6/float64(acked.Load()))
 	}
-	report += fmt.Sprintf("  together  %6.2f CPU-s of %.1f on two cores\n", total.Seconds(), 2*took.Seconds())
+	fmt.Fprintf(&report, "  together  %6.2f CPU-s of %.1f on two cores\n", total.Seconds(), 2*took.Seconds())
 	b.ReportMetric(float64(acked.Load())/took.Seconds(), "events/s")
 	b.ReportMetric(total.Seconds()*1e6/float64(acked.Load()), "CPU-us/event")
 	b.ReportMetric(float64(lags[len(lags)-1]), "backlog")
 	cancel()
 	<-running
 	size := w.settled(b, acked.Load())
-	report += fmt.Sprintf("  on disk   %d bytes after the merge, the journal's last segment included: %.1f an event\n", size, float64(size)/float64(acked.Load()))
+	fmt.Fprintf(&report, "  on disk   %d bytes after the merge, the journal's last segment included: %.1f an event\n", size, float64(size)/float64(acked.Load()))
 	b.ReportMetric(float64(size)/float64(acked.Load()), "bytes/event")
-	fmt.Fprint(os.Stderr, report)
+	fmt.Fprint(os.Stderr, report.String())
 	if st := w.status(b); st.EventLog.Rows < acked.Load() || st.Keeper.Refused > 0 || st.EventLog.Dropped > 0 {
 		b.Errorf("%d acknowledged, in the log %d, refused %d, dropped %d", acked.Load(), st.EventLog.Rows, st.Keeper.Refused, st.EventLog.Dropped)
 	}

@@ -5,7 +5,7 @@ package cli
 import (
 	"bufio"
 	"encoding/hex"
-	"fmt"
+	"errors"
 	"strconv"
 	"strings"
 	"time"
@@ -49,7 +49,7 @@ func newEvents(g *globals) *cobra.Command {
 			}
 			q := app.Query{Where: strings.Join(words, " "), Last: sel.n, Follow: follow, FromEnd: follow && sel.n == 0 && sel.since == 0}
 			if sel.n < 0 || sel.since < 0 {
-				return usageError{fmt.Errorf("events: -n and --since must not be negative")}
+				return usageError{errors.New("events: -n and --since must not be negative")}
 			}
 			if sel.since > 0 {
 				q.Since = time.Now().Add(-sel.since)
@@ -59,10 +59,10 @@ func newEvents(g *globals) *cobra.Command {
 				return err
 			}
 			out := bufio.NewWriterSize(g.Out, 32<<10)
-			print := func(line []byte) error {
+			show := func(line []byte) error {
 				if !g.quiet {
-					out.Write(line) //nolint:errcheck // Flush tells
-					out.WriteByte('\n')
+					out.Write(line)     //nolint:errcheck // Flush tells
+					out.WriteByte('\n') //nolint:errcheck // as above
 				}
 				if follow {
 					return out.Flush()
@@ -70,13 +70,13 @@ func newEvents(g *globals) *cobra.Command {
 				return nil
 			}
 			if pipes != "" {
-				err = dir.Lines(c.Context(), q, print)
+				err = dir.Lines(c.Context(), q, show)
 			} else {
 				err = dir.Events(c.Context(), q, func(e event.Event) error {
 					if g.json {
-						return print(e.AppendJSON(nil))
+						return show(e.AppendJSON(nil))
 					}
-					return print([]byte(row(e)))
+					return show([]byte(row(e)))
 				})
 			}
 			if ferr := out.Flush(); err == nil {

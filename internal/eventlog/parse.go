@@ -173,26 +173,24 @@ func (p *parser) not(field string) (*node, error) {
 
 // term is [field:]value.
 func (p *parser) term(field string) (*node, error) {
-	at := p.i
-	if field == "" {
-		name, ok, err := p.name()
-		if err != nil {
-			return nil, err
-		}
-		if ok {
-			if name != anyField {
-				if _, known := columns[name]; !known || name == columnMark {
-					return nil, p.fail(at, "no field is called "+strconv.Quote(name)+near(name))
-				}
-			}
-			if p.space(); p.i < len(p.s) && p.s[p.i] == '(' || p.i < len(p.s) && (p.s[p.i] == '!' || p.s[p.i] == '-') {
-				return p.unary(name)
-			}
-			return p.value(name)
-		}
-		field = anyField
+	if field != "" {
+		return p.value(field)
 	}
-	return p.value(field)
+	at := p.i
+	name, ok, err := p.name()
+	switch {
+	case err != nil:
+		return nil, err
+	case !ok:
+		return p.value(anyField)
+	}
+	if _, known := columns[name]; name != anyField && (!known || name == columnMark) {
+		return nil, p.fail(at, "no field is called "+strconv.Quote(name)+near(name))
+	}
+	if p.space(); p.i < len(p.s) && strings.IndexByte("(!-", p.s[p.i]) >= 0 {
+		return p.unary(name)
+	}
+	return p.value(name)
 }
 
 // name takes a field's name and its colon, or nothing.

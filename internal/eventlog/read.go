@@ -79,7 +79,7 @@ func newRow(data []byte) row {
 		switch {
 		case len(f.value) < 3:
 		case string(f.name) == columnTime:
-			r.time, _ = time.Parse(time.RFC3339Nano, string(unquoted(f.value))) //nolint:errcheck // zero when it is none
+			r.time, _ = time.Parse(time.RFC3339Nano, string(unquoted(f.value))) // zero when it is none
 		case string(f.name) == "event.id":
 			r.id = string(unquoted(f.value))
 		}
@@ -231,7 +231,7 @@ func (c *Client) Tail(ctx context.Context, q Query, fn func(line []byte) error) 
 		return QueryError{Query: q.Where.String(), At: -1, Text: s.Text}
 	}
 	if ctx.Err() != nil {
-		return nil
+		return nil //nolint:nilerr // it was asked to stop
 	}
 	return err
 }

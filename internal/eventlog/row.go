@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -175,7 +176,7 @@ func (b *Batch) add(line []byte, fallback string) (rowRef, error) {
 		switch string(f.name) {
 		case "@timestamp":
 			stampText = f.value
-			stamp, _ = time.Parse(time.RFC3339Nano, string(unquoted(f.value))) //nolint:errcheck // zero is not believed
+			stamp, _ = time.Parse(time.RFC3339Nano, string(unquoted(f.value))) // zero is not believed
 			return
 		case columnOther:
 			b.fold(f)
@@ -224,7 +225,7 @@ func (b *Batch) add(line []byte, fallback string) (rowRef, error) {
 func (b *Batch) arrived(v []byte) time.Time {
 	if !bytes.Equal(v, b.arrivalText) {
 		b.arrivalText = append(b.arrivalText[:0], v...)
-		b.arrival, _ = time.Parse(time.RFC3339Nano, string(unquoted(v))) //nolint:errcheck // zero
+		b.arrival, _ = time.Parse(time.RFC3339Nano, string(unquoted(v))) // zero when it is none
 	}
 	return b.arrival
 }
@@ -253,7 +254,7 @@ func unquoted(v []byte) []byte { return v[1 : len(v)-1] }
 // milli shortens a time whose nanoseconds are whole milliseconds.
 func milli(v []byte) []byte {
 	if short, ok := bytes.CutSuffix(v, []byte(`000000Z"`)); ok && len(v) == len(layoutNano)+2 {
-		return append(short[:len(short):len(short)], 'Z', '"')
+		return append(slices.Clip(short), 'Z', '"')
 	}
 	return v
 }
@@ -264,7 +265,7 @@ func (k kind) fits(v []byte) bool {
 	case kindText:
 		return c == '"' && len(v) > 2 // the store does not keep an empty text
 	case kindInt:
-		return (c == '-' || c >= '0' && c <= '9') && len(v) < 20 && bytes.IndexAny(v, ".eE") < 0
+		return (c == '-' || c >= '0' && c <= '9') && len(v) < 20 && !bytes.ContainsAny(v, ".eE")
 	case kindFloat:
 		return c == '-' || c >= '0' && c <= '9'
 	case kindBool:

@@ -7,7 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"sort"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +79,7 @@ func (c *Client) Missing(ctx context.Context, b *Batch) error {
 	for i := range b.at {
 		times = append(times, b.at[i].time)
 	}
-	sort.Slice(times, func(i, j int) bool { return times[i] < times[j] })
+	slices.Sort(times)
 	mid := time.Unix(0, times[len(times)/2])
 	span := Range{From: mid.Add(-dense), To: mid.Add(dense)}
 	var near Range

@@ -91,10 +91,10 @@ func (a *Archive) Read(ctx context.Context, q Query, fn func(line []byte) error)
 // old reads the log, but not what the rest of the journal holds, too.
 func (a *Archive) old(ctx context.Context, q Query, rest *rest, fn func(line []byte) error) error {
 	var held [][]byte // of the last ones
-	any := false
+	begun := false
 	id := eventlog.NewMatcher(eventlog.Query{})
 	take := func(line []byte) error {
-		any = true
+		begun = true
 		if len(rest.ids) > 0 {
 			if key, _ := id.Match(line, ""); rest.ids[key] {
 				return nil
@@ -111,7 +111,7 @@ func (a *Archive) old(ctx context.Context, q Query, rest *rest, fn func(line []b
 		if err == nil {
 			break
 		}
-		if any || !errors.Is(err, eventlog.ErrAway) || time.Now().After(deadline) {
+		if begun || !errors.Is(err, eventlog.ErrAway) || time.Now().After(deadline) {
 			return err
 		}
 		if err := pause(ctx, 50*time.Millisecond); err != nil {
@@ -150,7 +150,7 @@ func (a *Archive) follow(ctx context.Context, at journal.Position, m *eventlog.M
 		}
 		if err := a.journal.Wait(ctx, at); err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // it was asked to stop
 			}
 			return err
 		}
@@ -164,7 +164,7 @@ func (a *Archive) follow(ctx context.Context, at journal.Position, m *eventlog.M
 		})
 		if err != nil {
 			if ctx.Err() != nil {
-				return nil
+				return nil //nolint:nilerr // it was asked to stop
 			}
 			return err
 		}

@@ -167,21 +167,21 @@ func (k *Keeper) Settle(ctx context.Context) error {
 
 // The wait after a failure.
 const (
-	waitMin = 50 * time.Millisecond
-	waitMax = 5 * time.Second
+	waitFirst   = 50 * time.Millisecond
+	waitLongest = 5 * time.Second
 )
 
 // Run moves events until ctx ends. What goes wrong is told once and tried
 // again; nothing is lost meanwhile.
 func (k *Keeper) Run(ctx context.Context) error {
-	for wait := waitMin; ; wait = min(2*wait, waitMax) {
+	for wait := waitFirst; ; wait = min(2*wait, waitLongest) {
 		began := time.Now()
 		err := k.session(ctx)
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was asked to stop
 		}
-		if time.Since(began) > waitMax {
-			wait = waitMin
+		if time.Since(began) > waitLongest {
+			wait = waitFirst
 		}
 		k.trouble(err)
 		t := time.NewTimer(wait)
@@ -305,96 +305,6 @@ func (k *Keeper) refuse(line []byte, why error) error {
 	return nil
 }
 
-// launch sends the batch under the present mark, while the next is made.
-func (k *Keeper) launch(ctx context.Context) error {
-	b := k.batch
-	k.account(b)
-	if b.Len() == 0 {
-		return nil
-	}
-	at, mark := k.at, k.cur.Mark
-	var err error
-	k.batch, err = k.air.start(func() error { return k.insert(ctx, mark, b, at) }, b)
-	return err
-}
-
-// account notes that b is about to be sent.
-func (k *Keeper) account(b *eventlog.Batch) {
-	k.cur.at = k.at
-	if b.Len() == 0 {
-		k.count(func(st *Stats) { st.Position = k.at })
-		return
-	}
-	if k.cur.sent == 0 {
-		k.cur.since = time.Now()
-	}
-	if k.tried.Before(k.at) {
-		k.tried = k.at
-	}
-	k.cur.sent += int64(b.Len())
-	k.cur.bytes += int64(b.Size())
-	k.cur.Span = k.cur.Span.Union(b.Range())
-}
-
-func (k *Keeper) insert(ctx context.Context, mark string, b *eventlog.Batch, at journal.Position) error {
-	if err := k.cfg.Log.Insert(ctx, mark, b); err != nil {
-		return err
-	}
-	k.count(func(st *Stats) {
-		st.Inserted += uint64(b.Len())
-		if st.Position.Before(at) {
-			st.Position = at
-		}
-	})
-	return nil
-}
-
-// flight is the inserts that are under way.
-type flight struct {
-	free chan *eventlog.Batch
-	wg   sync.WaitGroup
-	mu   sync.Mutex
-	err  error
-}
-
-// inserts is how many are under way at once.
-const inserts = 2
-
-// fresh makes new batches; old ones keep the memory of their best days.
-func (k *Keeper) fresh() {
-	k.batch = &eventlog.Batch{}
-	k.air.free = make(chan *eventlog.Batch, inserts)
-	for range inserts {
-		k.air.free <- &eventlog.Batch{}
-	}
-}
-
-// start runs fn, which uses b, and gives a batch that is free, waiting for
-// one. The error is that of an insert before.
-func (f *flight) start(fn func() error, b *eventlog.Batch) (*eventlog.Batch, error) {
-	f.wg.Go(func() {
-		err := fn()
-		f.mu.Lock()
-		f.err = errors.Join(f.err, err)
-		f.mu.Unlock()
-		f.free <- b
-	})
-	next := <-f.free
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	return next, f.err
-}
-
-// land waits for all of them. The error is the first of theirs.
-func (f *flight) land() error {
-	f.wg.Wait()
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	err := f.err
-	f.err = nil
-	return err
-}
-
 // begin begins a stretch.
 func (k *Keeper) begin() {
 	k.marks++
@@ -491,7 +401,7 @@ func (k *Keeper) wait(ctx context.Context) error {
 	case <-k.settle:
 		k.ask()
 		cancel()
-		<-came
+		<-came //nolint:errcheck // it was told to end
 	case err := <-came:
 		if err == nil {
 			return pause(ctx, gather)
@@ -523,97 +433,6 @@ func pause(ctx context.Context, d time.Duration) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-}
-
-// recover goes through the journal from the last checkpoint to where
-// something was sent last, and inserts what the log does not have.
-func (k *Keeper) recover(ctx context.Context) error {
-	k.count(func(st *Stats) { st.Doubts++ })
-	if !k.began {
-		k.tried = k.cfg.Journal.End()
-	}
-	end := k.tried
-	k.at, k.open = k.Stats().Kept, nil
-	k.begin()
-	for k.at.Before(end) {
-		from := k.at
-		if _, err := k.fill(ctx, end, largeRows, largeBytes); err != nil {
-			return err
-		}
-		if k.at == from {
-			break
-		}
-		if err := k.replay(ctx); err != nil {
-			return err
-		}
-	}
-	k.began = true
-	return nil
-}
-
-// tries is how often a row is inserted before it is put aside: the log may
-// have ended between the insert and the checkpoint.
-const tries = 3
-
-// replay inserts the rows of the batch that are missing, and makes sure of them.
-func (k *Keeper) replay(ctx context.Context) error {
-	b := k.batch
-	all := b.Len()
-	for try := 0; ; try++ {
-		if err := k.cfg.Log.Missing(ctx, b); err != nil {
-			return err
-		}
-		if try == tries {
-			if err := k.putAside(b); err != nil {
-				return err
-			}
-			break
-		}
-		if try > 0 && b.Len() > 0 {
-			k.cfg.Slog.Warn("the event log has not stored everything; it is inserted again", "missing", b.Len(), "of", all)
-		}
-		stored, err := k.sendAll(ctx)
-		if err != nil {
-			return err
-		}
-		if stored == k.cur.sent {
-			break
-		}
-		k.begin()
-	}
-	if err := k.keep(k.at); err != nil {
-		return err
-	}
-	k.begin()
-	return nil
-}
-
-// sendAll inserts the batch and makes a checkpoint of it.
-func (k *Keeper) sendAll(ctx context.Context) (stored int64, err error) {
-	n := k.batch.Len()
-	if k.account(k.batch); n > 0 {
-		if err := k.insert(ctx, k.cur.Mark, k.batch, k.at); err != nil {
-			return 0, err
-		}
-	}
-	k.cur.Until = time.Now()
-	k.count(func(st *Stats) { st.Replayed += uint64(n) })
-	for {
-		stored, err = k.cfg.Log.Checkpoint(ctx, k.cur.Stretch)
-		if !errors.Is(err, eventlog.ErrNotYet) {
-			return stored, err
-		}
-		if err := pause(ctx, time.Second); err != nil {
-			return 0, err
-		}
-	}
-}
-
-// putAside takes away what the log does not store however often it is asked.
-func (k *Keeper) putAside(b *eventlog.Batch) error {
-	return b.Each(func(line []byte) error {
-		return k.refuse(line, errors.New("the event log does not store it"))
-	})
 }
 
 func eachLine(data []byte, fn func(n int, line []byte) error) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"slices"
 	"strings"
 	"testing"
@@ -40,7 +41,7 @@ func Run(t *testing.T, c *eventlog.Client) {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			name := fmt.Sprintf("suite-%x", rand.Uint64())
+			name := fmt.Sprintf("suite-%x", rand.Uint64()) //nolint:gosec // only a name
 			tt.fn(t, &site{ctx: ctx, c: c, name: name, ids: event.NewIDs(nil, time.Now), where: eventlog.Is("observer.name", name)})
 		})
 	}
@@ -85,7 +86,11 @@ func (s *site) checkpoint(t *testing.T, mark string, r eventlog.Range, want int6
 	for {
 		n, err := s.c.Checkpoint(s.ctx, st)
 		if errors.Is(err, eventlog.ErrNotYet) {
-			time.Sleep(200 * time.Millisecond)
+			select {
+			case <-s.ctx.Done():
+				t.Fatal(err)
+			case <-time.After(200 * time.Millisecond):
+			}
 			continue
 		}
 		if err != nil || n != want {
@@ -110,11 +115,12 @@ func (s *site) read(t *testing.T, q eventlog.Query) []event.Event {
 }
 
 func roundTrip(t *testing.T, s *site) {
+	t.Helper()
 	now := time.Now().UTC()
 	full := s.event(now)
 	full.Outcome, full.Dataset, full.Reason = "success", "decoy.sshd", "a\x01b\"\\\n\u2028é"
-	full.Source.UnmarshalText([]byte("[2001:db8::7]:51234"))
-	full.Destination.UnmarshalText([]byte("192.0.2.1:22"))
+	full.Source = netip.MustParseAddrPort("[2001:db8::7]:51234")
+	full.Destination = netip.MustParseAddrPort("192.0.2.1:22")
 	full.Transport, full.Protocol, full.User = "tcp", "ssh", "root"
 	full.Host, full.Decoy, full.Persona, full.Connection, full.Session = "files", "ssh", "p", s.ids.New(), s.ids.New()
 	full.Depth, full.LogType, full.CommandLine, full.ExitCode, full.HasExit = event.DepthAct, 4002, `echo "a b" | sh; {"x":1}`, -1, true
@@ -163,6 +169,7 @@ func decoded(l []event.Event) []string {
 }
 
 func order(t *testing.T, s *site) {
+	t.Helper()
 	now := time.Now()
 	var want []string
 	var all []event.Event
@@ -179,7 +186,7 @@ func order(t *testing.T, s *site) {
 		}
 		all = append(all, e)
 	}
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) //nolint:gosec // any order will do
 	s.put(t, all...)
 	slices.SortFunc(all, func(a, b event.Event) int {
 		if c := a.Time.Compare(b.Time); c != 0 {
@@ -211,6 +218,7 @@ func order(t *testing.T, s *site) {
 }
 
 func newest(t *testing.T, s *site) {
+	t.Helper()
 	now := time.Now()
 	old := s.event(now.Add(-23 * time.Hour))
 	s.put(t, old)
@@ -230,48 +238,49 @@ func newest(t *testing.T, s *site) {
 // zoo are events that queries tell apart.
 func zoo(s *site) []event.Event {
 	now := time.Now()
-	make := func(fn func(*event.Event)) event.Event {
+	of := func(fn func(*event.Event)) event.Event {
 		e := s.event(now)
 		fn(&e)
 		return e
 	}
 	return []event.Event{
-		make(func(e *event.Event) {
+		of(func(e *event.Event) {
 			e.CommandLine = "wget http://203.0.113.5/x.sh"
-			e.Source.UnmarshalText([]byte("192.0.2.1:22"))
+			e.Source = netip.MustParseAddrPort("192.0.2.1:22")
 		}),
-		make(func(e *event.Event) {
+		of(func(e *event.Event) {
 			e.CommandLine = "WGET -q x_y"
-			e.Source.UnmarshalText([]byte("192.0.2.10:2222"))
+			e.Source = netip.MustParseAddrPort("192.0.2.10:2222")
 		}),
-		make(func(e *event.Event) { e.CommandLine = "cat wgetrc"; e.User = "root" }),
-		make(func(e *event.Event) { e.CommandLine = `a "quoted" \ text` + "\nsecond line"; e.User = "röot" }),
-		make(func(e *event.Event) {
+		of(func(e *event.Event) { e.CommandLine = "cat wgetrc"; e.User = "root" }),
+		of(func(e *event.Event) { e.CommandLine = `a "quoted" \ text` + "\nsecond line"; e.User = "röot" }),
+		of(func(e *event.Event) {
 			e.Describe(event.ActionLogin)
 			e.Outcome, e.User = "failure", "admin"
-			e.Source.UnmarshalText([]byte("[2001:db8::1]:1"))
+			e.Source = netip.MustParseAddrPort("[2001:db8::1]:1")
 		}),
-		make(func(e *event.Event) {
+		of(func(e *event.Event) {
 			e.Path, e.Size = "/tmp/a", 100
 			e.Extra = []event.Field{{Name: "lapwing.odd", Value: event.String("wget")}}
 		}),
-		make(func(e *event.Event) {
+		of(func(e *event.Event) {
 			e.Path, e.Size = "/tmp/b.sh", 2000
 			e.HasExit = true
 			e.AddInt("event.duration", -3)
 		}),
-		make(func(e *event.Event) { e.Extra = []event.Field{{Name: "tags", Value: event.List("red", "green tea")}} }),
-		make(func(*event.Event) {}),
+		of(func(e *event.Event) { e.Extra = []event.Field{{Name: "tags", Value: event.List("red", "green tea")}} }),
+		of(func(*event.Event) {}),
 	}
 }
 
-func queries(t *testing.T, s *site) {
-	events := zoo(s)
-	s.put(t, events...)
-	for _, tt := range []struct {
-		query string
-		want  int // -1: whatever both say
-	}{
+// question is a query and how many of the zoo it finds.
+type question struct {
+	query string
+	want  int // -1: whatever both say
+}
+
+func questions() []question {
+	return []question{
 		{"", 9},
 		{"*", 9},
 		{"wget", 2},
@@ -317,7 +326,14 @@ func queries(t *testing.T, s *site) {
 		{"file.path:*.sh", -1},
 		{"event.type:start or event.type:end", 9},
 		{"event.kind:event -event.action:login", 8},
-	} {
+	}
+}
+
+func queries(t *testing.T, s *site) {
+	t.Helper()
+	events := zoo(s)
+	s.put(t, events...)
+	for _, tt := range questions() {
 		expr, pipes, err := eventlog.Parse(strings.ReplaceAll(tt.query, "file.path:*.sh", `file.path:*".sh"*`))
 		if err != nil || pipes != "" {
 			t.Errorf("%s: %v", tt.query, err)
@@ -341,6 +357,7 @@ func queries(t *testing.T, s *site) {
 }
 
 func clocks(t *testing.T, s *site) {
+	t.Helper()
 	now := time.Now().UTC()
 	var want []event.Event
 	for _, at := range []time.Time{now.AddDate(-50, 0, 0), now.AddDate(0, 0, -40), now.AddDate(10, 0, 0), now.Add(23 * time.Hour), now.Add(-23 * time.Hour), {}} {
@@ -362,6 +379,7 @@ func clocks(t *testing.T, s *site) {
 }
 
 func missing(t *testing.T, s *site) {
+	t.Helper()
 	now := time.Now()
 	var all, some eventlog.Batch
 	for i := range 3000 {
@@ -373,10 +391,12 @@ func missing(t *testing.T, s *site) {
 			e.ID = `odd "id"`
 		}
 		line := e.AppendJSON(nil)
-		all.Add(line, "-")
-		all.Add(line, "-") // a copy
+		err := errors.Join(all.Add(line, "-"), all.Add(line, "-")) // a copy
 		if i%3 != 0 {
-			some.Add(line, "-")
+			err = errors.Join(err, some.Add(line, "-"))
+		}
+		if err != nil {
+			t.Fatal(err)
 		}
 	}
 	if all.Len() != 3000 {
@@ -406,15 +426,17 @@ func missing(t *testing.T, s *site) {
 }
 
 func checkpoint(t *testing.T, s *site) {
+	t.Helper()
 	mark := s.put(t, s.event(time.Now()), s.event(time.Now()))
 	s.checkpoint(t, mark, eventlog.Range{}, 2)
 	s.checkpoint(t, mark+"-other", eventlog.Range{}, 0)
 }
 
 func forget(t *testing.T, s *site) {
+	t.Helper()
 	a, b := s.event(time.Now()), s.event(time.Now())
-	a.Source.UnmarshalText([]byte("192.0.2.1:1"))
-	b.Source.UnmarshalText([]byte("192.0.2.10:1"))
+	a.Source = netip.MustParseAddrPort("192.0.2.1:1")
+	b.Source = netip.MustParseAddrPort("192.0.2.10:1")
 	s.put(t, a, b)
 	if err := s.c.Forget(s.ctx, eventlog.All(s.where, eventlog.Is("source.ip", "192.0.2.1"))); err != nil {
 		t.Fatal(err)
@@ -428,6 +450,7 @@ func forget(t *testing.T, s *site) {
 }
 
 func badQueries(t *testing.T, s *site) {
+	t.Helper()
 	err := s.c.Raw(s.ctx, "* | nonsense", eventlog.Range{}, func([]byte) error { return nil })
 	var q eventlog.QueryError
 	if !errors.As(err, &q) || !strings.Contains(err.Error(), "nonsense") {
@@ -440,6 +463,7 @@ func badQueries(t *testing.T, s *site) {
 }
 
 func tail(t *testing.T, s *site) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(s.ctx)
 	defer cancel()
 	e := s.event(time.Now().Add(time.Second))

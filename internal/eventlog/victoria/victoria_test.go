@@ -56,16 +56,16 @@ type store struct {
 	cmd *exec.Cmd
 }
 
-func newStore(t testing.TB) *store {
-	t.Helper()
+func newStore(tb testing.TB) *store {
+	tb.Helper()
 	dir, err := os.MkdirTemp("", "lw") // the path of a socket is short by law
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	s := &store{t: t, dir: dir}
+	tb.Cleanup(func() { os.RemoveAll(dir) })
+	s := &store{t: tb, dir: dir}
 	s.start()
-	t.Cleanup(func() { s.end(syscall.SIGTERM) })
+	tb.Cleanup(func() { s.end(syscall.SIGTERM) })
 	return s
 }
 
