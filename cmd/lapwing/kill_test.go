@@ -173,6 +173,9 @@ const inNamespace = "LAPWING_TEST_NAMESPACE"
 // TestDiskFull fills a small disk: what was acknowledged stays, the operator
 // is told, and once there is room everything goes on.
 func TestDiskFull(t *testing.T) {
+	if testing.Short() {
+		t.Skip("it fills a disk, which takes some seconds")
+	}
 	if os.Getenv(inNamespace) == "" {
 		c := exec.Command(os.Args[0], "-test.run=^TestDiskFull$", "-test.v")
 		c.Env = append(os.Environ(), inNamespace+"=1")
@@ -192,7 +195,7 @@ func TestDiskFull(t *testing.T) {
 		err = syscall.Mount("", "/", "", syscall.MS_REC|syscall.MS_PRIVATE, "")
 	}
 	if err == nil {
-		err = syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=96m")
+		err = syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=160m")
 	}
 	if err != nil {
 		t.Skipf("no tmpfs can be mounted: %v", err)
@@ -202,7 +205,7 @@ func TestDiskFull(t *testing.T) {
 	defer syscall.Unmount(dir, syscall.MNT_DETACH)
 	in := newInstance(t)
 	ballast := filepath.Join(dir, "ballast")
-	if err := os.WriteFile(ballast, make([]byte, 16<<20), 0o600); err != nil {
+	if err := os.WriteFile(ballast, make([]byte, 80<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	s := newSensor(t, in)

@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/eventlog/victoria"
@@ -46,8 +47,20 @@ func RunStore(ctx context.Context) error {
 		return fatal(ctl, err)
 	}
 	return victoria.Serve(ctx, victoria.Config{
-		Dir: o.Dir.eventLog(), Retention: o.Retention, Memory: storeCaches,
+		Dir: o.Dir.eventLog(), Retention: o.Retention, Memory: storeCaches, MinFree: minFree(o.Dir.eventLog()),
 	}, ln, func() error { return ctl.tell("ready") })
+}
+
+// minFree is how much of its disk the store leaves free: what a merge needs,
+// without which it would end, and where the journal goes on meanwhile. An
+// eighth of the disk, at most 256 MiB.
+func minFree(dir string) int64 {
+	const most = 256 << 20
+	var st syscall.Statfs_t
+	if syscall.Statfs(dir, &st) != nil {
+		return 0
+	}
+	return min(most, int64(st.Blocks)*int64(st.Bsize)/8)
 }
 
 // storeChild is the store process as the supervisor, or a command on a
