@@ -103,7 +103,7 @@ func oneLine(e event.Event) string {
 		return ""
 	case event.ActionLogin:
 		m, _ := e.Get("lapwing.login.method")
-		what = fmt.Sprintf("login %s as %q by %s", e.Outcome, safe(e.User, 60), m.Text())
+		what = fmt.Sprintf("login %s as %q by %s", e.Outcome, safe(e.User, 60), safe(m.Text(), 40))
 	case event.ActionSessionStarted:
 		what = "session " + e.Session + " begins"
 	case event.ActionSessionEnded:
