@@ -1,0 +1,82 @@
+package netcmd
+
+import (
+	"context"
+	"fmt"
+	"path"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+)
+
+// fetch asks the fake world and tells the recorder.
+func fetch(ctx context.Context, p *kernel.Proc, f kernel.Fetch) kernel.Reply {
+	p.S.Recorder.Fetch(ctx, f)
+	if p.M.Net == nil {
+		return kernel.Reply{Failure: "timeout"}
+	}
+	r := p.M.Net.Fetch(ctx, f)
+	p.M.Clock.Sleep(ctx, min(r.Delay, 30*time.Second)) //nolint:errcheck // the caller sees ctx
+	return r
+}
+
+func hostPort(url, port string) string {
+	_, rest, found := strings.Cut(url, "://")
+	if !found {
+		rest = url
+	}
+	h, _, _ := strings.Cut(rest, "/")
+	if i := strings.LastIndexByte(h, ':'); i > 0 {
+		return h
+	}
+	return h + ":" + port
+}
+
+func tftp(ctx context.Context, p *kernel.Proc) int {
+	fetch(ctx, p, kernel.Fetch{Tool: path.Base(p.Args[0]), URL: "tftp:" + strings.Join(p.Args[1:], " ")})
+	complain(p, "tftp: timeout\n")
+	return 1
+}
+
+func ping(ctx context.Context, p *kernel.Proc) int {
+	count, host := 4, ""
+	args := p.Args[1:]
+	for i := 0; i < len(args); i++ {
+		switch {
+		case args[i] == "-c" && i+1 < len(args):
+			i++
+			fmt.Sscan(args[i], &count) //nolint:errcheck // nonsense pings four times
+		case !strings.HasPrefix(args[i], "-"):
+			host = args[i]
+		}
+	}
+	if host == "" {
+		complain(p, "ping: usage error: Destination address required\n")
+		return 1
+	}
+	p.S.Recorder.Fetch(ctx, kernel.Fetch{Tool: "ping", URL: "icmp:" + host})
+	put(p, "PING %s (%s) 56(84) bytes of data.\n", host, host)
+	for range min(count, 100) {
+		if p.M.Clock.Sleep(ctx, time.Second) != nil {
+			break
+		}
+	}
+	put(p, "\n--- %s ping statistics ---\n%d packets transmitted, 0 received, 100%% packet loss, time %dms\n\n", host, count, count*1021)
+	return 1
+}
+
+func ssh(ctx context.Context, p *kernel.Proc) int {
+	if len(p.Args) > 1 && p.Args[1] == "-V" {
+		complain(p, "%s\n", p.M.Persona.SSH.ClientText)
+		return 0
+	}
+	if len(p.Args) < 2 {
+		complain(p, "usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface]\n           destination [command [argument ...]]\n")
+		return 255
+	}
+	host := p.Args[len(p.Args)-1]
+	fetch(ctx, p, kernel.Fetch{Tool: "ssh", URL: "ssh:" + strings.Join(p.Args[1:], " ")})
+	complain(p, "ssh: connect to host %s port 22: Connection timed out\n", host)
+	return 255
+}
