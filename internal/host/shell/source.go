@@ -42,6 +42,14 @@ func (s *sh) eval(ctx context.Context, text string) int {
 	// A line is run only when the whole of it was read: a syntax error undoes
 	// nothing of the lines before it, and everything of its own.
 	list, err := s.parse(s.alias(text))
+	if s.dialect == Ash {
+		for _, st := range list {
+			if token := foreign(st); token != "" {
+				s.fail(2, "syntax error: unexpected %s", token)
+				return s.status
+			}
+		}
+	}
 	bad := ^uint(0)
 	var pe syntax.ParseError
 	if errors.As(err, &pe) {
