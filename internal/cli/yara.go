@@ -154,13 +154,19 @@ func yaraList(g *globals, load yaraLoad, paths []string) error {
 		if g.json {
 			err = enc.Encode(map[string]any{"rule": r.Name, "file": r.File, "line": r.Line, "rule.tags": r.Tags, "rule.meta": meta, "private": r.Private, "global": r.Global})
 		} else {
-			_, err = fmt.Fprintf(g.Out, "%s\t%s:%d\t%s\n", r.Name, r.File, r.Line, strconv.QuoteToASCII(fmt.Sprint(meta["description"])))
+			_, err = fmt.Fprintf(g.Out, "%s\t%s:%d\t%s\n", r.Name, r.File, r.Line, strconv.QuoteToASCII(describe(meta)))
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// describe is what a rule says of itself in words.
+func describe(meta map[string]any) string {
+	text, _ := meta["description"].(string)
+	return text
 }
 
 func newYaraBench(g *globals, load yaraLoad) *cobra.Command {

@@ -35,7 +35,7 @@ func places(t testing.TB, rule string, text []byte) ([]yara.StringMatch, bool) {
 func expression(r *rand.Rand, depth int, lazy string) string {
 	var b strings.Builder
 	for range 1 + r.IntN(4) {
-		atom := ""
+		var atom string
 		switch n := r.IntN(10); {
 		case n < 4 || depth == 0:
 			atom = string("abcAB_"[r.IntN(6)])

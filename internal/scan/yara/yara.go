@@ -19,7 +19,7 @@ import (
 )
 
 // Problem is a fault or a warning of a rule, with its file and line.
-type Problem = build.Problem
+type Problem = build.Problem //nolint:errname // a warning is one too
 
 // Source is the text of a file of rules.
 type Source struct {

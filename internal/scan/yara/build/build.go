@@ -5,6 +5,7 @@ package build
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/code"
@@ -13,7 +14,7 @@ import (
 )
 
 // Problem is a fault or a warning.
-type Problem struct {
+type Problem struct { //nolint:errname // a warning is one too
 	File    string
 	Line    int
 	Code    string // libyara's name of the error; empty for a warning
@@ -387,10 +388,8 @@ func (b *Builder) include() error {
 	if err != nil {
 		return b.fail(codeInclude, "can't open include file %q: %v", name, err)
 	}
-	for _, f := range b.files {
-		if f == path {
-			return b.fail(codeIncludeCircular, "include %q includes itself", name)
-		}
+	if slices.Contains(b.files, path) {
+		return b.fail(codeIncludeCircular, "include %q includes itself", name)
 	}
 	b.source(path, src)
 	return b.advance()

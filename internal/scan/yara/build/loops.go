@@ -1,6 +1,7 @@
 package build
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/code"
@@ -328,7 +329,7 @@ func (b *Builder) loopOver() (l loop, source []int32, kind int32, err error) {
 }
 
 func (b *Builder) isLoopVar(name string, l loop) bool {
-	for _, outer := range append(b.rule.loops[:len(b.rule.loops):len(b.rule.loops)], l) {
+	for _, outer := range append(slices.Clip(b.rule.loops), l) {
 		for _, v := range outer.vars {
 			if v.name == name {
 				return true

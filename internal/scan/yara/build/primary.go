@@ -3,6 +3,7 @@ package build
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/code"
@@ -295,8 +296,8 @@ func (b *Builder) identifier() (operand, error) {
 }
 
 func (b *Builder) resolve(name string) (operand, error) {
-	for i := len(b.rule.loops) - 1; i >= 0; i-- {
-		for _, v := range b.rule.loops[i].vars {
+	for _, l := range slices.Backward(b.rule.loops) {
+		for _, v := range l.vars {
 			if v.name == name {
 				return operand{node: b.emit(code.Node{Op: code.OpVar, A: v.slot}), typ: v.typ, kind: v.typ.Kind, name: name}, nil
 			}
@@ -394,7 +395,7 @@ func (b *Builder) call(o operand) (operand, error) {
 		if f.Args != args {
 			continue
 		}
-		root := strings.SplitN(b.moduleOf(o), ".", 2)[0]
+		root := b.moduleOf(o)
 		items[1] = b.function(fmt.Sprintf("%s|%s|%d", root, b.pathOf(o), i))
 		n := b.emit(code.Node{Op: code.OpCall, A: b.list(items...), B: int32(len(items))})
 		return operand{node: n, typ: f.Result, kind: f.Result.Kind, name: o.name}, b.advance()

@@ -1,6 +1,8 @@
 package build
 
 import (
+	"slices"
+
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/code"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/rex"
 )
@@ -135,7 +137,7 @@ func (b *Builder) words(sets []rex.Set, word []byte, ref code.Ref) {
 	}
 	for c := range 256 {
 		if sets[len(word)].Has(byte(c)) {
-			b.words(sets, append(word[:len(word):len(word)], byte(c)), ref)
+			b.words(sets, append(slices.Clip(word), byte(c)), ref)
 		}
 	}
 }

@@ -264,7 +264,9 @@ func digit(c byte, base int) bool {
 }
 
 func (l *Lexer) float(t Token, begin int) (Token, error) {
-	for l.pos++; l.pos < len(l.src) && digit(l.src[l.pos], 10); l.pos++ {
+	l.pos++
+	for l.pos < len(l.src) && digit(l.src[l.pos], 10) {
+		l.pos++
 	}
 	v, err := strconv.ParseFloat(string(l.src[begin:l.pos]), 64)
 	if err != nil {
@@ -315,7 +317,7 @@ func (l *Lexer) textEscape() (byte, error) {
 		return l.src[l.pos], nil
 	case 'x':
 		if digit(l.at(1), 16) && digit(l.at(2), 16) {
-			v, _ := strconv.ParseUint(string(l.src[l.pos+1:l.pos+3]), 16, 8) //nolint:errcheck // both are digits
+			v, _ := strconv.ParseUint(string(l.src[l.pos+1:l.pos+3]), 16, 8)
 			l.pos += 2
 			return byte(v), nil
 		}

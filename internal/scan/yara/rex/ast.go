@@ -5,7 +5,10 @@
 // The dialect and the meaning of a match follow libyara 4.5.
 package rex
 
-import "math/bits"
+import (
+	"math/bits"
+	"slices"
+)
 
 // Op is the kind of a Node.
 type Op uint8
@@ -125,11 +128,7 @@ func dotStar(n *Node) bool {
 		return true
 	}
 	if n.Op == OpCat {
-		for _, k := range n.Kids {
-			if dotStar(k) {
-				return true
-			}
-		}
+		return slices.ContainsFunc(n.Kids, dotStar)
 	}
 	return false
 }

@@ -192,7 +192,7 @@ func (p *parser) interval() (lo, hi int, ok bool, err error) {
 	return lo, hi, true, nil
 }
 
-// single reads one element; a boundary or anchor takes no quantifier.
+// single reads one element; a word boundary takes no quantifier.
 func (p *parser) single() (*Node, bool, error) {
 	c := p.src[p.pos]
 	p.pos++
@@ -200,9 +200,9 @@ func (p *parser) single() (*Node, bool, error) {
 	case '.':
 		return &Node{Op: OpAny}, true, nil
 	case '^':
-		return &Node{Op: OpStart}, false, nil
+		return &Node{Op: OpStart}, true, nil
 	case '$':
-		return &Node{Op: OpEnd}, false, nil
+		return &Node{Op: OpEnd}, true, nil
 	case '(':
 		n, err := p.alternative()
 		if err != nil {

@@ -35,7 +35,6 @@ type file struct {
 	v        *view.View
 	o        binary.ByteOrder
 	wide     bool // 64 bits
-	header   []byte
 	kind     int64
 	machine  int64
 	entry    int64
@@ -198,7 +197,8 @@ func (f *file) table(s, names section) []symbol {
 			return out
 		}
 		x := symbol{}
-		name, info := f.word(b, 0), byte(0)
+		name := f.word(b, 0)
+		var info byte
 		if f.wide {
 			info, x.other, x.shndx, x.value, x.size = b[4], b[5], f.half(b, 6), f.xword(b, 8), f.xword(b, 16)
 		} else {

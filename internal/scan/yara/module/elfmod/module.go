@@ -118,8 +118,14 @@ func Module() *module.Module {
 
 func (f *file) headers(m module.Fields) {
 	for _, s := range []sign{
-		{"type", f.kind}, {"machine", f.machine}, {"sh_offset", f.shoff}, {"sh_entry_size", f.shsize}, {"number_of_sections", f.shnum},
-		{"ph_offset", f.phoff}, {"ph_entry_size", f.phsize}, {"number_of_segments", f.phnum},
+		{"type", f.kind},
+		{"machine", f.machine},
+		{"sh_offset", f.shoff},
+		{"sh_entry_size", f.shsize},
+		{"number_of_sections", f.shnum},
+		{"ph_offset", f.phoff},
+		{"ph_entry_size", f.phsize},
+		{"number_of_segments", f.phnum},
 	} {
 		m[s.name] = module.Of(s.value)
 	}

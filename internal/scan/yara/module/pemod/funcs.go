@@ -93,7 +93,7 @@ func (f *file) checksum(c *module.Call) module.Value {
 	field := f.header + 24 + 64
 	c.Spend(f.v.Size())
 	var sum, pos int64
-	var odd, have = byte(0), false
+	odd, have := byte(0), false
 	add := func(b []byte) {
 		for _, x := range b {
 			if pos >= field && pos < field+4 {

@@ -27,7 +27,7 @@ func (f *file) imports(at int64, _ bool) []library {
 	if at == 0 {
 		return nil
 	}
-	for i := int64(0); i < maxLibraries; i++ {
+	for i := range int64(maxLibraries) {
 		d := f.at(at+20*i, 20)
 		if d == nil || u32(d, 12) == 0 {
 			return out
@@ -59,8 +59,8 @@ func (f *file) thunks(lookup, thunks, base int64, total *int) []function {
 		if b == nil {
 			return out
 		}
-		v := int64(0)
-		byOrdinal := false
+		var v int64
+		var byOrdinal bool
 		if f.plus {
 			v = u64(b, 0)
 			byOrdinal = v < 0
@@ -94,7 +94,7 @@ func (f *file) delayedImports() []library {
 	}
 	var out []library
 	total := 0
-	for i := int64(0); i < maxLibraries; i++ {
+	for i := range int64(maxLibraries) {
 		d := f.at(at+32*i, 32)
 		if d == nil || u32(d, 4) == 0 || u32(d, 12) == 0 || u32(d, 16) == 0 {
 			return out

@@ -133,29 +133,29 @@ func (f *file) rich(m module.Fields) {
 		return
 	}
 	raw := b[begin:at]
-	clear := make([]byte, len(raw))
+	plain := make([]byte, len(raw))
 	for i := 0; i+4 <= len(raw); i += 4 {
-		binary.LittleEndian.PutUint32(clear[i:], binary.LittleEndian.Uint32(raw[i:])^key)
+		binary.LittleEndian.PutUint32(plain[i:], binary.LittleEndian.Uint32(raw[i:])^key)
 	}
-	versions := make([]byte, 0, len(clear)/4)
-	for i := 16; i+8 <= len(clear); i += 8 {
-		versions = append(versions, clear[i], clear[i+1])
+	versions := make([]byte, 0, len(plain)/4)
+	for i := 16; i+8 <= len(plain); i += 8 {
+		versions = append(versions, plain[i], plain[i+1])
 	}
 	m["rich_signature"] = module.Record(module.Fields{
 		"offset": module.Of(begin), "length": module.Of(len(raw)), "key": module.Of(key),
-		"raw_data": module.Str(string(raw)), "clear_data": module.Str(string(clear)), "version_data": module.Str(string(versions)),
+		"raw_data": module.Str(string(raw)), "clear_data": module.Str(string(plain)), "version_data": module.Str(string(versions)),
 	})
 }
 
 // richFunction counts entries by version (0) or tool (1), or by both.
 func richFunction(field int) *module.Type {
 	count := func(recv module.Value, want [2]int64) module.Value {
-		clear := recv.Field("clear_data")
-		if clear.K == module.Undef {
-			return clear
+		plain := recv.Field("clear_data")
+		if plain.K == module.Undef {
+			return plain
 		}
 		var n int64
-		b := []byte(clear.S)
+		b := []byte(plain.S)
 		for i := 16; i+8 <= len(b); i += 8 {
 			version, tool := u16(b, i), u16(b, i+2)
 			if (want[0] < 0 || want[0] == version) && (want[1] < 0 || want[1] == tool) {
