@@ -19,18 +19,18 @@ const sec = int64(time.Second)
 
 // correlate compiles a correlation over base rules r0 to r3, which match field
 // R=0 to R=3.
-func correlate(t testing.TB, block string) *Engine {
-	t.Helper()
+func correlate(tb testing.TB, block string) *Engine {
+	tb.Helper()
 	var rules []string
 	for i := range 4 {
 		rules = append(rules, fmt.Sprintf("name: r%d\n", i)+rule(fmt.Sprintf("condition: s\ns: {R: %d}", i)))
 	}
-	return compileRules(t, append(rules, "title: C\nid: c\ncorrelation:\n"+indent(block))...)
+	return compileRules(tb, append(rules, "title: C\nid: c\ncorrelation:\n"+indent(block))...)
 }
 
 // feedEvents runs events "time R=.. ..." through a worker.
-func feedEvents(t testing.TB, e *Engine, events ...string) []Point {
-	t.Helper()
+func feedEvents(tb testing.TB, e *Engine, events ...string) []Point {
+	tb.Helper()
 	return chainPoints(e, events)
 }
 

@@ -11,8 +11,8 @@ import (
 
 // compileRules compiles rules given as YAML; problems that refuse one fail the
 // test.
-func compileRules(t testing.TB, rules ...string) *Engine {
-	t.Helper()
+func compileRules(tb testing.TB, rules ...string) *Engine {
+	tb.Helper()
 	s := NewSet(Options{Placeholders: map[string][]string{"admins": {"root", "adm_*"}, "one": {"x"}}})
 	for i, r := range rules {
 		s.Add(fmt.Sprintf("rule%d.yml", i), []byte(r))
@@ -20,7 +20,7 @@ func compileRules(t testing.TB, rules ...string) *Engine {
 	e := Compile(s, NewFields())
 	for _, p := range s.Problems() {
 		if p.Severity == Refused {
-			t.Fatal(p)
+			tb.Fatal(p)
 		}
 	}
 	return e
