@@ -243,7 +243,7 @@ func keptEvents(ctx context.Context, g *globals, cfg *hunt.Config) (end func() e
 			_, err := w.Write(append(bytes.TrimRight(line, "\n"), '\n'))
 			return err
 		})
-		w.CloseWithError(err) //nolint:errcheck,gosec // gives none
+		w.CloseWithError(err) //nolint:errcheck // gives none
 		if errors.Is(err, io.ErrClosedPipe) {
 			err = nil // the hunt ended first
 		}
@@ -251,7 +251,7 @@ func keptEvents(ctx context.Context, g *globals, cfg *hunt.Config) (end func() e
 	}()
 	cfg.Paths, cfg.Stdin = []string{"-"}, r
 	return func() error {
-		r.Close() //nolint:errcheck,gosec // gives none
+		r.Close() //nolint:errcheck // gives none
 		return <-done
 	}, nil
 }

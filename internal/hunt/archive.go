@@ -116,7 +116,7 @@ func (r *reader) zip(s source, at io.ReaderAt, size int64) {
 			continue
 		}
 		r.member(m, grown(s, rc))
-		rc.Close() //nolint:errcheck,gosec // read only
+		rc.Close() //nolint:errcheck // read only
 	}
 }
 

@@ -33,6 +33,7 @@ func blocksOf(b *testing.B, h *Hunt, paths ...string) []*block {
 // measure judges the blocks several times on one goroutine and reports the
 // median of records for each second of processor time.
 func measure(b *testing.B, paths func(data string) []string) {
+	b.Helper()
 	l, data := sigmaHQ(b)
 	m, err := logsource.Default()
 	if err != nil {

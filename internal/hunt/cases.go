@@ -101,7 +101,7 @@ func (h *Hunt) runCase(c testCase, rules map[*sigma.Rule]bool) (fault string, er
 		} else {
 			line, err := json.Marshal(r)
 			if err != nil {
-				return "a record that cannot be written as JSON: " + err.Error(), nil
+				return "a record that cannot be written as JSON: " + err.Error(), nil //nolint:nilerr // a fault of the case
 			}
 			data = append(data, line...)
 		}
@@ -210,7 +210,7 @@ func readRegression(d *yamldoc.Node) regression {
 				t.path = n.Value
 			}
 			if key == "match_count" {
-				fmt.Sscan(n.Value, &t.min) //nolint:errcheck,gosec // stays at least 1
+				fmt.Sscan(n.Value, &t.min) //nolint:errcheck // stays at least 1
 			}
 		}
 	}

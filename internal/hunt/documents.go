@@ -72,7 +72,7 @@ func (d *docScanner) start() error {
 }
 
 func (d *docScanner) scan(b []byte) error {
-	for i := 0; i < len(b); i++ {
+	for i := range b {
 		ch := b[i]
 		if ch == '\n' {
 			d.c.line++

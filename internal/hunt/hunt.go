@@ -82,7 +82,7 @@ type Hunt struct {
 }
 
 // Problem is an input, or a part of one, that could not be read.
-type Problem struct {
+type Problem struct { //nolint:errname // told, never compared
 	File  string
 	Text  string
 	Fatal bool // the input could not be opened at all

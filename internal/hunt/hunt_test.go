@@ -70,15 +70,17 @@ func small(t *testing.T) *ruleset.Loaded {
 	return l
 }
 
-const bad = `{"Channel":"Security","EventID":4688,"NewProcessName":"C:\\x\\bad.exe"}`
-const badImage = `{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\x\\bad.exe"}`
+const (
+	bad      = `{"Channel":"Security","EventID":4688,"NewProcessName":"C:\\x\\bad.exe"}`
+	badImage = `{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\x\\bad.exe"}`
+)
 
 func gz(t *testing.T, b []byte) []byte {
 	t.Helper()
 	var out bytes.Buffer
 	w := gzip.NewWriter(&out)
-	w.Write(b) //nolint:errcheck // memory
-	w.Close()  //nolint:errcheck // memory
+	w.Write(b)
+	w.Close()
 	return out.Bytes()
 }
 
@@ -90,8 +92,8 @@ func zipped(t *testing.T, name string, b []byte) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	w.Write(b) //nolint:errcheck // memory
-	z.Close()  //nolint:errcheck // memory
+	w.Write(b)
+	z.Close()
 	return out.Bytes()
 }
 
@@ -102,8 +104,8 @@ func tarred(t *testing.T, name string, b []byte) []byte {
 	if err := w.WriteHeader(&tar.Header{Name: name, Mode: 0o600, Size: int64(len(b)), Typeflag: tar.TypeReg}); err != nil {
 		t.Fatal(err)
 	}
-	w.Write(b) //nolint:errcheck // memory
-	w.Close()  //nolint:errcheck // memory
+	w.Write(b)
+	w.Close()
 	return out.Bytes()
 }
 
@@ -121,7 +123,7 @@ func TestInputs(t *testing.T) {
 		t.Fatal(err)
 	}
 	pad := strings.Repeat(strings.ReplaceAll(badImage, "bad", "good")+"\n", 30000) // several blocks
-	var line2 = badImage + "\n"
+	line2 := badImage + "\n"
 	gzLong := gz(t, []byte(line2+pad))
 	// found is rule and record of each match; damaged what is counted.
 	for _, tt := range []struct {

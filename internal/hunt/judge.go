@@ -203,7 +203,8 @@ func (j *judge) audit(b *block) {
 }
 
 func (j *judge) journal(b *block) {
-	rest, ok := b.data, true
+	rest := b.data
+	var ok bool
 	for {
 		if rest = bytes.TrimLeft(rest, "\r\n \t"); len(rest) == 0 {
 			return

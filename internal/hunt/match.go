@@ -153,11 +153,13 @@ func isNumber(b []byte) bool {
 
 // telling are the fields that say most about what happened, best first.
 func telling() []string {
-	return []string{"CommandLine", "Image", "ParentImage", "TargetFilename", "TargetObject", "Details", "ImageLoaded", "ScriptBlockText", "ServiceName",
+	return []string{
+		"CommandLine", "Image", "ParentImage", "TargetFilename", "TargetObject", "Details", "ImageLoaded", "ScriptBlockText", "ServiceName",
 		"ImagePath", "ServiceFileName", "TaskName", "DestinationIp", "DestinationPort", "QueryName", "PipeName", "TargetImage", "GrantedAccess",
 		"SubjectUserName", "TargetUserName", "IpAddress", "ShareName", "RelativeTargetName", "User", "ThreatName", "Data",
 		"cs-method", "cs-uri-query", "c-ip", "sc-status", "cs-user-agent", "message", "exe", "comm", "query", "logtype", "src_host", "source.ip",
-		"user.name", "eventName", "userIdentity.arn", "sourceIPAddress", "operationName", "Operation", "UserId", "ClientIP"}
+		"user.name", "eventName", "userIdentity.arn", "sourceIPAddress", "operationName", "Operation", "UserId", "ClientIP",
+	}
 }
 
 const maxDetails = 600 // bytes of Details

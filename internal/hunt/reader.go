@@ -71,8 +71,7 @@ func (r *reader) all(paths []string) {
 
 // plainError is an error without the path, which is said already.
 func plainError(err error) error {
-	var pe *fs.PathError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
 		return pe.Err
 	}
 	return err

@@ -108,7 +108,15 @@ type number struct {
 
 func (s *Stats) numbers() []number {
 	return []number{
-		{"files", s.Files.Load()}, {"bytes", s.Bytes.Load()}, {"records", s.Records.Load()}, {"matches", s.Matches.Load()}, {"correlations", s.Alerts.Load()},
-		{"outside", s.Outside.Load()}, {"unknown", s.Unknown.Load()}, {"damaged", s.Damaged.Load()}, {"carved", s.Carved.Load()}, {"skipped", s.Skipped.Load()},
+		{"files", s.Files.Load()},
+		{"bytes", s.Bytes.Load()},
+		{"records", s.Records.Load()},
+		{"matches", s.Matches.Load()},
+		{"correlations", s.Alerts.Load()},
+		{"outside", s.Outside.Load()},
+		{"unknown", s.Unknown.Load()},
+		{"damaged", s.Damaged.Load()},
+		{"carved", s.Carved.Load()},
+		{"skipped", s.Skipped.Load()},
 	}
 }

@@ -116,7 +116,7 @@ func utf8Reader(br *bufio.Reader, sample []byte) (io.Reader, []byte) {
 	var order binary.ByteOrder
 	switch {
 	case bytes.HasPrefix(sample, []byte("\xef\xbb\xbf")):
-		br.Discard(3) //nolint:errcheck,gosec // they were peeked at
+		br.Discard(3) //nolint:errcheck // they were peeked at
 		return br, sample[3:]
 	case bytes.HasPrefix(sample, []byte("\xff\xfe")), len(sample) > 8 && sample[1] == 0 && sample[3] == 0 && sample[5] == 0 && sample[0] != 0:
 		order = binary.LittleEndian

@@ -55,8 +55,8 @@ func (s *sorter) spill() error {
 	var n [4]byte
 	for _, e := range s.at {
 		binary.BigEndian.PutUint32(n[:], uint32(e.to-e.from))
-		w.Write(n[:])               //nolint:errcheck,gosec // Flush tells
-		w.Write(s.buf[e.from:e.to]) //nolint:errcheck,gosec // Flush tells
+		w.Write(n[:])               //nolint:errcheck // Flush tells
+		w.Write(s.buf[e.from:e.to]) //nolint:errcheck // Flush tells
 	}
 	if err := w.Flush(); err != nil {
 		return fmt.Errorf("sort on disk: %w", err)
@@ -69,8 +69,8 @@ func (s *sorter) spill() error {
 // close removes what is on disk.
 func (s *sorter) close() {
 	for _, f := range s.runs {
-		f.Close()           //nolint:errcheck,gosec // temporary
-		os.Remove(f.Name()) //nolint:errcheck,gosec // temporary
+		f.Close()           //nolint:errcheck // temporary
+		os.Remove(f.Name()) //nolint:errcheck // temporary
 	}
 	s.runs = nil
 }
@@ -96,7 +96,7 @@ func (s *sorter) each(fn func(rec []byte) error) error {
 		}
 	}
 	if m := (&run{no: len(s.runs), mem: s}); len(s.at) > 0 {
-		m.next() //nolint:errcheck,gosec // memory gives none
+		m.next() //nolint:errcheck // memory gives none
 		h = append(h, m)
 	}
 	heap.Init(&h)

@@ -7,6 +7,7 @@ package logsource
 
 import (
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/sigma"
@@ -123,12 +124,8 @@ func join[T any](a, b []T) []T { return append(append([]T(nil), a...), b...) }
 
 func merge(first, then map[string]string) map[string]string {
 	out := map[string]string{}
-	for k, v := range then {
-		out[k] = v
-	}
-	for k, v := range first {
-		out[k] = v
-	}
+	maps.Copy(out, then)
+	maps.Copy(out, first)
 	return out
 }
 

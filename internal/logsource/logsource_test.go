@@ -32,10 +32,18 @@ func TestRoute(t *testing.T) {
 		want   []sigma.Logsource
 	}{
 		{"sysmon", Head{Channel: []byte("Microsoft-Windows-Sysmon/operational"), EventID: []byte("1")}, nil, []sigma.Logsource{{Category: "process_creation", Product: "windows", Service: "sysmon"}}},
-		{"registry", Head{Channel: []byte("Microsoft-Windows-Sysmon/Operational"), EventID: []byte("12")}, []string{"EventType", "CreateKey"},
-			[]sigma.Logsource{{Category: "registry_event", Product: "windows", Service: "sysmon"}, {Category: "registry_add", Product: "windows", Service: "sysmon"}}},
-		{"registry, other", Head{Channel: []byte("Microsoft-Windows-Sysmon/Operational"), EventID: []byte("12")}, []string{"EventType", "Else"},
-			[]sigma.Logsource{{Category: "registry_event", Product: "windows", Service: "sysmon"}}},
+		{
+			"registry",
+			Head{Channel: []byte("Microsoft-Windows-Sysmon/Operational"), EventID: []byte("12")},
+			[]string{"EventType", "CreateKey"},
+			[]sigma.Logsource{{Category: "registry_event", Product: "windows", Service: "sysmon"}, {Category: "registry_add", Product: "windows", Service: "sysmon"}},
+		},
+		{
+			"registry, other",
+			Head{Channel: []byte("Microsoft-Windows-Sysmon/Operational"), EventID: []byte("12")},
+			[]string{"EventType", "Else"},
+			[]sigma.Logsource{{Category: "registry_event", Product: "windows", Service: "sysmon"}},
+		},
 		{"security", Head{Channel: []byte("security"), EventID: []byte("4624")}, nil, []sigma.Logsource{{Product: "windows", Service: "security"}}},
 		{"unknown channel", Head{Channel: []byte("Foo"), EventID: []byte("x")}, nil, []sigma.Logsource{{Product: "windows"}}},
 		{"sysmon for linux", Head{Channel: []byte("Linux-Sysmon/Operational"), EventID: []byte("1")}, nil, []sigma.Logsource{{Category: "process_creation", Product: "linux", Service: "sysmon"}}},
@@ -88,14 +96,14 @@ func TestInventedKinds(t *testing.T) {
 	w := r.NewWorker()
 	seen := map[*sigma.Source]bool{}
 	for i := range 5 * maxKinds {
-		rec := record(r.fields, "EventID", fmt.Sprint(i))
+		rec := record(r.fields, "EventID", strconv.Itoa(i))
 		w.Route(rec, &Head{Channel: []byte("Security"), EventID: fmt.Append(nil, i)})
 		seen[rec.Source] = true
 		if len(rec.Source.Logsources) != 1 || rec.Source.Logsources[0].Service != "security" {
 			t.Fatalf("%d: %+v", i, rec.Source)
 		}
 		for _, c := range rec.Source.Const {
-			if c.Field == "EventID" && c.Value != fmt.Sprint(i) {
+			if c.Field == "EventID" && c.Value != strconv.Itoa(i) {
 				t.Fatalf("%d has a constant EventID %s", i, c.Value)
 			}
 		}

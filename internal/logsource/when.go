@@ -59,7 +59,7 @@ func dateTime(b []byte) (int64, bool) {
 	h, ok3 := num(b[11:13])
 	mi, ok4 := num(b[14:16])
 	s, ok5 := num(b[17:19])
-	if !(ok0 && ok1 && ok2 && ok3 && ok4 && ok5) || y < 1678 || y > 2261 || mo < 1 || mo > 12 || d < 1 || d > 31 || h > 24 || mi > 59 || s > 60 {
+	if (!ok0 || !ok1 || !ok2 || !ok3 || !ok4 || !ok5) || y < 1678 || y > 2261 || mo < 1 || mo > 12 || d < 1 || d > 31 || h > 24 || mi > 59 || s > 60 {
 		return 0, false
 	}
 	t := time.Date(y, time.Month(mo), d, h, mi, s, 0, time.UTC).UnixNano()

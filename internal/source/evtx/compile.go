@@ -222,9 +222,6 @@ func (k *compiler) content(ctx context, o op, depth int) error {
 			if children = true; o.ctx != ctxLeaf && len(k.p.pieces) > from {
 				k.p.ops = append(k.p.ops, op{from: int32(from), to: int32(len(k.p.pieces)), id: -1, ctx: o.ctx, container: true})
 			}
-			if o.ctx != ctxLeaf {
-				from = len(k.p.pieces)
-			}
 			inner := o.ctx
 			if inner == ctxLeaf {
 				inner = ctxUserBody

@@ -212,7 +212,7 @@ func (d *Decoder) record(pos, size int, fn func(*Head) error) error {
 	c := cursor{b: d.chunk[:pos+size-4], p: pos + recordHead}
 	if err := d.fragment(&c, ctxRoot, 0); err != nil {
 		d.Stats.Damaged++
-		return nil
+		return nil //nolint:nilerr // counted; the next record is read
 	}
 	if len(d.unnamed) > 0 {
 		d.rec.SetID(d.dataID, dataName(), sigma.Bytes(d.unnamed))

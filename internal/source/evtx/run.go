@@ -167,16 +167,16 @@ func (d *Decoder) value(pieces []piece, subs []sub, o *op) (sigma.Value, bool) {
 		d.arena = d.appendValue(d.arena, s)
 		return sigma.Value{Text: d.arena[from:len(d.arena):len(d.arena)], Type: valueType(s.typ)}, true
 	}
-	from, any := len(d.arena), false
+	from, there := len(d.arena), false
 	for _, pc := range pieces {
 		switch {
 		case pc.sub < 0:
-			d.arena, any = append(d.arena, pc.lit...), true
+			d.arena, there = append(d.arena, pc.lit...), true
 		case int(pc.sub) < len(subs) && subs[pc.sub].typ != typNull:
-			d.arena, any = d.appendValue(d.arena, subs[pc.sub]), true
+			d.arena, there = d.appendValue(d.arena, subs[pc.sub]), true
 		}
 	}
-	return sigma.Bytes(d.arena[from:len(d.arena):len(d.arena)]), any
+	return sigma.Bytes(d.arena[from:len(d.arena):len(d.arena)]), there
 }
 
 // set puts a value into the record, and into the head where it belongs there.

@@ -6,7 +6,7 @@ import "github.com/lapwing-defence/lapwing/internal/sigma"
 // that carry a name and a text are fields, as converters of XML write them.
 func (s *Scanner) data(b []byte, from int, n int32, depth int) int {
 	nd := s.nodes[n]
-	joined, any := []byte(nil), false
+	joined, plain := []byte(nil), false
 	p := space(b, from+1)
 	for p < len(b) && b[p] != ']' {
 		if b[p] == '{' {
@@ -22,10 +22,10 @@ func (s *Scanner) data(b []byte, from int, n int32, depth int) int {
 			if end < 0 {
 				return -1
 			}
-			if any {
+			if plain {
 				joined = append(joined, '\n')
 			}
-			joined, any = append(joined, v.Text...), true
+			joined, plain = append(joined, v.Text...), true
 			p = end
 		}
 		if p = space(b, p); p < len(b) && b[p] == ',' {
@@ -35,7 +35,7 @@ func (s *Scanner) data(b []byte, from int, n int32, depth int) int {
 	if p >= len(b) {
 		return s.fail(p, "the array is cut off")
 	}
-	if any {
+	if plain {
 		s.rec.SetID(nd.id, nd.name, sigma.Bytes(joined))
 	}
 	return p + 1

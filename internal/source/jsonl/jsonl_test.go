@@ -44,8 +44,10 @@ func TestScan(t *testing.T) {
 		{"nested", `{ "a" : { "b" : {"c": 1}, "d": [1, "2", {"e":"x"}, {"e":"y"}] } }`, "", []string{"a.b.c=1/2", "a.d=1/2", "a.d=2/1", "a.d.e=x/1", "a.d.e=y/1"}},
 		{"escapes", `{"a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud800x\q"}`, "", []string{"a=\"\\/\b\f\n\r\té\U0001F600\uFFFDx\\q/1"}},
 		{"an object that rules read", `{"requestParameters":{"k":"v"}}`, "", []string{"requestParameters.k=v/1"}},
-		{"nested event", `{"Event":{"System":{"Provider":{"#attributes":{"Name":"P"}},"EventID":{"#text":104},"Channel":"System"},"UserData":{"Log":{"Channel":"Security"}}}}`, "System",
-			[]string{"Provider_Name=P/1", "EventID=104/2", "Channel=Security/1"}},
+		{
+			"nested event", `{"Event":{"System":{"Provider":{"#attributes":{"Name":"P"}},"EventID":{"#text":104},"Channel":"System"},"UserData":{"Log":{"Channel":"Security"}}}}`, "System",
+			[]string{"Provider_Name=P/1", "EventID=104/2", "Channel=Security/1"},
+		},
 		{"system after data", `{"Event":{"EventData":{"Channel":"X","Source Name":"s"},"System":{"Channel":"System"}}}`, "System", []string{"Channel=X/1", "SourceName=s/1"}},
 		{"unnamed data", `{"Event":{"EventData":{"Data":["a","b \\"]}}}`, "", []string{`Data=` + "a\nb \\/1"}},
 		{"pairs", `{"Event":{"EventData":{"Data":[{"@Name":"Image","#text":"C:\\x"},{"@Name":"B C","#text":"2"}]}}}`, "", []string{`Image=C:\x/1`, "BC=2/1"}},
@@ -224,7 +226,7 @@ func FuzzScan(f *testing.F) {
 // repeats tells whether a name stands twice, which encoding/json merges.
 func repeats(obj []byte) bool {
 	seen := map[string]bool{}
-	for _, part := range strings.Split(string(obj), `"`) {
+	for part := range strings.SplitSeq(string(obj), `"`) {
 		if seen[part] {
 			return true
 		}

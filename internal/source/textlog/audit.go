@@ -3,6 +3,7 @@ package textlog
 import (
 	"bytes"
 	"encoding/hex"
+	"slices"
 
 	"github.com/lapwing-defence/lapwing/internal/logsource"
 	"github.com/lapwing-defence/lapwing/internal/sigma"
@@ -37,7 +38,7 @@ func (d *Decoder) Audit(lines [][]byte, rec *sigma.Record) bool {
 		rec.Time, _ = logsource.ParseTime(id[:i])
 	}
 	var command, exe []byte
-	any := false
+	said := false
 	for _, line := range lines {
 		kind := between(line, "type=", " ")
 		typ := string(kind)
@@ -56,15 +57,17 @@ func (d *Decoder) Audit(lines [][]byte, rec *sigma.Record) bool {
 				d.derive(d.id.syscall, []byte(syscalls[string(value)]))
 			}
 			rec.Add(name, sigma.Bytes(value))
-			any = true
+			said = true
 		})
 	}
 	d.derive(d.id.image, exe)
 	d.derive(d.id.commandLine, command)
-	return any
+	return said
 }
 
 // The system calls of x86-64 that rules name.
+//
+//nolint:gochecknoglobals // a table that nobody writes
 var syscalls = map[string]string{
 	"41": "socket", "42": "connect", "43": "accept", "49": "bind", "50": "listen", "56": "clone", "57": "fork", "59": "execve", "62": "kill", "82": "rename",
 	"87": "unlink", "90": "chmod", "91": "fchmod", "92": "chown", "101": "ptrace", "105": "setuid", "165": "mount", "166": "umount2", "175": "init_module",
@@ -111,7 +114,7 @@ func (d *Decoder) pairs(b []byte, fn func(name, value []byte)) {
 				d.pairs(value, fn)
 				continue
 			}
-			fn(name, quotedMark(value))
+			fn(name, value)
 			continue
 		default:
 			end := bytes.IndexAny(rest, " \x1d")
@@ -125,9 +128,6 @@ func (d *Decoder) pairs(b []byte, fn func(name, value []byte)) {
 		}
 	}
 }
-
-// quotedMark keeps the quotes away from unhex: a value in quotes is text.
-func quotedMark(v []byte) []byte { return v[:len(v):len(v)] }
 
 // unhex decodes values that the kernel writes in hexadecimal because they hold
 // spaces or worse. Arguments of system calls are numbers and stay.
@@ -153,7 +153,7 @@ func (d *Decoder) unhex(typ string, name, value []byte) []byte {
 			out[i] = ' '
 		}
 	}
-	return out[:len(out):len(out)]
+	return slices.Clip(out)
 }
 
 func upperHex(b []byte) bool {

@@ -9,8 +9,8 @@ func between(msg []byte, a, b string) []byte {
 		return nil
 	}
 	rest := msg[i+len(a):]
-	if j := bytes.Index(rest, []byte(b)); j >= 0 {
-		return rest[:j]
+	if before, _, ok := bytes.Cut(rest, []byte(b)); ok {
+		return before
 	}
 	return rest
 }
@@ -33,7 +33,7 @@ func (d *Decoder) ssh(msg []byte) {
 	}
 	d.derive(d.id.userName, user)
 	d.derive(d.id.outcome, []byte(outcome))
-	tail := msg
+	var tail []byte
 	if i := bytes.LastIndex(msg, []byte(" from ")); i >= 0 {
 		tail = msg[i+6:]
 	} else if i := bytes.LastIndex(msg, []byte(" by ")); i >= 0 {
@@ -65,12 +65,12 @@ func lastBetween(msg []byte, a, b string) []byte {
 
 // sudo splits "who : TTY=pts/0 ; PWD=/ ; USER=root ; COMMAND=/bin/sh".
 func (d *Decoder) sudo(msg []byte) {
-	i := bytes.Index(msg, []byte(" : "))
-	if i < 0 {
+	before, after, ok := bytes.Cut(msg, []byte(" : "))
+	if !ok {
 		return
 	}
-	d.derive(d.id.userName, bytes.TrimSpace(msg[:i]))
-	rest := msg[i+3:]
+	d.derive(d.id.userName, bytes.TrimSpace(before))
+	rest := after
 	for len(rest) > 0 {
 		part := rest
 		if j := bytes.Index(rest, []byte(" ; ")); j >= 0 && !bytes.HasPrefix(rest, []byte("COMMAND=")) {

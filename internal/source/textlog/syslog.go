@@ -63,9 +63,13 @@ func (d *Decoder) syslog(b []byte, head *logsource.Head) bool {
 	return true
 }
 
-var facilities = [...]string{"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock",
-	"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7"}
+//nolint:gochecknoglobals // a table that nobody writes
+var facilities = [...]string{
+	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock",
+	"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
+}
 
+//nolint:gochecknoglobals // a table that nobody writes
 var severities = [...]string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}
 
 func (d *Decoder) rfc5424(b []byte, head *logsource.Head) bool {
@@ -100,9 +104,10 @@ func structured(b []byte) []byte {
 	for len(b) > 0 && b[0] == '[' {
 		i, quoted := 1, false
 		for ; i < len(b) && (quoted || b[i] != ']'); i++ {
-			if b[i] == '\\' {
+			switch b[i] {
+			case '\\':
 				i++
-			} else if b[i] == '"' {
+			case '"':
 				quoted = !quoted
 			}
 		}
@@ -113,8 +118,8 @@ func structured(b []byte) []byte {
 
 // word is the text up to a space and what follows it.
 func word(b []byte) (first, rest []byte) {
-	if i := bytes.IndexByte(b, ' '); i >= 0 {
-		return b[:i], b[i+1:]
+	if before, after, ok := bytes.Cut(b, []byte{' '}); ok {
+		return before, after
 	}
 	return b, nil
 }

@@ -142,7 +142,7 @@ func (d *Decoder) cell(h *Header, c *column, v []byte) {
 	case string(v) == h.empty:
 		d.rec.SetID(c.id, c.name, sigma.Bytes(nil))
 	case c.set && h.list != "":
-		for _, x := range bytes.Split(v, []byte(h.list)) {
+		for x := range bytes.SplitSeq(v, []byte(h.list)) {
 			d.rec.AddID(c.id, c.name, sigma.Bytes(x))
 		}
 	case h.w3c && string(c.name) == "cs-user-agent":

@@ -24,31 +24,53 @@ func fields(rec *sigma.Record) string {
 
 func TestLine(t *testing.T) {
 	for _, tt := range []struct{ name, format, line, as, want string }{
-		{"rfc 3164", Syslog, "Feb 12 14:10:21 sd-126005 sshd[16378]: Invalid user pascal from 192.0.2.1 port 53502", Syslog,
-			"hostname=sd-126005 program=sshd pid=16378 message=Invalid user pascal from 192.0.2.1 port 53502 user=pascal outcome=failure src_ip=192.0.2.1 src_port=53502"},
-		{"a user named like the text", Syslog, "<38>Feb  2 14:10:21 h sshd[1]: Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2", Syslog,
-			"facility=auth severity=info hostname=h program=sshd pid=1 message=Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2 user=a from b outcome=failure src_ip=192.0.2.1 src_port=5"},
+		{
+			"rfc 3164", Syslog, "Feb 12 14:10:21 sd-126005 sshd[16378]: Invalid user pascal from 192.0.2.1 port 53502", Syslog,
+			"hostname=sd-126005 program=sshd pid=16378 message=Invalid user pascal from 192.0.2.1 port 53502 user=pascal outcome=failure src_ip=192.0.2.1 src_port=53502",
+		},
+		{
+			"a user named like the text", Syslog, "<38>Feb  2 14:10:21 h sshd[1]: Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2", Syslog,
+			"facility=auth severity=info hostname=h program=sshd pid=1 message=Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2 user=a from b outcome=failure src_ip=192.0.2.1 src_port=5",
+		},
 		{"iso time", Syslog, "2024-01-02T03:04:05.5+01:00 h prog: text", Syslog, "hostname=h program=prog message=text"},
-		{"rfc 5424", Syslog, `<165>1 2003-10-11T22:14:15.003Z mymachine.example.com evntslog - ID47 [x@1 a="]\""] An event`, Syslog,
-			"facility=local4 severity=notice hostname=mymachine.example.com program=evntslog msgid=ID47 message=An event"},
-		{"sudo", Syslog, "Feb 12 14:10:21 h sudo:   bob : TTY=pts/0 ; PWD=/home ; USER=root ; COMMAND=/bin/sh -c a ; b", Syslog,
-			"hostname=h program=sudo message=  bob : TTY=pts/0 ; PWD=/home ; USER=root ; COMMAND=/bin/sh -c a ; b user=bob"},
-		{"bind", Syslog, "Nov 13 10:59:46 k named[2]: client @0x7f 192.0.2.9#3076 (example.com): query: example.com IN ANY + (1.1.1.1)", Syslog,
-			"hostname=k program=named pid=2 message=client @0x7f 192.0.2.9#3076 (example.com): query: example.com IN ANY + (1.1.1.1) query=example.com record_type=ANY src_ip=192.0.2.9"},
-		{"dnsmasq", Syslog, "Nov 13 10:59:46 k dnsmasq[2]: query[A] www.example.org from 192.0.2.3", Syslog,
-			"hostname=k program=dnsmasq pid=2 message=query[A] www.example.org from 192.0.2.3 query=www.example.org record_type=A src_ip=192.0.2.3"},
-		{"combined", Access, `192.0.2.1 - bob [04/Jan/2020:07:25:02 +0000] "GET /a?b=\"c HTTP/1.1" 404 522 "-" "Go \"x\""`, Access,
-			`c-ip=192.0.2.1 cs-username=bob cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a?b=\"c cs-uri-stem=/a sc-status=404 sc-bytes=522 cs-user-agent=Go \"x\"`},
-		{"virtual host", Access, `www.example.org:443 192.0.2.1 - - [04/Jan/2020:07:25:02 +0000] "POST / HTTP/2.0" 200 -`, Access,
-			"cs-host=www.example.org c-ip=192.0.2.1 cs-version=HTTP/2.0 cs-method=POST cs-uri-query=/ cs-uri-stem=/ sc-status=200"},
+		{
+			"rfc 5424", Syslog, `<165>1 2003-10-11T22:14:15.003Z mymachine.example.com evntslog - ID47 [x@1 a="]\""] An event`, Syslog,
+			"facility=local4 severity=notice hostname=mymachine.example.com program=evntslog msgid=ID47 message=An event",
+		},
+		{
+			"sudo", Syslog, "Feb 12 14:10:21 h sudo:   bob : TTY=pts/0 ; PWD=/home ; USER=root ; COMMAND=/bin/sh -c a ; b", Syslog,
+			"hostname=h program=sudo message=  bob : TTY=pts/0 ; PWD=/home ; USER=root ; COMMAND=/bin/sh -c a ; b user=bob",
+		},
+		{
+			"bind", Syslog, "Nov 13 10:59:46 k named[2]: client @0x7f 192.0.2.9#3076 (example.com): query: example.com IN ANY + (1.1.1.1)", Syslog,
+			"hostname=k program=named pid=2 message=client @0x7f 192.0.2.9#3076 (example.com): query: example.com IN ANY + (1.1.1.1) query=example.com record_type=ANY src_ip=192.0.2.9",
+		},
+		{
+			"dnsmasq", Syslog, "Nov 13 10:59:46 k dnsmasq[2]: query[A] www.example.org from 192.0.2.3", Syslog,
+			"hostname=k program=dnsmasq pid=2 message=query[A] www.example.org from 192.0.2.3 query=www.example.org record_type=A src_ip=192.0.2.3",
+		},
+		{
+			"combined", Access, `192.0.2.1 - bob [04/Jan/2020:07:25:02 +0000] "GET /a?b=\"c HTTP/1.1" 404 522 "-" "Go \"x\""`, Access,
+			`c-ip=192.0.2.1 cs-username=bob cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a?b=\"c cs-uri-stem=/a sc-status=404 sc-bytes=522 cs-user-agent=Go \"x\"`,
+		},
+		{
+			"virtual host", Access, `www.example.org:443 192.0.2.1 - - [04/Jan/2020:07:25:02 +0000] "POST / HTTP/2.0" 200 -`, Access,
+			"cs-host=www.example.org c-ip=192.0.2.1 cs-version=HTTP/2.0 cs-method=POST cs-uri-query=/ cs-uri-stem=/ sc-status=200",
+		},
 		{"no request", Access, `192.0.2.1 - - [04/Jan/2020:07:25:02 +0000] "\x16\x03\x01" 400 0 "-" "-"`, Access, `c-ip=192.0.2.1 cs-uri-query=\x16\x03\x01 sc-status=400 sc-bytes=0`},
 		{"another format than said", Access, "Feb 12 14:10:21 h cron[1]: x", Syslog, "hostname=h program=cron pid=1 message=x"},
-		{"auditd", Auditd, `type=USER_AUTH msg=audit(1684329817.579:2995): pid=1 msg='op=PAM acct="root" exe="/usr/sbin/sshd" res=failed'`, Auditd,
-			"type=USER_AUTH pid=1 op=PAM acct=root exe=/usr/sbin/sshd res=failed Image=/usr/sbin/sshd"},
-		{"sysmon for linux", Syslog, `Feb 12 14:10:21 h sysmon: <Event><System><Provider Name="Linux-Sysmon" Guid="{x}"/><EventID>1</EventID><Channel>Linux-Sysmon/Operational</Channel></System><EventData><Data Name="Image">/bin/a&amp;b</Data><Data Name="User Name"></Data></EventData></Event>`, XML,
-			"hostname=h program=sysmon Provider_Name=Linux-Sysmon Provider_Guid={x} EventID=1 Channel=Linux-Sysmon/Operational Image=/bin/a&b UserName="},
-		{"nginx error", WebError, `2025/11/05 20:47:03 [error] 24537#1: *914 open() failed, client: 192.0.2.7, server: x`, WebError,
-			"message=[error] 24537#1: *914 open() failed, client: 192.0.2.7, server: x src_ip=192.0.2.7"},
+		{
+			"auditd", Auditd, `type=USER_AUTH msg=audit(1684329817.579:2995): pid=1 msg='op=PAM acct="root" exe="/usr/sbin/sshd" res=failed'`, Auditd,
+			"type=USER_AUTH pid=1 op=PAM acct=root exe=/usr/sbin/sshd res=failed Image=/usr/sbin/sshd",
+		},
+		{
+			"sysmon for linux", Syslog, `Feb 12 14:10:21 h sysmon: <Event><System><Provider Name="Linux-Sysmon" Guid="{x}"/><EventID>1</EventID><Channel>Linux-Sysmon/Operational</Channel></System><EventData><Data Name="Image">/bin/a&amp;b</Data><Data Name="User Name"></Data></EventData></Event>`, XML,
+			"hostname=h program=sysmon Provider_Name=Linux-Sysmon Provider_Guid={x} EventID=1 Channel=Linux-Sysmon/Operational Image=/bin/a&b UserName=",
+		},
+		{
+			"nginx error", WebError, `2025/11/05 20:47:03 [error] 24537#1: *914 open() failed, client: 192.0.2.7, server: x`, WebError,
+			"message=[error] 24537#1: *914 open() failed, client: 192.0.2.7, server: x src_ip=192.0.2.7",
+		},
 		{"unknown", Syslog, "what is this", Text, "message=what is this"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
