@@ -2,6 +2,7 @@ package logsource
 
 import (
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
