@@ -235,6 +235,40 @@ func TestDropper(t *testing.T) {
 	t.Error("nothing was captured")
 }
 
+// TestTerminalPrograms: vi writes a file, top ends on q, passwd sets a password
+// that opens the door from then on, reboot ends the connection.
+func TestTerminalPrograms(t *testing.T) {
+	b := target.Start(t, decoytest.Options{})
+	c := b.Dial(t)
+	until(t, c, " login: ")
+	talk(t, c, "root\r\n", "Password: ")
+	talk(t, c, "admin\r\n", "~ # ")
+	talk(t, c, "vi /tmp/n\r\n", "\x1b[1;1H")
+	talk(t, c, "ihello\rworld\x1b:wq\r\n", "~ # ")
+	if out := talk(t, c, "cat /tmp/n\r\n", "~ # "); !strings.Contains(out, "hello\r\nworld\r\n") {
+		t.Errorf("vi left %q", out)
+	}
+	talk(t, c, "top\r\n", "getty -L")
+	talk(t, c, "q", "~ # ")
+	talk(t, c, "passwd\r\n", "New password: ")
+	talk(t, c, "Sommer-27\r\n", "Retype password: ")
+	talk(t, c, "Sommer-27\r\n", "passwd: password for root changed by root\r\n~ # ")
+	if e := b.Wait(t, event.ActionPasswordChanged, 1)[0]; field(e, record.PasswordField) != "Sommer-27" {
+		t.Errorf("event %+v", e)
+	}
+	talk(t, c, "reboot\r\n", "~ # ")
+	if _, err := io.Copy(io.Discard, c); err != nil {
+		t.Errorf("after the reboot: %v", err)
+	}
+	c = b.Dial(t)
+	until(t, c, " login: ")
+	talk(t, c, "root\r\n", "Password: ")
+	talk(t, c, "Sommer-27\r\n", "~ # ")
+	if out := talk(t, c, "cat /tmp/n\r\n", "~ # "); !strings.Contains(out, "hello") {
+		t.Errorf("his file is gone: %q", out)
+	}
+}
+
 // TestWindow: the size that the client tells is the recording's.
 func TestWindow(t *testing.T) {
 	b := target.Start(t, decoytest.Options{})

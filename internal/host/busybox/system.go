@@ -308,8 +308,13 @@ func reboot(ctx context.Context, p *kernel.Proc) int {
 		return 1
 	}
 	p.S.Recorder.Note(ctx, base(p.Args[0]), strings.Join(p.Args, " "))
-	shell := p.PPID
-	p.M.Clock.AfterFunc(3*time.Second, func() { p.M.Table.Kill(shell, kernel.SIGKILL) })
+	shell, tty := p.PPID, p.S.TTY
+	p.M.Clock.AfterFunc(3*time.Second, func() {
+		p.M.Table.Kill(shell, kernel.SIGKILL)
+		if tty != nil {
+			tty.HangUp()
+		}
+	})
 	return 0
 }
 
