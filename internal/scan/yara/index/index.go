@@ -16,15 +16,16 @@ import (
 const (
 	fold       = 0x20202020
 	bitmapBits = 19
+	shortBits  = 17
 	mul        = 0x9E3779B1
 )
 
 // Index is a set of words. It is not changed after New.
 type Index struct {
 	words   [1 << (bitmapBits - 6)]uint64
-	pairs   [1 << 10]uint64
-	shift   uint     // of a hash, for its bucket
-	buckets []uint32 // by hash: where the groups begin
+	threes  [1 << (shortBits - 6)]uint64 // of words of 2 and 3 bytes, by 3 bytes
+	shift   uint                         // of a hash, for its bucket
+	buckets []uint32                     // by hash: where the groups begin
 	groups  []group
 	byPair  []uint32
 	short   []group
@@ -58,7 +59,8 @@ func New(atoms []code.Atom) *Index {
 		Sort(sorted)
 	}
 	for i := range sorted {
-		ix.zeros = ix.zeros || sorted[i].Word == 0 || (sorted[i].Fold && sorted[i].Word&^fold == 0)
+		a := &sorted[i]
+		ix.zeros = ix.zeros || a.Word == 0 || (a.Fold && a.Word&^fold == 0)
 	}
 	var last *code.Atom
 	for i := range sorted {
@@ -115,9 +117,20 @@ func (ix *Index) open(a *code.Atom) {
 		ix.byPair = make([]uint32, 1<<16+1)
 	}
 	p := folded(a) & 0xFFFF
-	ix.pairs[p>>6] |= 1 << (p & 63)
+	if a.Len == 3 {
+		ix.mark(folded(a))
+	} else {
+		for c := range uint32(256) {
+			ix.mark(p | (c|0x20)<<16)
+		}
+	}
 	ix.byPair[p+1]++
 	ix.short = append(ix.short, group{word: folded(a), mask: uint32(1)<<(8*a.Len) - 1, raw: a.Word, care: uint32(1)<<(8*a.Len) - 1, from: at})
+}
+
+func (ix *Index) mark(three uint32) {
+	h := (three << 8) * mul >> (32 - shortBits)
+	ix.threes[h>>6] |= 1 << (h & 63)
 }
 
 // Find calls hit for each word that begins in data[from:to], in order. Data
@@ -134,11 +147,8 @@ func (ix *Index) Find(data []byte, from, to int, hit func(pos int, refs []code.R
 		hi |= fold
 		m := ix.test(uint32(lo)) | ix.test(uint32(lo>>8))<<1 | ix.test(uint32(lo>>16))<<2 | ix.test(uint32(lo>>24))<<3 |
 			ix.test(uint32(lo>>32))<<4 | ix.test(uint32(lo>>40|hi<<24))<<5 | ix.test(uint32(lo>>48|hi<<16))<<6 | ix.test(uint32(lo>>56|hi<<8))<<7
-		if m == 0 {
-			continue
-		}
-		for k := range 8 {
-			if m>>k&1 != 0 && !ix.at(data, i+k, hit) {
+		for ; m != 0; m &= m - 1 {
+			if !ix.at(data, i+bits.TrailingZeros64(m), hit) {
 				return false
 			}
 		}
@@ -153,8 +163,8 @@ func (ix *Index) Find(data []byte, from, to int, hit func(pos int, refs []code.R
 
 func (ix *Index) test(w uint32) uint64 {
 	h := w * mul >> (32 - bitmapBits)
-	p := w & 0xFFFF
-	return ix.words[h>>6]>>(h&63)&1 | ix.pairs[p>>6]>>(p&63)&1
+	p := (w << 8) * mul >> (32 - shortBits)
+	return ix.words[h>>6]>>(h&63)&1 | ix.threes[p>>6]>>(p&63)&1
 }
 
 // at looks up the word at a place whose first test passed.
@@ -162,7 +172,9 @@ func (ix *Index) at(data []byte, pos int, hit func(int, []code.Ref) bool) bool {
 	left := len(data) - pos
 	var raw uint32
 	if left >= 4 {
-		raw = binary.LittleEndian.Uint32(data[pos:])
+		if raw = binary.LittleEndian.Uint32(data[pos:]); raw == 0 && !ix.zeros {
+			return true // the commonest of all
+		}
 		k := (raw | fold) * mul >> ix.shift
 		for i := ix.buckets[k]; i < ix.buckets[k+1]; i++ {
 			g := &ix.groups[i]
