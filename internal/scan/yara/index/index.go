@@ -15,7 +15,7 @@ import (
 
 const (
 	fold       = 0x20202020
-	bitmapBits = 19
+	bitmapBits = 20
 	shortBits  = 17
 	mul        = 0x9E3779B1
 )
