@@ -53,7 +53,7 @@ func newScan(g *globals) *cobra.Command {
 		Short: "Look for malware in files",
 		Long: "scan looks at files, at all files below directories and at what is packed in them, with YARA rules and lists of indicators. " +
 			"Without --rules it takes the rules that are shipped; - is the standard input.\n\n" +
-			"Findings on the allow list (FILE, or allow.jsonl in the data directory) are not told. --quarantine takes the files away; lapwing quarantine gives them back.\n\n" +
+			"A file that also lies among the files left on decoys (data directory) is told with time, source and session.\n\nFindings on the allow list (FILE, or allow.jsonl in the data directory) are not told. --quarantine takes the files away; lapwing quarantine gives them back.\n\n" +
 			"Exit status: 0 nothing found, 1 something found, 2 error, also for rules that do not compile, 3 not everything could be looked at, 64 wrong usage. " +
 			"Where several are true: 2, then 1, then 3.",
 		Example: "  lapwing scan /srv/www\n  lapwing scan --rules rules/ --indicators hashes.txt /srv/share\n  lapwing scan --rules set.yarc --json /home\n  lapwing scan --format sarif -o report.sarif .",
@@ -99,6 +99,9 @@ func (f *scanFlags) run(c *cobra.Command, g *globals, paths []string) error {
 		}
 		scanners = append(scanners, scan.NewKnown(set, time.Now))
 	}
+	if scanners, err = withCaptured(g, scanners); err != nil {
+		return err
+	}
 	if !f.noUnpack {
 		scanners = []scan.Scanner{&scan.Inside{Scanners: scanners, Limits: unpack.Limits{Time: f.timeout}}}
 	}
@@ -128,6 +131,22 @@ func (f *scanFlags) run(c *cobra.Command, g *globals, paths []string) error {
 		return err
 	}
 	return p.end(time.Since(begin))
+}
+
+// withCaptured adds what knows the files that were left on decoys.
+func withCaptured(g *globals, scanners []scan.Scanner) ([]scan.Scanner, error) {
+	dir, err := g.dir()
+	if err != nil {
+		return nil, err
+	}
+	s, err := dir.Captured()
+	if err != nil {
+		fmt.Fprintf(g.Err, "lapwing: files are not compared with those left on decoys: %v\n", err) //nolint:errcheck // nowhere else to say it
+	}
+	if s != nil {
+		scanners = append(scanners, s)
+	}
+	return scanners, nil
 }
 
 // load compiles the rules that are named, or those that are shipped.

@@ -112,6 +112,10 @@ func oneLine(e event.Event) string {
 		what = fmt.Sprintf("$ %s   [%d]", safe(e.CommandLine, 160), e.ExitCode)
 	case event.ActionFileCaptured:
 		what = fmt.Sprintf("left %s, %d bytes, SHA-256 %.16s…", safe(e.Path, 80), e.Size, e.SHA256)
+	case event.ActionMalwareFound:
+		what = fmt.Sprintf("FOUND in %s: %s", safe(e.Path, 80), safe(e.Reason, 160))
+	case event.ActionScanIncomplete:
+		what = fmt.Sprintf("%s was not fully scanned: %s", safe(e.Path, 80), safe(e.Reason, 160))
 	case event.ActionDownloadRequested:
 		what = "asked for " + safe(e.URL, 160)
 	default:

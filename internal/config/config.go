@@ -24,6 +24,7 @@ type Config struct {
 	Captures  Captures  `yaml:"captures"`
 	Visitors  Visitors  `yaml:"visitors"`
 	Console   Console   `yaml:"console"`
+	Scan      Scan      `yaml:"scan"`
 
 	// Implied is true when no file named the hosts: a port in use is then
 	// skipped with a warning, and each host gets one weak credential.
@@ -140,6 +141,12 @@ type Visitors struct {
 	Keep  time.Duration `yaml:"keep"`
 	Max   int           `yaml:"max"`
 	Quota yamldoc.Size  `yaml:"quota"` // bytes on disk in all
+}
+
+// Scan says with what captured files are looked at, beside the rules that are shipped.
+type Scan struct {
+	Rules      []string `yaml:"rules"`      // YARA: files, directories
+	Indicators []string `yaml:"indicators"` // lists of hashes, likenesses, names: files, directories
 }
 
 // Console is the web page's address.

@@ -134,7 +134,7 @@ func (g *Engine) Judge(ctx context.Context, e event.Event) ([]alert.Alert, error
 // Concerns tells whether events of this action can raise an alert.
 func Concerns(action string) bool {
 	switch action {
-	case event.ActionLogin, event.ActionCommandExecuted, event.ActionFileCaptured, event.ActionDownloadRequested, event.ActionTunnelRequested:
+	case event.ActionLogin, event.ActionCommandExecuted, event.ActionFileCaptured, event.ActionDownloadRequested, event.ActionTunnelRequested, event.ActionMalwareFound:
 		return true
 	}
 	return false
@@ -150,6 +150,8 @@ func (s *source) verdicts(e *event.Event) []verdict {
 		return []verdict{{&ruleCommand, fmt.Sprintf("%s runs commands on %s as %q", from, e.Host, short(e.User))}}
 	case event.ActionFileCaptured:
 		return []verdict{{&ruleFile, fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", from, short(e.Path), e.Host, e.SHA256)}}
+	case event.ActionMalwareFound:
+		return []verdict{s.malware(e)}
 	case event.ActionDownloadRequested:
 		return []verdict{{&ruleFetch, fmt.Sprintf("%s asked %s for %q", from, e.Host, short(e.URL))}}
 	case event.ActionTunnelRequested:

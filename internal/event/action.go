@@ -20,6 +20,8 @@ const (
 	ActionWindowChanged     = "window-changed"     // session / info
 	ActionLimitReached      = "limit-reached"      // network / denied; event.reason names the limit
 	ActionProtocolError     = "protocol-error"     // network / info; malformed input, event.reason
+	ActionMalwareFound      = "malware-found"      // malware / info, depth act; a scanner's finding in a captured file: rule.*, file.*
+	ActionScanIncomplete    = "scan-incomplete"    // malware / info; a captured file was not looked at to the end, event.reason
 	ActionEventsDropped     = "events-dropped"     // state / info; lapwing.dropped.* counts by depth
 )
 
@@ -48,6 +50,8 @@ func (e *Event) Describe(action string) {
 		e.Category, e.Type = "process", "start"
 	case ActionFileCaptured:
 		e.Category, e.Type = "file", "creation"
+	case ActionMalwareFound, ActionScanIncomplete:
+		e.Category, e.Type = "malware", "info"
 	case ActionFileRead:
 		e.Category, e.Type = "file", "access"
 	case ActionFileChanged:

@@ -10,7 +10,7 @@ import (
 
 // Finding is something that a scanner found in a file.
 type Finding struct {
-	// Detector is what kind of scanner: "yara", "indicator".
+	// Detector is what kind of scanner: "yara", "indicator", "capture", "clamd".
 	Detector string
 	// Inside is where in the file's contents it was found ("a.zip!b.exe"); empty
 	// for the file itself.

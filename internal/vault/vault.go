@@ -198,3 +198,12 @@ func (v *Vault) Delete(sum string) error {
 	v.used = max(v.used-st.Size(), 0)
 	return nil
 }
+
+// PlainSize is how many bytes a sealed file of this size holds; negative for
+// one that is none.
+func PlainSize(sealed int64) int64 {
+	const head, tag = int64(len(magic) + 16), chacha20poly1305.Overhead
+	body := sealed - head
+	chunks := max((body+chunk+tag-1)/(chunk+tag), 1)
+	return body - chunks*tag
+}

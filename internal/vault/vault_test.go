@@ -26,6 +26,9 @@ func TestSealsAndOpens(t *testing.T) {
 		if bytes.Contains(raw, []byte("EVIL!")) {
 			t.Error("the content lies open on disk")
 		}
+		if got := PlainSize(int64(len(raw))); got != int64(n) {
+			t.Errorf("PlainSize says %d, want %d", got, n)
+		}
 		var out bytes.Buffer
 		if err := v.Get(&out, sum); err != nil || !bytes.Equal(out.Bytes(), data) {
 			t.Errorf("%d bytes come back as %d: %v", n, out.Len(), err)
