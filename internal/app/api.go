@@ -32,6 +32,7 @@ func (o *HubOrders) keep(ctx context.Context, log *slog.Logger) (a *archive, sto
 	var wg sync.WaitGroup
 	wg.Go(func() { a.keeper.Run(ctx) }) //nolint:errcheck // it ends with ctx alone
 	wg.Go(func() { a.judge.run(ctx) })
+	wg.Go(func() { a.judge.rules.watch(ctx, log) })
 	return a, func() { cancel(); wg.Wait(); a.Close() }, nil
 }
 

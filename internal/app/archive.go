@@ -26,10 +26,11 @@ import (
 type storage struct {
 	URL       string        `json:"url,omitempty"`
 	Retention time.Duration `json:"retention"`
+	Rules     config.Rules  `json:"rules"`
 }
 
 func storageOf(c *config.Config) storage {
-	return storage{URL: c.EventLog.URL, Retention: c.Retention.Raw}
+	return storage{URL: c.EventLog.URL, Retention: c.Retention.Raw, Rules: c.Rules}
 }
 
 // client is the event log that s names.
@@ -149,7 +150,14 @@ func (d Dir) openArchive(ctx context.Context, s storage, limit int64, log *slog.
 		Journal: a.spool, Holds: a.holds, Log: a.log, State: state, Retention: s.Retention, Refuse: d.putAside, Slog: log,
 	})
 	if err == nil {
-		a.judge, err = newJudge(ctx, a.spool, a.holds, a.book, log)
+		var rules *rulings
+		rules, err = newRulings(s.Rules, d.correlations())
+		if err != nil && limit == 0 { // only looking: broken rules are no reason to show nothing
+			rules, err = newRulings(config.Rules{}, d.correlations())
+		}
+		if err == nil {
+			a.judge, err = newJudge(ctx, a.spool, a.holds, a.book, rules, log)
+		}
 	}
 	if err != nil {
 		a.spool.Close() //nolint:errcheck // the other error is told

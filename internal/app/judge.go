@@ -41,6 +41,7 @@ type judge struct {
 	journal journal.Journal
 	book    casebook.Book
 	engine  *detect.Engine
+	rules   *rulings
 	hold    *journal.Hold
 	log     *slog.Logger
 
@@ -57,7 +58,7 @@ type judge struct {
 type feedState struct{ missed int64 }
 
 // newJudge goes on where the casebook says.
-func newJudge(ctx context.Context, j journal.Journal, holds *journal.Holds, book casebook.Book, log *slog.Logger) (*judge, error) {
+func newJudge(ctx context.Context, j journal.Journal, holds *journal.Holds, book casebook.Book, rules *rulings, log *slog.Logger) (*judge, error) {
 	at, err := bookPosition(ctx, book)
 	if err != nil {
 		return nil, err
@@ -65,8 +66,11 @@ func newJudge(ctx context.Context, j journal.Journal, holds *journal.Holds, book
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
+	if err := rules.load(ctx, j, at, log); err != nil {
+		return nil, err
+	}
 	g := &judge{
-		journal: j, book: book, log: log, at: at, hold: holds.Hold(at),
+		rules: rules, journal: j, book: book, log: log, at: at, hold: holds.Hold(at),
 		changed: make(chan struct{}), feeds: map[chan alert.Alert]*feedState{}, kick: make(chan struct{}, 1),
 	}
 	g.engine = detect.New(detect.Config{Recall: func(ctx context.Context, key string) ([]byte, bool, error) {
@@ -86,8 +90,9 @@ func bookPosition(ctx context.Context, book casebook.Book) (journal.Position, er
 
 // run judges until ctx ends.
 func (g *judge) run(ctx context.Context) {
+	defer g.rest()
 	for ctx.Err() == nil {
-		if g.journal.Wait(ctx, g.position()) != nil {
+		if !g.await(ctx) {
 			return
 		}
 		more, err := g.step(ctx)
@@ -106,6 +111,24 @@ func (g *judge) run(ctx context.Context) {
 		case <-ctx.Done():
 		}
 		t.Stop()
+	}
+}
+
+// await returns when there is something to judge, or a correlation may be due;
+// false when ctx ended.
+func (g *judge) await(ctx context.Context) bool {
+	soon, cancel := context.WithTimeout(ctx, ruleLateness)
+	defer cancel()
+	err := g.journal.Wait(soon, g.position())
+	return err == nil || ctx.Err() == nil && soon.Err() != nil
+}
+
+// rest writes the correlations' state at the end.
+func (g *judge) rest() {
+	g.work.Lock()
+	defer g.work.Unlock()
+	if err := g.rules.save(g.position(), true); err != nil {
+		g.log.Warn("the state of the correlations was not written", "error", err)
 	}
 }
 
@@ -188,12 +211,25 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 		return nil
 	})
 	more = errors.Is(err, errEnough)
-	if err == nil || more {
+	if err == nil { // all is read: the time may tell
+		err = g.due(ctx, &batch)
+	}
+	if more {
+		err = nil
+	}
+	if err == nil && at == g.position() && batch.Empty() {
+		return false, nil
+	}
+	if err == nil {
 		err = g.apply(ctx, &batch, at)
 	}
 	if err != nil {
 		g.engine.Forget()
 		return false, err
+	}
+	g.rules.written()
+	if err := g.rules.save(at, false); err != nil {
+		g.log.Warn("the state of the correlations was not written", "error", err)
 	}
 	g.tell(&batch)
 	g.mu.Lock()
@@ -204,24 +240,41 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 	return more, g.hold.Move(at)
 }
 
+// due raises correlations that come due with the time alone.
+func (g *judge) due(ctx context.Context, batch *casebook.Batch) error {
+	vs := g.rules.said[""] // of a step that failed
+	vs = append(vs, g.rules.engine.Advance(time.Now().Add(-ruleLag))...)
+	if len(vs) == 0 {
+		return nil
+	}
+	g.rules.said[""] = vs
+	return g.rules.raise(ctx, g.engine, batch, nil, nil, vs)
+}
+
 // take judges one line. What is no event has no say here; the keeper puts it aside.
 func (g *judge) take(ctx context.Context, batch *casebook.Batch, line []byte) error {
-	if idle(line) {
+	said := g.rules.line(eventID(line), line)
+	if len(said) == 0 && idle(line) {
 		return nil
 	}
 	e, err := event.Decode(line)
 	if err != nil {
 		return nil //nolint:nilerr // as said
 	}
-	alerts, err := g.engine.Judge(ctx, e)
-	if err != nil {
-		return err
+	if !idle(line) {
+		batch.Index(&e)
 	}
-	batch.Index(&e)
-	for _, a := range alerts {
-		batch.Alert(a, &e)
+	return g.rules.raise(ctx, g.engine, batch, &e, line, said)
+}
+
+// eventID is the value of event.id, which events are written with first.
+func eventID(line []byte) string {
+	const name = `"event.id":"`
+	_, rest, ok := bytes.Cut(line, []byte(name))
+	if !ok || len(rest) < 36 {
+		return string(line)
 	}
-	return nil
+	return string(rest[:36])
 }
 
 // idle tells of a line without decoding it that it says nothing to the judge.
@@ -293,5 +346,8 @@ func (g *judge) forget(ctx context.Context, s casebook.Source, alias string) (ca
 	g.work.Lock()
 	defer g.work.Unlock()
 	g.engine.Forget()
+	if err := g.rules.forget(); err != nil {
+		return casebook.Gone{}, err
+	}
 	return g.book.Forget(ctx, s, alias)
 }

@@ -35,18 +35,19 @@ func (d Dir) Path(elem ...string) string {
 }
 
 // The places in a data directory.
-func (d Dir) journal() string    { return d.Path("journal") }
-func (d Dir) eventLog() string   { return d.Path("eventlog") }
-func (d Dir) kept() string       { return d.Path("kept") }
-func (d Dir) aside() string      { return d.Path("aside.ndjson") }
-func (d Dir) storage() string    { return d.Path("eventlog.json") }
-func (d Dir) casebook() string   { return d.Path("casebook.db") }
-func (d Dir) captures() string   { return d.Path("captures") }
-func (d Dir) held() string       { return d.Path("held") }
-func (d Dir) recordings() string { return d.Path("recordings") }
-func (d Dir) keys() string       { return d.Path("keys") }
-func (d Dir) personas() string   { return d.Path("persona") }
-func (d Dir) visitors() string   { return d.Path("visitors") }
+func (d Dir) journal() string      { return d.Path("journal") }
+func (d Dir) eventLog() string     { return d.Path("eventlog") }
+func (d Dir) kept() string         { return d.Path("kept") }
+func (d Dir) aside() string        { return d.Path("aside.ndjson") }
+func (d Dir) storage() string      { return d.Path("eventlog.json") }
+func (d Dir) casebook() string     { return d.Path("casebook.db") }
+func (d Dir) correlations() string { return d.Path("correlations") }
+func (d Dir) captures() string     { return d.Path("captures") }
+func (d Dir) held() string         { return d.Path("held") }
+func (d Dir) recordings() string   { return d.Path("recordings") }
+func (d Dir) keys() string         { return d.Path("keys") }
+func (d Dir) personas() string     { return d.Path("persona") }
+func (d Dir) visitors() string     { return d.Path("visitors") }
 
 // The sockets of a running instance.
 func (d Dir) apiSocket() string     { return d.Path("run", "api.sock") }

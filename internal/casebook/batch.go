@@ -109,6 +109,15 @@ func cut(s string, n int) string {
 	return s[:n] + "…"
 }
 
+// Alerts gives the alerts that were taken, as they are now.
+func (b *Batch) Alerts() []alert.Alert {
+	out := make([]alert.Alert, 0, len(b.order))
+	for _, c := range b.order {
+		out = append(out, c.alert)
+	}
+	return out
+}
+
 // State takes what the judge remembers.
 func (b *Batch) State(s ...State) { b.states = append(b.states, s...) }
 

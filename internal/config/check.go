@@ -87,6 +87,7 @@ func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults
 	}
 	k.duration(c.Retention.Cases, 24*time.Hour, 3650*24*time.Hour, "retention", "cases")
 	k.duration(c.Visitors.Keep, 0, 365*24*time.Hour, "visitors", "keep")
+	c.Rules.check(k)
 	k.oneOf(c.Record.Passwords, []string{"hmac", "full", "none"}, "record", "passwords")
 	if c.Journal.Limit < 16<<20 {
 		k.say("the journal needs at least 16MiB", "", "journal", "limit")
@@ -98,6 +99,24 @@ func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults
 		k.say(fmt.Sprintf("%q is not an address with a port", c.Console.Listen), `write "127.0.0.1:9443"`, "console", "listen")
 	}
 	return k.faults
+}
+
+func (r *Rules) check(k *checker) {
+	k.oneOf(r.MinLevel, []string{"informational", "low", "medium", "high", "critical"}, "rules", "min_level")
+	if r.Own && len(r.Dirs) == 0 {
+		k.say("own: true without dirs leaves no rule", "name a directory, or take it away", "rules", "own")
+	}
+	for i, s := range r.Suppress {
+		if s.Reason == "" {
+			k.say("a suppression needs a reason", "write reason: why it means nothing here", "rules", "suppress", i)
+		}
+		if s.Rule == "" && !s.Source.IsValid() && s.Field == "" {
+			k.say("this would suppress everything", "name a rule, a source or a field with its value", "rules", "suppress", i)
+		}
+		if (s.Field == "") != (s.Value == "") {
+			k.say("field and value belong together", "write both", "rules", "suppress", i)
+		}
+	}
 }
 
 func (h *Host) check(k *checker, i int, templates []string) {

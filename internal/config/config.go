@@ -4,6 +4,7 @@ package config
 
 import (
 	"fmt"
+	"net/netip"
 	"os"
 	"strconv"
 	"strings"
@@ -22,6 +23,7 @@ type Config struct {
 	Journal   Journal   `yaml:"journal"`
 	EventLog  EventLog  `yaml:"event_log"`
 	Captures  Captures  `yaml:"captures"`
+	Rules     Rules     `yaml:"rules"`
 	Visitors  Visitors  `yaml:"visitors"`
 	Console   Console   `yaml:"console"`
 	Scan      Scan      `yaml:"scan"`
@@ -118,6 +120,46 @@ type Retention struct {
 	Recordings time.Duration `yaml:"recordings"` // sessions with their recordings, 0 = as raw
 	Captures   time.Duration `yaml:"captures"`   // files that visitors left, 0 = as raw
 	Cases      time.Duration `yaml:"cases"`      // alerts with their evidence
+}
+
+// Rules says which detection rules judge events, and where they are quiet.
+type Rules struct {
+	Dirs         []string   `yaml:"dirs"`         // of Sigma rules, beside those that are shipped; watched
+	Own          bool       `yaml:"own"`          // only those of Dirs
+	Placeholders string     `yaml:"placeholders"` // file with the tables behind %names%
+	MinLevel     string     `yaml:"min_level"`    // informational, low, medium, high, critical
+	Suppress     []Suppress `yaml:"suppress"`
+}
+
+// Suppress keeps a rule quiet where it is known to mean nothing.
+type Suppress struct {
+	Rule   string    `yaml:"rule"`   // id or title; empty: every rule
+	Source Network   `yaml:"source"` // address or network
+	Field  string    `yaml:"field"`  // with Value
+	Value  string    `yaml:"value"`
+	Reason string    `yaml:"reason"`
+	Until  time.Time `yaml:"until"` // a date; none: no end
+}
+
+// Network is an address or a network in a file.
+type Network struct{ netip.Prefix }
+
+// UnmarshalText reads 192.0.2.1, 192.0.2.0/24 and the like.
+func (n *Network) UnmarshalText(b []byte) error {
+	text := string(b)
+	if text == "" {
+		return nil
+	}
+	if a, err := netip.ParseAddr(text); err == nil {
+		n.Prefix = netip.PrefixFrom(a.Unmap(), a.Unmap().BitLen())
+		return nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return fmt.Errorf("%q is neither an address nor a network", text)
+	}
+	n.Prefix = p.Masked()
+	return nil
 }
 
 // Journal bounds the spool on disk.

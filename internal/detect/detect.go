@@ -74,27 +74,70 @@ func (g *Engine) Forget() {
 	g.mem.order.Init()
 }
 
-// verdict is one rule that an event raises.
-type verdict struct {
-	rule  *alert.Rule
-	title string
+// Verdict is one rule that an event raises. Title is one line for a person, with
+// what the visitor wrote quoted in it.
+type Verdict struct {
+	Rule  *alert.Rule
+	Title string
 }
 
 // Judge gives the alerts that e raised or grew; Count tells which: 1 is new.
-// After an error nothing has changed, and the same event may be judged again.
-func (g *Engine) Judge(ctx context.Context, e event.Event) ([]alert.Alert, error) {
+// quiet says which of the rules here are to be silent on e, nil: none; more are
+// verdicts of others on e. After an error nothing has changed, and the same
+// event may be judged again.
+func (g *Engine) Judge(ctx context.Context, e event.Event, quiet func(alert.Rule) bool, more ...Verdict) ([]alert.Alert, error) {
 	if e.Action == event.ActionClientIdentified {
 		if v, ok := e.Get("lapwing.ssh.hassh"); ok {
 			g.clients.put(e.Connection, v.Text())
 		}
 	}
-	if !e.Source.Addr().IsValid() || e.Exercise != "" || !Concerns(e.Action) {
+	if !e.Source.Addr().IsValid() || e.Exercise != "" || !Concerns(e.Action) && len(more) == 0 {
 		return nil, nil
 	}
 	key := "s " + prefix(e.Source.Addr()).String()
-	it, err := g.mem.get(ctx, key)
+	s, p, err := g.source(ctx, key, &e)
 	if err != nil {
 		return nil, err
+	}
+	verdicts := s.verdicts(&e)
+	if quiet != nil {
+		verdicts = slices.DeleteFunc(verdicts, func(v Verdict) bool { return quiet(*v.Rule) })
+	}
+	verdicts = append(verdicts, more...)
+	if len(verdicts) > 0 {
+		g.join(s, &e, p)
+	}
+	return s.raiseAll(key, verdicts, &e), nil
+}
+
+// Raise gives the alert of a verdict that was reached later than its event was
+// judged: the event counts for nothing else again.
+func (g *Engine) Raise(ctx context.Context, e event.Event, v Verdict) ([]alert.Alert, error) {
+	if !e.Source.Addr().IsValid() || e.Exercise != "" {
+		return nil, nil
+	}
+	key := "s " + prefix(e.Source.Addr()).String()
+	s, _, err := g.source(ctx, key, &e)
+	if err != nil {
+		return nil, err
+	}
+	return s.raiseAll(key, []Verdict{v}, &e), nil
+}
+
+func (s *source) raiseAll(key string, verdicts []Verdict, e *event.Event) []alert.Alert {
+	out := make([]alert.Alert, 0, len(verdicts))
+	for _, v := range verdicts {
+		out = append(out, s.raise(key, v, e))
+	}
+	return out
+}
+
+// source finds or begins what is remembered of e's source, and what e has in
+// common with others.
+func (g *Engine) source(ctx context.Context, key string, e *event.Event) (*source, []known, error) {
+	it, err := g.mem.get(ctx, key)
+	if err != nil {
+		return nil, nil, err
 	}
 	s := &source{First: e.Time}
 	if it != nil && e.Time.Sub(it.source.First) < day {
@@ -102,13 +145,13 @@ func (g *Engine) Judge(ctx context.Context, e event.Event) ([]alert.Alert, error
 	} else {
 		it = nil
 	}
-	known := 0
+	made := 0
 	if it != nil {
-		known = it.source.Prints
+		made = it.source.Prints
 	}
-	p, err := g.recallPrints(ctx, e, known)
+	p, err := g.recallPrints(ctx, *e, made)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	if it == nil {
 		it = &item{key: key, source: s}
@@ -120,15 +163,7 @@ func (g *Engine) Judge(ctx context.Context, e event.Event) ([]alert.Alert, error
 		s.Seen = e.Time
 	}
 	g.mem.dirty[key] = it
-	verdicts := s.verdicts(&e)
-	if len(verdicts) > 0 {
-		g.join(s, &e, p)
-	}
-	out := make([]alert.Alert, 0, len(verdicts))
-	for _, v := range verdicts {
-		out = append(out, s.raise(key, v, &e))
-	}
-	return out, nil
+	return s, p, nil
 }
 
 // Concerns tells whether events of this action can raise an alert.
@@ -141,26 +176,26 @@ func Concerns(action string) bool {
 }
 
 // verdicts counts e and says which rules it raises.
-func (s *source) verdicts(e *event.Event) []verdict {
+func (s *source) verdicts(e *event.Event) []Verdict {
 	from := e.Source.Addr()
 	switch e.Action {
 	case event.ActionLogin:
 		return s.login(e)
 	case event.ActionCommandExecuted:
-		return []verdict{{&ruleCommand, fmt.Sprintf("%s runs commands on %s as %q", from, e.Host, short(e.User))}}
+		return []Verdict{{&ruleCommand, fmt.Sprintf("%s runs commands on %s as %q", from, e.Host, short(e.User))}}
 	case event.ActionFileCaptured:
-		return []verdict{{&ruleFile, fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", from, short(e.Path), e.Host, e.SHA256)}}
+		return []Verdict{{&ruleFile, fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", from, short(e.Path), e.Host, e.SHA256)}}
 	case event.ActionMalwareFound:
-		return []verdict{s.malware(e)}
+		return []Verdict{s.malware(e)}
 	case event.ActionDownloadRequested:
-		return []verdict{{&ruleFetch, fmt.Sprintf("%s asked %s for %q", from, e.Host, short(e.URL))}}
+		return []Verdict{{&ruleFetch, fmt.Sprintf("%s asked %s for %q", from, e.Host, short(e.URL))}}
 	case event.ActionTunnelRequested:
-		return []verdict{{&ruleTunnel, fmt.Sprintf("%s tried to tunnel through %s", from, e.Host)}}
+		return []Verdict{{&ruleTunnel, fmt.Sprintf("%s tried to tunnel through %s", from, e.Host)}}
 	}
 	return nil
 }
 
-func (s *source) login(e *event.Event) (out []verdict) {
+func (s *source) login(e *event.Event) (out []Verdict) {
 	from := e.Source.Addr()
 	s.Tries++
 	h := fnv.New64a()
@@ -170,7 +205,7 @@ func (s *source) login(e *event.Event) (out []verdict) {
 	}
 	if e.Outcome == "success" {
 		s.Got = true
-		out = append(out, verdict{&ruleLogin, fmt.Sprintf("%s logged in to %s as %q", from, e.Host, short(e.User))})
+		out = append(out, Verdict{&ruleLogin, fmt.Sprintf("%s logged in to %s as %q", from, e.Host, short(e.User))})
 	}
 	but := ""
 	if s.Got {
@@ -181,27 +216,27 @@ func (s *source) login(e *event.Event) (out []verdict) {
 		if n == maxUsers {
 			more = " or more"
 		}
-		out = append(out, verdict{&ruleSpray, fmt.Sprintf("%s tried %d%s user names%s", from, n, more, but)})
+		out = append(out, Verdict{&ruleSpray, fmt.Sprintf("%s tried %d%s user names%s", from, n, more, but)})
 	}
 	if s.Tries >= guessed {
-		out = append(out, verdict{&ruleBrute, fmt.Sprintf("%s tried to log in %d times%s", from, s.Tries, but)})
+		out = append(out, Verdict{&ruleBrute, fmt.Sprintf("%s tried to log in %d times%s", from, s.Tries, but)})
 	}
 	return out
 }
 
 // raise grows the alert of a rule.
-func (s *source) raise(key string, v verdict, e *event.Event) alert.Alert {
+func (s *source) raise(key string, v Verdict, e *event.Event) alert.Alert {
 	if s.Groups == nil {
 		s.Groups = map[string]*group{}
 	}
-	n := s.Groups[v.rule.ID]
+	n := s.Groups[v.Rule.ID]
 	if n == nil {
-		n = &group{ID: id(v.rule.ID, key, e.Time), First: e.Time}
-		s.Groups[v.rule.ID] = n
+		n = &group{ID: id(v.Rule.ID, key, e.Time), First: e.Time}
+		s.Groups[v.Rule.ID] = n
 	}
 	n.Count++
-	n.Level = max(n.Level, v.rule.Level)
-	if s.Got && (v.rule == &ruleSpray || v.rule == &ruleBrute) {
+	n.Level = max(n.Level, v.Rule.Level)
+	if s.Got && (v.Rule == &ruleSpray || v.Rule == &ruleBrute) {
 		n.Level = max(n.Level, alert.High)
 	}
 	if n.Last.Before(e.Time) {
@@ -211,8 +246,8 @@ func (s *source) raise(key string, v verdict, e *event.Event) alert.Alert {
 		n.Session = e.Session
 	}
 	a := alert.Alert{
-		ID: n.ID, Key: v.rule.ID + " " + key[2:] + " " + s.First.UTC().Format(time.RFC3339), Rule: *v.rule, Source: e.Source.Addr().Unmap(), Host: e.Host,
-		Session: n.Session, User: e.User, Title: v.title, Campaign: s.Campaign, Count: n.Count, First: n.First, Last: n.Last,
+		ID: n.ID, Key: v.Rule.ID + " " + key[2:] + " " + s.First.UTC().Format(time.RFC3339), Rule: *v.Rule, Source: e.Source.Addr().Unmap(), Host: e.Host,
+		Session: n.Session, User: e.User, Title: v.Title, Campaign: s.Campaign, Count: n.Count, First: n.First, Last: n.Last,
 	}
 	a.Rule.Level = n.Level
 	return a

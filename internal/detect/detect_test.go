@@ -32,7 +32,7 @@ func judge(t *testing.T, g *Engine, events []event.Event) map[string]alert.Alert
 	t.Helper()
 	got := map[string]alert.Alert{}
 	for _, e := range events {
-		l, err := g.Judge(t.Context(), e)
+		l, err := g.Judge(t.Context(), e, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -223,11 +223,11 @@ func TestAFailedRecallChangesNothing(t *testing.T) {
 		return nil, false, nil
 	}})
 	e := command(1, src, "id")
-	if _, err := g.Judge(t.Context(), e); err == nil {
+	if _, err := g.Judge(t.Context(), e, nil); err == nil {
 		t.Fatal("no error")
 	}
 	fail = false
-	if l, err := g.Judge(t.Context(), e); err != nil || len(l) != 1 || l[0].Count != 1 {
+	if l, err := g.Judge(t.Context(), e, nil); err != nil || len(l) != 1 || l[0].Count != 1 {
 		t.Errorf("got %v, %v", l, err)
 	}
 }
@@ -236,6 +236,6 @@ func BenchmarkJudge(b *testing.B) {
 	g := New(Config{})
 	e := login(1, "root", src)
 	for b.Loop() {
-		g.Judge(b.Context(), e) //nolint:errcheck // a benchmark
+		g.Judge(b.Context(), e, nil) //nolint:errcheck // a benchmark
 	}
 }

@@ -2,6 +2,10 @@ package detect
 
 import "github.com/lapwing-defence/lapwing/internal/alert"
 
+// OwnRules is what the ids of the rules here begin with. rules/decoy has a Sigma
+// rule of the same id for each, to hunt with in recorded events.
+const OwnRules = "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1"
+
 // The rules. Their ids never change. The level follows the depth of the
 // encounter: tried is medium, got in or acted is high.
 var (

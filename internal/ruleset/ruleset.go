@@ -22,6 +22,8 @@ import (
 type Config struct {
 	// Paths are rule files and directories; none: the rules in the program.
 	Paths []string
+	// Shipped adds the rules in the program to those of Paths.
+	Shipped bool
 	// Placeholders is a YAML file with the tables behind %name%: a name and its
 	// list of values. Empty: rules that need one are refused.
 	Placeholders string
@@ -62,7 +64,7 @@ func Load(cfg Config, fields *sigma.Fields) (*Loaded, error) {
 		opts.Placeholders = tables
 	}
 	l := &Loaded{Set: sigma.NewSet(opts), Fields: fields, Want: cfg.Want}
-	if len(cfg.Paths) == 0 {
+	if len(cfg.Paths) == 0 || cfg.Shipped {
 		if err := l.addFS(rules.FS, ".", "rules"); err != nil {
 			return nil, err
 		}

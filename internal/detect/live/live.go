@@ -4,6 +4,7 @@
 package live
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -35,6 +36,9 @@ type Verdict struct {
 	Group       map[string]string
 	Count       int
 	First, Last time.Time
+	// Event is the last event of a correlation, as it was judged; nil where it is
+	// remembered no more. For a rule about single events it is nil.
+	Event []byte
 }
 
 // Engine judges. Judge and Advance are for one goroutine, the others may be
@@ -46,6 +50,9 @@ type Engine struct {
 	loaded *judge
 
 	failed int64
+	seq    uint64
+	recent map[uint64][]byte // events that correlations wait for, by Ref
+	oldest uint64            // everything before it is forgotten
 
 	seen uint64 // fingerprint of the rule files before they were read; Watch's own later
 }
@@ -61,6 +68,9 @@ type judge struct {
 	head  logsource.Head
 	buf   []sigma.Point
 }
+
+// maxRecent bounds the events that are remembered for correlations.
+const maxRecent = 20_000
 
 // ErrRules says that rules were refused; the text names each with its place.
 var ErrRules = errors.New("rules were refused")
@@ -83,7 +93,7 @@ func New(cfg Config) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e := &Engine{cfg: cfg, seen: fingerprint(cfg.Rules.Paths)}
+	e := &Engine{cfg: cfg, recent: map[uint64][]byte{}, seen: fingerprint(cfg.Rules.Paths)}
 	j, err := e.load()
 	if err != nil {
 		return nil, err
@@ -174,9 +184,50 @@ func (e *Engine) Judge(line []byte) []Verdict {
 	}
 	j.buf = j.match.Points(j.buf[:0])
 	if len(j.buf) > 0 {
+		e.remember(line)
 		out = e.correlated(out, j.corr.Add(j.buf))
 	}
 	return out
+}
+
+// remember keeps an event for the alert of a correlation that it may be the
+// last of.
+func (e *Engine) remember(line []byte) {
+	e.seq++
+	for i := range e.loaded.buf {
+		e.loaded.buf[i].Ref = e.seq
+	}
+	e.recent[e.seq] = bytes.Clone(line)
+	for len(e.recent) > maxRecent {
+		delete(e.recent, e.oldest)
+		e.oldest++
+	}
+}
+
+// Suppressed tells whether a rule of the caller's own is to be kept quiet on an
+// event.
+func (e *Engine) Suppressed(id, title string, event []byte) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.cfg.Suppress) == 0 {
+		return false
+	}
+	j := e.loaded
+	j.head = logsource.Head{Format: "json"}
+	if j.json.Scan(event, j.rec, &j.head) != nil {
+		return false
+	}
+	t, ok := j.route.Time(j.rec)
+	return ok && e.suppressed(&sigma.Rule{ID: id, Title: title}, j.rec, time.Unix(0, t))
+}
+
+// Reset forgets all that correlations hold.
+func (e *Engine) Reset() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.loaded.corr = sigma.NewCorrelator(e.loaded.rules.Engine, sigma.CorrelatorOptions{Lateness: e.cfg.Lateness, MaxKeys: e.cfg.MaxKeys})
+	clear(e.recent)
+	e.oldest = e.seq
 }
 
 // Advance gives correlations the time, so that those are judged whose events
@@ -192,7 +243,7 @@ func (e *Engine) correlated(out []Verdict, alerts []sigma.Alert) []Verdict {
 		if !e.loaded.rules.Want.Takes(a.Rule) || e.suppressedGroup(a) {
 			continue
 		}
-		out = append(out, Verdict{Rule: a.Rule, Group: a.Group, Count: a.Count, First: time.Unix(0, a.First), Last: time.Unix(0, a.Last)})
+		out = append(out, Verdict{Rule: a.Rule, Group: a.Group, Count: a.Count, First: time.Unix(0, a.First), Last: time.Unix(0, a.Last), Event: e.recent[a.Ref]})
 	}
 	return out
 }

@@ -1,0 +1,203 @@
+//go:build unix
+
+package app
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/alert"
+	"github.com/lapwing-defence/lapwing/internal/casebook"
+	"github.com/lapwing-defence/lapwing/internal/clock"
+	"github.com/lapwing-defence/lapwing/internal/config"
+	"github.com/lapwing-defence/lapwing/internal/detect"
+	"github.com/lapwing-defence/lapwing/internal/detect/live"
+	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/journal"
+	"github.com/lapwing-defence/lapwing/internal/ruleset"
+	"github.com/lapwing-defence/lapwing/internal/sigma"
+)
+
+// rulings is what Sigma rules say to the judge. What was said of the events of
+// a batch is remembered until the batch is written: judged again after a
+// failure, they must not count twice in a correlation.
+type rulings struct {
+	engine *live.Engine
+	file   string // of the correlations' state
+	said   map[string][]live.Verdict
+	saved  time.Time
+	moved  bool
+}
+
+const (
+	correlationsEvery = 10 * time.Second // between two writes of the correlations' state
+	ruleLateness      = 2 * time.Second  // how far behind the newest event correlations are judged
+	ruleLag           = 10 * time.Second // how far behind the clock, while no event comes
+)
+
+// newRulings loads the rules that are shipped and those of the operator.
+func newRulings(c config.Rules, file string) (*rulings, error) {
+	cfg := live.Config{
+		Rules:    ruleset.Config{Paths: c.Dirs, Shipped: !c.Own, Placeholders: c.Placeholders, Want: ruleset.Want{MinLevel: sigma.Low}},
+		Lateness: ruleLateness,
+	}
+	if l, ok := sigma.ParseLevel(c.MinLevel); ok {
+		cfg.Rules.Want.MinLevel = l
+	}
+	for _, s := range c.Suppress {
+		one := live.Suppression{Rule: s.Rule, Source: s.Source.Prefix, Field: s.Field, Value: s.Value, Reason: s.Reason, Until: s.Until}
+		cfg.Suppress = append(cfg.Suppress, one)
+	}
+	e, err := live.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	return &rulings{engine: e, file: file, said: map[string][]live.Verdict{}}, nil
+}
+
+// watch reloads changed rules until ctx ends.
+func (r *rulings) watch(ctx context.Context, log *slog.Logger) {
+	r.engine.Watch(ctx, clock.System(), log)
+}
+
+// line judges one event and gives what fired.
+func (r *rulings) line(id string, line []byte) []live.Verdict {
+	if v, ok := r.said[id]; ok {
+		return v
+	}
+	v := r.engine.Judge(line)
+	r.said[id] = v
+	r.moved = true
+	return v
+}
+
+// written forgets what was remembered against a failure.
+func (r *rulings) written() { clear(r.said) }
+
+// verdict words a rule that fired for the judge.
+func verdict(v *live.Verdict, e *event.Event) detect.Verdict {
+	rule := live.Rule(v.Rule)
+	title := fmt.Sprintf("%s on %s, %s", e.Source.Addr(), e.Host, e.Action)
+	if len(v.Group) > 0 {
+		title = fmt.Sprintf("%s on %s: %d within %s", e.Source.Addr(), e.Host, v.Count, v.Last.Sub(v.First).Round(time.Second))
+	}
+	return detect.Verdict{Rule: &rule, Title: title}
+}
+
+// builtIn tells of a rule whose verdict the judge reaches itself, with a title
+// that says more. The rule of the same id in rules/decoy is for hunting.
+func builtIn(r *sigma.Rule) bool { return strings.HasPrefix(r.ID, detect.OwnRules) }
+
+// raise adds to the batch what Sigma rules say of an event: of itself, and of
+// correlations that it made due, whose last event may be another.
+func (r *rulings) raise(ctx context.Context, g *detect.Engine, batch *casebook.Batch, e *event.Event, line []byte, vs []live.Verdict) error {
+	var more []detect.Verdict
+	for i := range vs {
+		v := &vs[i]
+		switch {
+		case builtIn(v.Rule):
+		case v.Event != nil || len(v.Group) > 0:
+			if err := r.late(ctx, g, batch, v); err != nil {
+				return err
+			}
+		case e != nil:
+			more = append(more, verdict(v, e))
+		}
+	}
+	if e == nil {
+		return nil
+	}
+	quiet := func(rule alert.Rule) bool { return r.engine.Suppressed(rule.ID, rule.Name, line) }
+	alerts, err := g.Judge(ctx, *e, quiet, more...)
+	if err != nil {
+		return err
+	}
+	for _, a := range alerts {
+		batch.Alert(a, e)
+	}
+	return nil
+}
+
+// late raises a correlation for its own last event.
+func (r *rulings) late(ctx context.Context, g *detect.Engine, batch *casebook.Batch, v *live.Verdict) error {
+	e, err := event.Decode(v.Event)
+	if err != nil {
+		return nil //nolint:nilerr // the event is remembered no more: a flood; the groups of the next ones tell
+	}
+	alerts, err := g.Raise(ctx, e, verdict(v, &e))
+	if err != nil {
+		return err
+	}
+	for _, a := range alerts {
+		batch.Alert(a, &e)
+	}
+	return nil
+}
+
+// save writes the correlations' state with the position that it belongs to, at
+// most every ten seconds unless now is set.
+func (r *rulings) save(at journal.Position, now bool) error {
+	if !r.moved || !now && time.Since(r.saved) < correlationsEvery {
+		return nil
+	}
+	r.saved, r.moved = time.Now(), false
+	var b bytes.Buffer
+	fmt.Fprintf(&b, "%s\n", at)
+	if err := r.engine.Snapshot(&b); err != nil {
+		return err
+	}
+	return writeFile(r.file, b.Bytes())
+}
+
+// load reads the state back and judges again, without saying anything, what
+// the journal still has between it and the position that was judged up to.
+func (r *rulings) load(ctx context.Context, j journal.Journal, upTo journal.Position, log *slog.Logger) error {
+	data, err := os.ReadFile(r.file)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the correlations: %w", err)
+	}
+	head, body, _ := bytes.Cut(data, []byte("\n"))
+	from, err := journal.ParsePosition(string(head))
+	if err == nil {
+		_, err = r.engine.Restore(bytes.NewReader(body))
+	}
+	if err != nil { // counting begins anew
+		log.Warn("the state of the correlations cannot be used, they count from now on", "file", r.file, "error", err)
+		return nil
+	}
+	if !from.Before(upTo) {
+		return nil
+	}
+	_, err = j.Read(ctx, from, func(e journal.Entry) error {
+		if !e.Pos.Before(upTo) {
+			return errEnough
+		}
+		for line := range bytes.Lines(e.Data) {
+			r.engine.Judge(bytes.TrimRight(line, "\n"))
+		}
+		return nil
+	})
+	if errors.Is(err, errEnough) {
+		err = nil
+	}
+	return err
+}
+
+// forget drops all counts: what is in them cannot be taken apart by source.
+func (r *rulings) forget() error {
+	r.engine.Reset()
+	r.written()
+	if err := os.Remove(r.file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("forget the correlations: %w", err)
+	}
+	return nil
+}
