@@ -144,25 +144,44 @@ func walkBase64(c *container) error {
 		if len(run) < minBase64 || !mixed(run) {
 			continue
 		}
-		if found++; found > maxBase64s {
-			return skipError{Limit, fmt.Sprintf("the text has more than %d runs of base64", maxBase64s)}
-		}
 		out := make([]byte, base64.RawStdEncoding.DecodedLen(len(run)))
 		n, err := base64.RawStdEncoding.Decode(out, run[:len(run)-btoi(len(run)%4 == 1)])
 		if err != nil && n == 0 {
 			continue
 		}
+		wide := wideText(out[:n])
+		if wide == "" && !telling(out[:n]) { // a key, a digest, a font: nothing that anybody runs
+			continue
+		}
+		if found++; found > maxBase64s {
+			return skipError{Limit, fmt.Sprintf("the text has more than %d runs of base64", maxBase64s)}
+		}
 		name := fmt.Sprintf("base64@%d", at)
 		if err := c.give(name, bytes.NewReader(out[:n])); err != nil {
 			return err
 		}
-		if s := wideText(out[:n]); s != "" {
-			if err := c.give(name+".txt", strings.NewReader(s)); err != nil {
+		if wide != "" {
+			if err := c.give(name+".txt", strings.NewReader(wide)); err != nil {
 				return err
 			}
 		}
 	}
 	return nil
+}
+
+// telling tells whether b is something that is run or opened: a known format, or
+// text.
+func telling(b []byte) bool {
+	if isExecutable(b, item{}) || sniff(item{r: bytes.NewReader(b), size: int64(len(b))}) != nil && bytes.IndexByte(b, 0) >= 0 {
+		return true
+	}
+	odd := 0
+	for _, x := range b {
+		if x < 0x20 && x != '\t' && x != '\n' && x != '\r' || x == 0x7f {
+			odd++
+		}
+	}
+	return odd*50 <= len(b)
 }
 
 func btoi(b bool) int {
