@@ -60,6 +60,7 @@ func newScan(g *globals) *cobra.Command {
 		Args:    cobra.MinimumNArgs(1),
 		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, g, args) },
 	}
+	c.AddCommand(newAVCheck(g))
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "YARA rules: a file, a directory, or a file of 'yara compile'")
 	c.Flags().StringArrayVarP(&f.define, "define", "d", nil, "external variable of the rules, NAME=VALUE")
 	c.Flags().IntVar(&f.workers, "workers", runtime.GOMAXPROCS(0), "files looked at together")
