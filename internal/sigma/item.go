@@ -40,6 +40,7 @@ type ruleValue struct {
 	num  number  // valNumber
 	raw  string
 	line int
+	of   int // which value of the rule it was made from
 }
 
 // item is one "field|modifiers: values" while its modifiers are applied.
@@ -116,6 +117,7 @@ func parseItem(key string, value *yamldoc.Node, keyLine int, tables map[string][
 		if v.kind == valNull && value.Kind == yamldoc.List {
 			it.note("null-in-list", "make null a selection of its own", "null in a list of values")
 		}
+		v.of = len(it.vals)
 		it.vals = append(it.vals, v)
 	}
 	seen := map[string]bool{}
@@ -142,37 +144,52 @@ func (it *item) build() (*expr, *fault) {
 		return nil, f
 	}
 	var kids []*expr
-	var group *predicate // texts linked by OR share a predicate
-	for i := range it.vals {
-		p, f := it.predicate(&it.vals[i])
+	for rest := it.vals; len(rest) > 0; {
+		n := len(rest)
+		if it.all { // the forms of one value are alternatives whatever links the values
+			n = slices.IndexFunc(rest, func(v ruleValue) bool { return v.of != rest[0].of })
+			if n < 0 {
+				n = len(rest)
+			}
+		}
+		e, f := it.anyOf(rest[:n])
 		if f != nil {
 			return nil, f
 		}
-		if p.kind != predText || it.all {
-			kids = append(kids, newPred(p, it.vals[i].line))
-			continue
-		}
-		if group != nil {
-			group.pats = append(group.pats, p.pats...)
-			continue
-		}
-		group = p
-		kids = append(kids, newPred(p, it.vals[i].line))
+		kids = append(kids, e)
+		rest = rest[n:]
 	}
-	kind := exprOr
-	if it.all {
-		kind = exprAnd
-	}
-	e := combine(kind, kids, it.line)
+	e := combine(exprAnd, kids, it.line)
 	if it.exists && it.vals[0].pat.plain() == "false" || it.neq && !it.hasOp {
 		e = negate(e)
 	}
 	return e, nil
 }
 
+// anyOf is one of vals.
+func (it *item) anyOf(vals []ruleValue) (*expr, *fault) {
+	var kids []*expr
+	var group *predicate // texts linked by OR share a predicate
+	for i := range vals {
+		p, f := it.predicate(&vals[i])
+		if f != nil {
+			return nil, f
+		}
+		if p.kind == predText && group != nil {
+			group.pats = append(group.pats, p.pats...)
+			continue
+		}
+		if p.kind == predText {
+			group = p
+		}
+		kids = append(kids, newPred(p, vals[i].line))
+	}
+	return combine(exprOr, kids, it.line), nil
+}
+
 // check finds combinations that mean nothing.
 func (it *item) check() *fault {
-	if it.all && len(it.vals) == 1 && !it.keyword {
+	if it.all && it.vals[len(it.vals)-1].of == 0 && !it.keyword {
 		it.note("single-all", "remove |all", "|all with a single value")
 	}
 	for i := range it.vals {

@@ -72,6 +72,9 @@ func TestMatch(t *testing.T) {
 		yes, no   []string // events, fields separated by ;
 	}{
 		{"plain", sel + "s: {F: Abc}", []string{"F=abc", "F=ABC"}, []string{"F=abcd", "G=abc", "F=null:", ""}},
+		{"windash and all", sel + "s: {F|windash|contains|all: [' -a', ' -b']}", []string{"F=x -a /b", "F=x /a -b", "F=x –b -a"}, []string{"F=x -a", "F=x /b", "F=x -a /a"}},
+		{"base64offset and all", sel + "s: {F|base64offset|contains|all: [foobar, secret]}", []string{"F=Zm9vYmFy c2VjcmV0"}, []string{"F=Zm9vYmFy", "F=c2VjcmV0"}},
+		{"expand and all", sel + "s: {F|expand|contains|all: ['%admins%', 'x']}", []string{"F=rootx", "F=xadm_1"}, []string{"F=root", "F=x"}},
 		{"empty", sel + "s: {F: ''}", []string{"F="}, []string{"F=x", "G=", "F=null:"}},
 		{"null", sel + "s: {F: null}", []string{"F=null:", "G=1", ""}, []string{"F=", "F=x"}},
 		{"star", sel + "s: {F: '*'}", []string{"F=", "F=x", "F=num:1"}, []string{"G=1", "F=null:"}},

@@ -132,7 +132,7 @@ func (it *item) transform(m string) *fault {
 			return faultf(v.line, "too-many", "write fewer values, or split the rule", "%q makes more than %d values", m, MaxValues)
 		}
 		for _, p := range pats {
-			nv := ruleValue{kind: valText, pat: p, line: v.line, raw: v.raw}
+			nv := ruleValue{kind: valText, pat: p, line: v.line, raw: v.raw, of: v.of}
 			if m == "expand" && !p.hasVar() {
 				nv.raw = rawText(p, v.raw)
 			}
