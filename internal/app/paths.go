@@ -34,6 +34,9 @@ func (d Dir) Path(elem ...string) string {
 	return filepath.Join(append([]string{string(d)}, elem...)...)
 }
 
+// AllowList is the file of what scans do not tell.
+func (d Dir) AllowList() string { return d.Path("allow.jsonl") }
+
 // The places in a data directory.
 func (d Dir) journal() string      { return d.Path("journal") }
 func (d Dir) eventLog() string     { return d.Path("eventlog") }

@@ -53,6 +53,3 @@ func newItemID() string {
 	rand.Read(b[:]) //nolint:errcheck // never fails (crypto/rand)
 	return hex.EncodeToString(b[:])
 }
-
-// AllowList is the file of what scans do not tell.
-func (d Dir) AllowList() string { return d.Path("allow.jsonl") }

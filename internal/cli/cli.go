@@ -1,5 +1,3 @@
-//go:build unix
-
 // Package cli is the commands of the program, one file for each group. Only
 // this package knows cobra.
 package cli
@@ -92,7 +90,6 @@ func newRoot(g *globals) *cobra.Command {
 		Use:          "lapwing",
 		Short:        "A defence platform for small teams",
 		Long:         "lapwing lures intruders away from what matters: decoys that record them, a judge that raises alerts, a keeper of everything seen.\n\nExit status: 0 fine, 2 error, 64 wrong usage.",
-		Example:      "  lapwing up                     start decoys and watch\n  lapwing alerts                 what was raised\n  lapwing session replay ID      watch what an intruder did",
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	f := root.PersistentFlags()
@@ -101,14 +98,8 @@ func newRoot(g *globals) *cobra.Command {
 	f.BoolVar(&g.json, "json", false, "one JSON object a line")
 	f.BoolVar(&g.quiet, "quiet", false, "say only what goes wrong")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newUp(g), newCheck(g), newVersion(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g), newHold(g), newForget(g), newExport(g), newBackup(g), newRestore(g), newScan(g), newQuarantine(g), newYara(g), newHunt(g), newRules(g))
-	for _, c := range []*cobra.Command{
-		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunHub(c.Context(), g.log()) }},
-		{Use: "store", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunStore(c.Context()) }},
-		{Use: "worker", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunWorker(c.Context(), g.log()) }},
-	} {
-		root.AddCommand(c)
-	}
+	root.AddCommand(newVersion(g), newScan(g), newYara(g), newHunt(g), newRules(g))
+	addPlatform(root, g)
 	return root
 }
 

@@ -1,5 +1,3 @@
-//go:build unix
-
 package cli
 
 // exitStatus ends the program with a status of its own; what there was to say

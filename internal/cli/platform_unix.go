@@ -1,0 +1,23 @@
+//go:build unix
+
+package cli
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/lapwing-defence/lapwing/internal/app"
+)
+
+// addPlatform adds the commands of an instance: its processes need Unix
+// sockets that pass descriptors.
+func addPlatform(root *cobra.Command, g *globals) {
+	root.Example = "  lapwing up                     start decoys and watch\n  lapwing alerts                 what was raised\n  lapwing session replay ID      watch what an intruder did"
+	root.AddCommand(newUp(g), newCheck(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g), newHold(g), newForget(g), newExport(g), newBackup(g), newRestore(g), newQuarantine(g))
+	for _, c := range []*cobra.Command{
+		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunHub(c.Context(), g.log()) }},
+		{Use: "store", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunStore(c.Context()) }},
+		{Use: "worker", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunWorker(c.Context(), g.log()) }},
+	} {
+		root.AddCommand(c)
+	}
+}
