@@ -134,6 +134,7 @@ func serve(ctx context.Context, o *WorkerOrders, lns map[int]net.Listener, rec *
 		fake := host.New(host.Config{
 			Name: h.Config.Name, Persona: h.Identity.Persona, Programs: all, Clock: clk, Seed: o.Seed + uint64(n),
 			Net: netcmd.World{Downloads: h.Config.Downloads}, Keep: o.Visitors.Keep, Visitors: o.Visitors.Max, Store: store, Log: log,
+			Limits: kernel.Limits{Wall: o.Limits.Session},
 		})
 		wg.Go(func() { fake.Run(ctx) }) //nolint:errcheck // it ends with ctx
 		door := access.New(policy(h), kernel.NewRand(o.Seed, uint64(n)), clk.Now)

@@ -167,6 +167,17 @@ func (c *ServerConfig) refused(ctx context.Context, s *Session, why string) {
 	s.Post(ctx, e)
 }
 
+// limits tells which limits ended the connection.
+func (c *ServerConfig) limits(ctx context.Context, s *Session, lc *limitedConn) {
+	for what, reached := range map[string]bool{"bytes of one connection": lc.spent.Load(), "length of one connection": !c.Clock.Now().Before(lc.until)} {
+		if reached {
+			e := s.Event(event.ActionLimitReached)
+			e.Reason, e.Depth = what, event.DepthTouch
+			s.Post(ctx, e)
+		}
+	}
+}
+
 func (c *ServerConfig) opened(ctx context.Context, s *Session) {
 	e := s.Event(event.ActionConnectionOpened)
 	e.Depth, e.LogType = event.DepthTouch, c.LogType
@@ -174,6 +185,7 @@ func (c *ServerConfig) opened(ctx context.Context, s *Session) {
 }
 
 func (c *ServerConfig) closed(ctx context.Context, s *Session, lc *limitedConn, err error) {
+	c.limits(ctx, s, lc)
 	e := s.Event(event.ActionConnectionClosed)
 	e.Depth = event.DepthTouch
 	e.AddInt("event.duration", int64(c.Clock.Now().Sub(s.Start)))
@@ -205,6 +217,7 @@ type limitedConn struct {
 	idle    time.Duration
 	until   time.Time
 	left    int64
+	spent   atomic.Bool // left is used up and more was asked for
 	in, out atomic.Int64
 }
 
@@ -219,6 +232,7 @@ func (c *limitedConn) deadline() time.Time {
 // Read fails with io.EOF when the visitor has sent as much as one may.
 func (c *limitedConn) Read(b []byte) (int, error) {
 	if c.in.Load() >= c.left {
+		c.spent.Store(true)
 		return 0, io.EOF
 	}
 	if err := c.SetReadDeadline(c.deadline()); err != nil {

@@ -238,9 +238,15 @@ func (v *Visit) Open(ctx context.Context, in Login) (*kernel.Session, context.Co
 	ctx, cancel := context.WithCancelCause(ctx)
 	u, _ := v.M.Persona.User(acc.Name)
 	u.Name, u.UID, u.GID, u.Home, u.Shell = acc.Name, acc.UID, acc.GID, acc.Home, acc.Shell
+	budget := kernel.NewBudget(v.host.c.Limits, cancel, func(limit string) {
+		if in.Recorder != nil {
+			in.Recorder.Limit("session budget: " + limit)
+		}
+	})
+	budget.Watch(ctx, v.M.Clock)
 	return &kernel.Session{
 		M: v.M, User: u, From: in.From, To: in.To, Started: v.M.Clock.Now(), Service: in.Service, Term: in.Term, Recorder: in.Recorder,
-		Budget: kernel.NewBudget(v.host.c.Limits, cancel),
+		Budget: budget,
 	}, ctx, cancel
 }
 

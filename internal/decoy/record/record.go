@@ -36,6 +36,9 @@ type Session struct {
 	User string
 
 	events   atomic.Int64
+	limits   sync.Mutex      // of told and over
+	told     map[string]bool // names of limits that were reached
+	over     bool            // Close was called: the visit may be waited for
 	mu       sync.Mutex
 	commands int
 	resizes  int
@@ -52,7 +55,7 @@ var _ kernel.Recorder = (*Session)(nil)
 
 // New begins a session and emits session-started. ctx must outlive the visit.
 func New(ctx context.Context, s *decoy.Session, user, kind string) *Session {
-	r := &Session{s: s, ctx: ctx, ID: s.IDs.New(), User: user, seen: map[string]bool{}, start: s.Clock.Now()}
+	r := &Session{s: s, ctx: ctx, ID: s.IDs.New(), User: user, seen: map[string]bool{}, told: map[string]bool{}, start: s.Clock.Now()}
 	e := r.event(event.ActionSessionStarted, event.DepthEnter)
 	e.Add("lapwing.session.kind", kind)
 	r.post(e)
@@ -141,6 +144,20 @@ func (r *Session) Note(_ context.Context, action, reason string) {
 	r.post(e)
 }
 
+// Limit records once that the limit of a name was reached. What is reached
+// after Close is not told.
+func (r *Session) Limit(name string) {
+	r.limits.Lock()
+	defer r.limits.Unlock()
+	if r.over || r.told[name] {
+		return
+	}
+	r.told[name] = true
+	e := r.event(event.ActionLimitReached, event.DepthAct)
+	e.Reason = name
+	r.post(e)
+}
+
 // Emit records an event of a decoy's own.
 func (r *Session) Emit(action string, d event.Depth, fill func(*event.Event)) {
 	e := r.event(action, d)
@@ -155,6 +172,7 @@ func (r *Session) Capture(path string, content io.Reader, how string) {
 	over := r.files > maxFiles
 	r.mu.Unlock()
 	if over {
+		r.Limit("captures of one session")
 		return
 	}
 	sum, size, err := r.s.Rec.Capture(r.ctx, content, maxCapture)
@@ -163,6 +181,10 @@ func (r *Session) Capture(path string, content io.Reader, how string) {
 	e.Add("lapwing.capture.how", how)
 	if err != nil {
 		e.Reason = err.Error()
+		r.Limit("capture: " + err.Error()[:min(len(err.Error()), 300)])
+	}
+	if size >= maxCapture {
+		r.Limit("bytes of one capture")
 	}
 	r.mu.Lock()
 	dup := r.seen[path+sum]
@@ -176,6 +198,7 @@ func (r *Session) Capture(path string, content io.Reader, how string) {
 // Watch makes sure that files about to vanish are captured.
 func (r *Session) Watch(fs *vfs.FS) {
 	fs.OnLoss(func(path string, c vfs.Content) { r.content(path, c) })
+	fs.OnFull(r.Limit)
 }
 
 func (r *Session) content(path string, c vfs.Content) {
@@ -273,6 +296,7 @@ func (r *Session) code(code byte, text string) {
 // add queues recording lines; they leave at least every flushEvery.
 func (r *Session) add(line []byte) {
 	if r.castSize += len(line); r.castSize > castMax {
+		r.Limit("bytes of one recording")
 		return
 	}
 	r.cast = append(r.cast, line...)
@@ -308,6 +332,9 @@ func (r *Session) Close(v *host.Visit, why string) {
 	r.flush()
 	commands, files := r.commands, r.files
 	r.mu.Unlock()
+	r.limits.Lock()
+	r.over = true
+	r.limits.Unlock()
 	e := r.event(event.ActionSessionEnded, event.DepthEnter)
 	e.AddInt("event.duration", int64(r.s.Clock.Now().Sub(r.start)))
 	e.AddInt("lapwing.session.commands", int64(commands))

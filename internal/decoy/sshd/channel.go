@@ -32,6 +32,7 @@ type channel struct {
 	tty        *kernel.TTY
 	env        map[string]string
 	agent      bool
+	ended      sync.Once
 }
 
 // serve answers requests until one starts a program, then runs it.
@@ -134,7 +135,7 @@ func (c *channel) run(reqs <-chan *ssh.Request, kind, command string) {
 	rec.Watch(v.host.M.FS)
 	var pump sync.WaitGroup
 	in := &input{r: c.ch, shared: &v.stdin, most: v.c.StdinMemory}
-	fds := c.plain(in)
+	fds := c.plain(in, sess.Budget)
 	if c.pty {
 		line, done := v.host.Line()
 		defer done()
@@ -142,6 +143,12 @@ func (c *channel) run(reqs <-chan *ssh.Request, kind, command string) {
 		fds = c.terminal(rec, sess, &pump)
 	}
 	pump.Go(func() { c.requests(reqs, rec, cancel) })
+	wake := kernel.OnKill(ctx, func(signal int) { // what waits for the visitor has to end too
+		if c.end(0, signal); c.tty != nil {
+			c.tty.HangUp()
+		}
+	})
+	defer wake()
 	p := host.Shell(sess, fds)
 	c.environment(p)
 	status := c.program(ctx, p, rec, kind, command)
@@ -202,7 +209,9 @@ func signalName(n int) string {
 }
 
 // end tells the client how the program ended, then closes (RFC 4254, 6.10).
-func (c *channel) end(status, signal int) {
+func (c *channel) end(status, signal int) { c.ended.Do(func() { c.tell(status, signal) }) }
+
+func (c *channel) tell(status, signal int) {
 	if name := signalName(signal); signal != 0 {
 		c.ch.SendRequest("exit-signal", false, ssh.Marshal(struct { //nolint:errcheck // a gone client is seen elsewhere
 			Name      string
@@ -251,10 +260,8 @@ type output struct {
 }
 
 func (o output) Write(p []byte) (int, error) {
-	if o.b != nil {
-		if err := o.b.Output(int64(len(p))); err != nil {
-			return 0, err
-		}
+	if err := o.b.Output(int64(len(p))); err != nil {
+		return 0, err
 	}
 	return o.w.Write(p)
 }
@@ -299,6 +306,7 @@ func (i *input) capture(rec *record.Session) {
 	}
 	how := "stdin"
 	if i.cut {
+		rec.Limit("bytes kept of standard input")
 		how = "stdin, cut off"
 	}
 	rec.Capture("(standard input)", bytes.NewReader(i.kept.Bytes()), how)
@@ -321,11 +329,11 @@ type writeOnly struct{ io.Writer }
 func (writeOnly) Read([]byte) (int, error) { return 0, io.EOF }
 
 // plain is a session without a terminal: three pipes.
-func (c *channel) plain(in *input) map[int]*kernel.FD {
+func (c *channel) plain(in *input, b *kernel.Budget) map[int]*kernel.FD {
 	return map[int]*kernel.FD{
 		0: kernel.NewFD("pipe:[0]", readOnly{in}, nil),
-		1: kernel.NewFD("pipe:[1]", writeOnly{output{w: c.ch}}, nil),
-		2: kernel.NewFD("pipe:[2]", writeOnly{output{w: c.ch.Stderr()}}, nil),
+		1: kernel.NewFD("pipe:[1]", writeOnly{output{c.ch, b}}, nil),
+		2: kernel.NewFD("pipe:[2]", writeOnly{output{c.ch.Stderr(), b}}, nil),
 	}
 }
 

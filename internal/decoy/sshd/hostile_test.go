@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -18,6 +19,8 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/decoy"
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/host"
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
 
 // alive checks that the decoy still serves.
@@ -231,6 +234,99 @@ func TestBudgets(t *testing.T) {
 	}
 }
 
+// limitsOf are the reasons of the limits that were reached.
+func (r *rig) limitsOf() []string {
+	var out []string
+	for _, e := range r.rec.all(event.ActionLimitReached) {
+		out = append(out, e.Reason)
+	}
+	return out
+}
+
+// TestLimitsAreTold: what uses up a budget is told once, by the limit's name,
+// and the session goes on or ends as one on a real host.
+func TestLimitsAreTold(t *testing.T) {
+	for _, tt := range []struct {
+		name, line, reason string
+		signal             string // the program ends by, "" = it exits
+	}{
+		{"fork bomb", ":(){ :|:& };:; wait", "session budget: programs at once", ""},
+		{"many at once", "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1000 & done", "session budget: programs at once", ""},
+		{"endless pipe", "yes | head -c 10G > /dev/null", "session budget: bytes moved", "KILL"},
+		{"endless output", "yes", "session budget: bytes of output", "KILL"},
+		{"doubling", "x=a; while :; do x=$x$x; done", "session budget: bytes of a variable", ""},
+		{"endless loop", "while :; do :; done", "session budget: steps", "KILL"},
+		{"recursion", "f() { f; }; f", "session budget: depth", ""},
+		{"full disk", "head -c 100M /dev/zero > /tmp/big", "bytes of a file", ""},
+		{"many files", "i=0; while [ $i -lt 300 ]; do echo > /tmp/f$i; i=$((i+1)); done 2>/dev/null", "number of a visitor's files", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t, func(_ *Config, _ *decoy.Limits, h *host.Config) {
+				h.Limits = kernel.Limits{Output: 1 << 20, Steps: 200_000, Moved: 8 << 20, Procs: 8}
+				h.FS = vfs.Options{Quota: 4 << 20, MaxNodes: 200, MaxFile: 1 << 20}
+			})
+			c := r.client(t)
+			s, err := c.NewSession()
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.Stdout, s.Stderr = io.Discard, io.Discard
+			var exit *ssh.ExitError
+			if err := s.Run(tt.line); errors.As(err, &exit) && exit.Signal() != tt.signal || tt.signal != "" && exit == nil {
+				t.Errorf("ends with %v", err)
+			}
+			r.rec.wait(t, event.ActionSessionEnded, 1)
+			n := 0
+			for _, l := range r.limitsOf() {
+				if l == tt.reason {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("%d times %q among %q", n, tt.reason, r.limitsOf())
+			}
+			again, err := c.NewSession() // the connection goes on
+			if err != nil {
+				t.Fatal(err)
+			}
+			if out, err := again.Output("echo there"); string(out) != "there\n" || err != nil {
+				t.Errorf("afterwards: %q, %v", out, err)
+			}
+		})
+	}
+}
+
+// TestWallTime: a session that lasts too long is killed, also one that waits
+// for the visitor.
+func TestWallTime(t *testing.T) {
+	r := newRig(t, func(_ *Config, _ *decoy.Limits, h *host.Config) { h.Limits.Wall = 100 * time.Millisecond })
+	for _, line := range []string{"cat", "tail -f /etc/passwd", ""} {
+		s, err := r.client(t).NewSession()
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.StdinPipe() // stays open
+		if line == "" {
+			s.RequestPty("xterm", 24, 80, nil) // the shell's end tells
+			err = s.Shell()
+		} else {
+			err = s.Start(line)
+		}
+		var exit *ssh.ExitError
+		if err == nil {
+			err = s.Wait()
+		}
+		if !errors.As(err, &exit) || exit.Signal() != "KILL" {
+			t.Errorf("%q ends with %v", line, err)
+		}
+	}
+	r.rec.wait(t, event.ActionSessionEnded, 3)
+	if l := r.limitsOf(); len(l) != 3 || l[0] != "session budget: wall time of the session" {
+		t.Errorf("limits %q", l)
+	}
+}
+
 // TestStdinMemoryIsBounded: what all sessions keep of standard input is.
 func TestStdinMemoryIsBounded(t *testing.T) {
 	r := newRig(t, func(c *Config, _ *decoy.Limits, _ *host.Config) { c.StdinMemory = 100_000 })
@@ -239,6 +335,9 @@ func TestStdinMemoryIsBounded(t *testing.T) {
 		t.Errorf("%q, %v", out, err)
 	}
 	e := r.rec.wait(t, event.ActionFileCaptured, 1)[0]
+	if l := r.limitsOf(); !slices.Equal(l, []string{"bytes kept of standard input"}) {
+		t.Errorf("limits %q", l)
+	}
 	if e.Size > 100_000 || extra(e, "lapwing.capture.how") != "stdin, cut off" {
 		t.Errorf("%d bytes, %s", e.Size, extra(e, "lapwing.capture.how"))
 	}

@@ -184,6 +184,8 @@ func (v *visit) session(user, line string) {
 		}
 	})
 	defer restore()
+	wake := kernel.OnKill(ctx, func(int) { v.tty.HangUp() })
+	defer wake()
 	if v.tty.Gone() {
 		cancel(kernel.Killed{Signal: kernel.SIGHUP})
 	}

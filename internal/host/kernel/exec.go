@@ -65,6 +65,17 @@ type Killed struct{ Signal int }
 // Error names the signal's number.
 func (k Killed) Error() string { return "killed by signal" }
 
+// OnKill calls f with the signal when ctx ends by one, unless stopped: what
+// waits for the visitor is to be woken.
+func OnKill(ctx context.Context, f func(signal int)) (stop func() bool) {
+	return context.AfterFunc(ctx, func() {
+		var k Killed
+		if errors.As(context.Cause(ctx), &k) {
+			f(k.Signal)
+		}
+	})
+}
+
 // Task is a started program.
 type Task struct {
 	PID    int

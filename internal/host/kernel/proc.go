@@ -175,8 +175,10 @@ type Recorder interface {
 	Fetch(ctx context.Context, f Fetch)
 	// Password is a password set on the fake host.
 	Password(ctx context.Context, user, password string)
-	// Note is anything else worth an event: a limit reached, a parse error.
+	// Note is anything else worth an event: a crash, a planned job.
 	Note(ctx context.Context, action, reason string)
+	// Limit is a limit that was reached, by its name.
+	Limit(name string)
 }
 
 // Line is a command line as typed, or the whole of an exec request.

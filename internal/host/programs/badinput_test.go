@@ -31,6 +31,8 @@ func (n *notes) Note(_ context.Context, action, _ string) {
 	n.all = append(n.all, action)
 }
 
+func (n *notes) Limit(name string) { n.Note(context.Background(), name, "") }
+
 // small is a host with little of everything, so that bad input meets its
 // limits soon.
 func small(t testing.TB) *host.Host {

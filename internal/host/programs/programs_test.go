@@ -28,6 +28,7 @@ func (silent) Line(context.Context, kernel.Line)               {}
 func (silent) Fetch(context.Context, kernel.Fetch)             {}
 func (silent) Password(context.Context, string, string)        {}
 func (silent) Note(ctx context.Context, action, reason string) {}
+func (silent) Limit(string)                                    {}
 
 type safe struct {
 	mu sync.Mutex

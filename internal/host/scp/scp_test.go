@@ -24,6 +24,7 @@ func (silent) Line(context.Context, kernel.Line)        {}
 func (silent) Fetch(context.Context, kernel.Fetch)      {}
 func (silent) Password(context.Context, string, string) {}
 func (silent) Note(context.Context, string, string)     {}
+func (silent) Limit(string)                             {}
 
 type stdin struct{ io.Reader }
 

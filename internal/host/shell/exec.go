@@ -80,7 +80,7 @@ func (s *sh) errexit(st *syntax.Stmt) {
 func (s *sh) command(ctx context.Context, cmd syntax.Command) {
 	s.depth++
 	defer func() { s.depth-- }()
-	if s.depth > 4*s.p.S.Budget.Depth() {
+	if s.p.S.Budget.TooDeep((s.depth + 3) / 4) {
 		s.fail(2, "maximum nesting level exceeded")
 		s.jump = jump{kind: jumpExit}
 		return
@@ -279,7 +279,7 @@ func (s *sh) subshell(ctx context.Context, list []*syntax.Stmt) {
 	sub := s.subProc()
 	defer sub.CloseFDs()
 	c := s.fork(sub)
-	if c.calls > s.p.S.Budget.Depth() {
+	if s.p.S.Budget.TooDeep(c.calls) {
 		s.fail(254, "fork: retry: Resource temporarily unavailable")
 		return
 	}
@@ -419,7 +419,7 @@ func (s *sh) invoke(ctx context.Context, args []string) {
 }
 
 func (s *sh) function(ctx context.Context, f *syntax.FuncDecl, args []string) {
-	if s.calls++; s.calls > s.p.S.Budget.Depth() {
+	if s.calls++; s.p.S.Budget.TooDeep(s.calls) {
 		s.fail(1, "%s: maximum function nesting level exceeded (%d)", f.Name.Value, s.p.S.Budget.Depth())
 		s.jump = jump{kind: jumpExit}
 		s.calls--

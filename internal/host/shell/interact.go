@@ -2,6 +2,7 @@ package shell
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -53,12 +54,18 @@ func (s *sh) runLine(ctx context.Context, tty *kernel.TTY, text string) {
 	defer cancel(nil)
 	restore := tty.Foreground(func(sig int) { cancel(kernel.Killed{Signal: sig}) })
 	defer restore()
+	stop := s.p.S.Budget.WatchLine(s.p.M.Clock, func() { cancel(kernel.Killed{Signal: kernel.SIGKILL}) })
+	defer stop()
 	s.calls, s.depth, s.loops, s.noExit = 0, 0, 0, 0
 	s.line = 0
 	s.eval(line, text)
 	if line.Err() != nil && ctx.Err() == nil {
-		s.status = 128 + kernel.SIGINT
-		fmt.Fprint(s.p.Stdout(), "\n") //nolint:errcheck // the visitor's terminal
+		sig, said := kernel.SIGINT, "\n"
+		if k := (kernel.Killed{}); errors.As(context.Cause(line), &k) && k.Signal == kernel.SIGKILL {
+			sig, said = k.Signal, "Killed\n"
+		}
+		s.status = 128 + sig
+		io.WriteString(s.p.Stdout(), said) //nolint:errcheck // the visitor's terminal
 		s.jump = jump{}
 	}
 }

@@ -301,7 +301,7 @@ func (w *buffer) Read([]byte) (int, error) { return 0, vfs.EBADF }
 
 // capture runs $(...) and gives its output without the last newlines.
 func (s *sh) capture(ctx context.Context, list []*syntax.Stmt) string {
-	if s.calls > s.p.S.Budget.Depth() || s.depth > 4*s.p.S.Budget.Depth() {
+	if s.p.S.Budget.TooDeep(s.calls) || s.p.S.Budget.TooDeep((s.depth+3)/4) {
 		s.fail(254, "fork: retry: Resource temporarily unavailable")
 		return ""
 	}

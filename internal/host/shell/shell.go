@@ -337,7 +337,7 @@ func (s *sh) put(name, value string) bool {
 		v = &variable{exported: s.opts.allexport}
 		s.vars[name] = v
 	}
-	if len(value) > maxValue || s.p.S.Budget.Grow(int64(len(value)-len(v.value))) != nil {
+	if s.p.S.Budget.TooBig(len(value), maxValue) || s.p.S.Budget.Grow(int64(len(value)-len(v.value))) != nil {
 		s.fail(2, "xrealloc: cannot allocate %d bytes", len(value))
 		s.jump = jump{kind: jumpExit}
 		return false

@@ -31,7 +31,7 @@ func (s *sh) eval(ctx context.Context, text string) int {
 		s.fail(2, "syntax error: nesting too deep")
 		return s.status
 	}
-	if s.calls > s.p.S.Budget.Depth() {
+	if s.p.S.Budget.TooDeep(s.calls) {
 		s.fail(1, "eval: maximum eval nesting level exceeded (%d)", s.p.S.Budget.Depth())
 		s.jump = jump{kind: jumpExit}
 		return s.status

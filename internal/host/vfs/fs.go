@@ -81,6 +81,7 @@ type FS struct {
 	gen      uint64
 	mounts   map[uint64]Provider
 	onLoss   func(path string, content Content)
+	onFull   func(limit string)
 }
 
 // Node is what a Builder adds.
@@ -150,6 +151,22 @@ func (f *FS) OnLoss(fn func(path string, content Content)) {
 	f.mu.Lock()
 	f.onLoss = fn
 	f.mu.Unlock()
+}
+
+// OnFull sets what is told the name of a limit of Options each time one is
+// reached. fn runs with the view's lock held: it must neither use it nor wait.
+func (f *FS) OnFull(fn func(limit string)) {
+	f.mu.Lock()
+	f.onFull = fn
+	f.mu.Unlock()
+}
+
+// full tells of a limit and gives the error that the visitor sees.
+func (f *FS) full(limit string, err Errno) error {
+	if f.onFull != nil {
+		f.onFull(limit)
+	}
+	return err
 }
 
 // Used is what the visitor added: bytes of content, and nodes.
@@ -233,13 +250,13 @@ func (f *FS) names(dir *node) []string {
 // charge changes what n counts against the quota.
 func (f *FS) charge(n *node, size int64) error {
 	if size > f.opt.MaxFile {
-		return EFBIG
+		return f.full("bytes of a file", EFBIG)
 	}
 	if size > n.charged && f.used+size-n.charged > f.opt.Quota {
-		return ENOSPC
+		return f.full("bytes of a visitor's files", ENOSPC)
 	}
 	if !f.released && !f.opt.Pool.take(size-n.charged) {
-		return ENOSPC
+		return f.full("memory of all visitors' files", ENOSPC)
 	}
 	f.used += size - n.charged
 	n.charged = size

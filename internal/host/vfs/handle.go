@@ -87,7 +87,7 @@ func (f *FS) create(c Caller, path string, miss *missing, fl Flags, perm uint32)
 	case miss.dir.n.attr&AttrImmutable != 0:
 		return nil, EPERM
 	case f.nodes >= f.opt.MaxNodes:
-		return nil, ENOSPC
+		return nil, f.full("number of a visitor's files", ENOSPC)
 	}
 	n := f.insert(c, miss, &node{kind: File, mode: perm & 0o7777, mutable: true})
 	n.dirty, n.written = true, true

@@ -45,7 +45,7 @@ func (f *FS) place(c Caller, path string) (*missing, error) {
 	case miss.dir.n.attr&AttrImmutable != 0:
 		return nil, EPERM
 	case f.nodes >= f.opt.MaxNodes:
-		return nil, ENOSPC
+		return nil, f.full("number of a visitor's files", ENOSPC)
 	}
 	return miss, nil
 }
