@@ -41,7 +41,7 @@ func TestLimitsAreTold(t *testing.T) {
 		name, line, reason string
 		ends               bool
 	}{
-		{"fork bomb", "b() { b | b & }; b; wait", "session budget: programs at once", false},
+		{"fork bomb", "b() { b | b; }; b", "session budget: programs at once", false},
 		{"endless pipe", "yes | head -c 10000000000 > /dev/null", "session budget: bytes moved", true},
 		{"endless output", "yes", "session budget: bytes of output", true},
 		{"doubling", "sh -c 'x=a; while :; do x=$x$x; done'", "session budget: bytes of a variable", false},
