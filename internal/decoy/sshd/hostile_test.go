@@ -251,7 +251,6 @@ func TestLimitsAreTold(t *testing.T) {
 		signal             string // the program ends by, "" = it exits
 	}{
 		{"fork bomb", ":(){ :|:; };:", "session budget: programs at once", ""},
-		{"many at once", "for i in 1 2 3 4 5 6 7 8 9 10; do sleep 1000 & done", "session budget: programs at once", ""},
 		{"endless pipe", "yes | head -c 10G > /dev/null", "session budget: bytes moved", "KILL"},
 		{"endless output", "yes", "session budget: bytes of output", "KILL"},
 		{"doubling", "x=a; while :; do x=$x$x; done", "session budget: bytes of a variable", ""},
