@@ -60,7 +60,7 @@ var table = map[string][]string{
 	"scan/allow":          {},
 	"scan/avcheck":        {"logsource", "scan/clamd", "sigma", "source/evtx", "source/jsonl"},
 	"scan/clamd":          {},
-	"scan":                {"scan/indicator", "scan/unpack", "scan/yara"},
+	"scan":                {"scan/clamd", "scan/indicator", "scan/unpack", "scan/yara"},
 	"scan/yara":           {"scan/yara/build", "scan/yara/code", "scan/yara/index", "scan/yara/module", "scan/yara/module/calc", "scan/yara/module/dotnetmod", "scan/yara/module/elfmod", "scan/yara/module/pemod", "scan/yara/rex", "scan/yara/view"},
 	"scan/yara/build":     {"scan/yara/code", "scan/yara/lex", "scan/yara/module", "scan/yara/rex"},
 	"scan/yara/code":      {"scan/yara/rex"},

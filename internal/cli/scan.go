@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -18,7 +19,6 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/respond/quarantine"
 	"github.com/lapwing-defence/lapwing/internal/scan"
 	"github.com/lapwing-defence/lapwing/internal/scan/allow"
-	"github.com/lapwing-defence/lapwing/internal/scan/unpack"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara"
 	"github.com/lapwing-defence/lapwing/rules"
 )
@@ -42,21 +42,30 @@ type scanFlags struct {
 	quarantine bool
 	format     string
 	output     string
+	processes  bool
+	cpu        int
+	cache      string
+	clamd      string
 }
 
 func newScan(g *globals) *cobra.Command {
 	f := &scanFlags{}
 	c := &cobra.Command{
-		Use:   "scan [--rules PATH]... [-d NAME=VALUE]... PATH...",
+		Use:   "scan [--rules PATH]... [-d NAME=VALUE]... [--processes] PATH...",
 		Short: "Look for malware in files",
 		Long: "scan looks at files, at all files below directories and at what is packed in them, with YARA rules and lists of indicators. " +
 			"Without --rules it takes the rules that are shipped; - is the standard input.\n\n" +
 			"A file that also lies among the files left on decoys (data directory) is told with time, source and session.\n\nFindings on the allow list (FILE, or allow.jsonl in the data directory) are not told. --quarantine takes the files away; lapwing quarantine gives them back.\n\n" +
 			"Exit status: 0 nothing found, 1 something found, 2 error, also for rules that do not compile, 3 not everything could be looked at, 64 wrong usage. " +
 			"Where several are true: 2, then 1, then 3.",
-		Example: "  lapwing scan /srv/www\n  lapwing scan --rules rules/ --indicators hashes.txt /srv/share\n  lapwing scan --rules set.yarc --json /home\n  lapwing scan --format sarif -o report.sarif .",
-		Args:    cobra.MinimumNArgs(1),
-		RunE:    func(c *cobra.Command, args []string) error { return f.run(c, g, args) },
+		Example: "  lapwing scan /srv/www\n  lapwing scan --rules rules/ --indicators hashes.txt /srv/share\n  lapwing scan --rules set.yarc --json /home\n  lapwing scan --format sarif -o report.sarif .\n  lapwing scan --cpu 25 --cache /var/lib/scan.cache /srv\n  lapwing scan --processes\n  docker save IMAGE | lapwing scan -",
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 && !f.processes {
+				return usageError{errors.New("name files or directories, - for the standard input, or --processes")}
+			}
+			return nil
+		},
+		RunE: func(c *cobra.Command, args []string) error { return f.run(c, g, args) },
 	}
 	c.AddCommand(newAVCheck(g))
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "YARA rules: a file, a directory, or a file of 'yara compile'")
@@ -69,12 +78,22 @@ func newScan(g *globals) *cobra.Command {
 	c.Flags().DurationVar(&f.since, "since", 0, "only files that changed within this time")
 	c.Flags().BoolVar(&f.noUnpack, "no-unpack", false, "do not look inside archives, mail and documents")
 	c.Flags().BoolVar(&f.quarantine, "quarantine", false, "take files with findings away")
+	c.Flags().BoolVar(&f.processes, "processes", false, "look at the programs and the memory of the processes that run (Linux)")
+	c.Flags().IntVar(&f.cpu, "cpu", 0, "most CPU time to use, in percent of one processor (0: any)")
+	c.Flags().StringVar(&f.cache, "cache", "", "file that remembers clean files, so that the next scan with the same rules leaves them out (Linux)")
+	c.Flags().StringVar(&f.clamd, "clamd", "", "ask a running clamd, too: its socket or host:port")
 	c.Flags().StringVar(&f.format, "format", "table", "table, json, sarif")
 	c.Flags().StringVarP(&f.output, "output", "o", "", "file to write instead of the standard output")
 	return c
 }
 
 func (f *scanFlags) run(c *cobra.Command, g *globals, paths []string) error {
+	if f.processes && f.quarantine {
+		return usageError{errors.New("--quarantine takes files away, not what processes run: name the files without --processes")}
+	}
+	if f.cpu < 0 {
+		return usageError{fmt.Errorf("--cpu %d: give percent of one processor, 100 for one", f.cpu)}
+	}
 	vars, names, err := definitions(f.define)
 	if err != nil {
 		return err
@@ -87,65 +106,53 @@ func (f *scanFlags) run(c *cobra.Command, g *globals, paths []string) error {
 		printProblems(g, g.Err, problems, false)
 		return exitStatus(statusError)
 	}
-	scanners := []scan.Scanner{scan.NewYARA(rules, names, f.timeout)}
-	if len(f.indicators) > 0 {
-		set, faults, err := scan.LoadIndicators(f.indicators)
-		if err != nil {
-			return err
-		}
-		for _, p := range faults {
-			fmt.Fprintln(g.Err, "indicators:", strconv.QuoteToGraphic(p.Error())) //nolint:errcheck // nowhere else to say it
-		}
-		scanners = append(scanners, scan.NewKnown(set, time.Now))
-	}
-	if scanners, err = withCaptured(g, scanners); err != nil {
-		return err
-	}
-	if !f.noUnpack {
-		scanners = []scan.Scanner{&scan.Inside{Scanners: scanners, Limits: unpack.Limits{Time: f.timeout}}}
-	}
-	p, done, err := f.printer(c.Context(), g)
+	j, err := f.job(c.Context(), g, rules, names)
 	if err != nil {
 		return err
 	}
+	p, done, err := f.printer(c.Context(), g)
+	if err != nil {
+		j.close() //nolint:errcheck // nothing was scanned
+		return err
+	}
 	defer done()
-	tree := scan.Tree{Scanners: scanners, Workers: f.workers, MaxSize: f.maxSize, Sum: p.allow.NeedsSums() || f.quarantine || f.format == "sarif"}
-	if f.since > 0 {
-		tree.Since = time.Now().Add(-f.since)
-	}
+	j.tree.Sum = p.allow.NeedsSums() || f.quarantine || f.format == "sarif"
 	begin := time.Now()
-	files := make([]string, 0, len(paths))
-	for _, path := range paths {
-		if path != "-" {
-			if _, err := os.Stat(path); err != nil {
-				p.fail(err)
-				continue
-			}
-			files = append(files, path)
-			continue
-		}
-		tree.Stream(c.Context(), g.In, "(standard input)", p.report)
+	err = f.scan(c.Context(), j, p, paths)
+	if cerr := j.close(); err == nil {
+		err = cerr
 	}
-	if err := tree.Run(c.Context(), files, p.report); err != nil {
+	if err != nil {
 		return err
 	}
 	return p.end(time.Since(begin))
 }
 
-// withCaptured adds what knows the files that were left on decoys.
-func withCaptured(g *globals, scanners []scan.Scanner) ([]scan.Scanner, error) {
-	dir, err := g.dir()
-	if err != nil {
-		return nil, err
+// scan looks at processes and paths.
+func (f *scanFlags) scan(ctx context.Context, j *scanJob, p *scanPrinter, paths []string) error {
+	files := make([]string, 0, len(paths))
+	stdin := false
+	for _, path := range paths {
+		if path == "-" {
+			stdin = true
+		} else if _, err := os.Stat(path); err != nil {
+			p.fail(err)
+		} else {
+			files = append(files, path)
+		}
 	}
-	s, err := dir.Captured()
-	if err != nil {
-		fmt.Fprintf(g.Err, "lapwing: files are not compared with those left on decoys: %v\n", err) //nolint:errcheck // nowhere else to say it
+	m := newMeter(ctx, p.g, files)
+	defer m.stop()
+	report := func(r scan.Report) { m.over(&r); p.report(r) }
+	if stdin {
+		j.tree.Stream(ctx, p.g.In, "(standard input)", report)
 	}
-	if s != nil {
-		scanners = append(scanners, s)
+	if f.processes {
+		if err := j.tree.Processes(ctx, j.memory, report); err != nil {
+			return err
+		}
 	}
-	return scanners, nil
+	return j.tree.Run(ctx, files, report)
 }
 
 // load compiles the rules that are named, or those that are shipped.
@@ -231,7 +238,7 @@ type scanPrinter struct {
 	store                        *quarantine.Store // nil without --quarantine
 	sarif                        []scan.Report
 	files, bytes, found, missing int64
-	hits, allowed, taken         int64
+	hits, allowed, taken, cached int64
 	failed                       bool // a named path could not be scanned
 	err                          error
 }
@@ -259,6 +266,9 @@ func (p *scanPrinter) report(r scan.Report) {
 	}
 	p.files++
 	p.bytes += r.Size
+	if r.Known {
+		p.cached++
+	}
 	kept := r.Findings[:0:0]
 	for _, f := range r.Findings {
 		if _, ok := p.allow.Allows(r.File, r.SHA256, f.Rule, time.Now()); ok {
@@ -397,13 +407,13 @@ func (p *scanPrinter) end(took time.Duration) error {
 	case p.format == "json":
 		p.keep(p.enc.Encode(map[string]any{
 			"summary": true, "files": p.files, "bytes": p.bytes, "matched_files": p.hits, "findings": p.found, "allowed": p.allowed,
-			"quarantined": p.taken, "not_looked_at": p.missing, "duration_ms": took.Milliseconds(),
+			"quarantined": p.taken, "cached": p.cached, "not_looked_at": p.missing, "duration_ms": took.Milliseconds(),
 		}))
 	case p.format == "sarif":
 		p.keep(writeSARIF(p.out, p.sarif, p.g.version))
 	case !p.g.quiet:
-		p.print(p.g.Err, "%d files, %.1f MB, %d findings in %d files, %d allowed, %d taken away, %d not fully looked at, %s\n",
-			p.files, float64(p.bytes)/1e6, p.found, p.hits, p.allowed, p.taken, p.missing, took.Round(time.Millisecond))
+		p.print(p.g.Err, "%d files, %.1f MB, %d findings in %d files, %d allowed, %d taken away, %d not fully looked at%s, %s\n",
+			p.files, float64(p.bytes)/1e6, p.found, p.hits, p.allowed, p.taken, p.missing, p.fromCache(), took.Round(time.Millisecond))
 	}
 	switch {
 	case p.err != nil:
@@ -416,6 +426,14 @@ func (p *scanPrinter) end(took time.Duration) error {
 		return exitStatus(statusIncomplete)
 	}
 	return nil
+}
+
+// fromCache tells of files that were clean before.
+func (p *scanPrinter) fromCache() string {
+	if p.cached == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d unchanged since they were clean", p.cached)
 }
 
 // printProblems prints faults, and warnings where asked.

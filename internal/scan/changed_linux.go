@@ -16,3 +16,12 @@ func changed(info fs.FileInfo) time.Time {
 	}
 	return info.ModTime()
 }
+
+// inode is what a file is known by beside size and modification time.
+func inode(info fs.FileInfo) (dev, ino uint64, ctime time.Time, ok bool) {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0, 0, time.Time{}, false
+	}
+	return uint64(st.Dev), st.Ino, time.Unix(st.Ctim.Unix()), true //nolint:unconvert // narrower on other processors
+}

@@ -26,6 +26,8 @@ type Report struct {
 	Findings []Finding
 	// Skipped is a file that Tree.Since leaves out.
 	Skipped bool
+	// Known is a file that Tree.Cache knows: only Tree.Always looked at it.
+	Known bool
 	// Err tells why the file was not looked at, or not to the end.
 	Err error
 }
@@ -43,6 +45,12 @@ type Tree struct {
 	// Since leaves out files that were not changed (content or attributes) since
 	// then; zero looks at all.
 	Since time.Time
+	// Cache leaves out what was clean before; nil for none.
+	Cache *Cache
+	// Always are scanners that look at files which the cache knows, too.
+	Always []Scanner
+	// Pace holds the scan to a share of the processor; nil for none.
+	Pace *Pace
 }
 
 var (
@@ -98,7 +106,7 @@ func (t *Tree) Stream(ctx context.Context, r io.Reader, name string, report func
 		rep.Err = err
 		return
 	}
-	t.ask(ctx, f, info, &rep)
+	t.ask(ctx, t.everything(), f, info, &rep)
 	if t.Sum && len(rep.Findings) > 0 {
 		rep.sum(ctx, f)
 	}
@@ -159,12 +167,43 @@ func (t *Tree) file(ctx context.Context, path string) Report {
 		r.Skipped = true
 	default:
 		r.Size = info.Size()
-		t.ask(ctx, f, info, &r)
-		if t.Sum && len(r.Findings) > 0 {
-			r.sum(ctx, f)
-		}
+		t.look(ctx, f, info, &r)
 	}
 	return r
+}
+
+// look asks about a file, or the cache.
+func (t *Tree) look(ctx context.Context, f *os.File, info fs.FileInfo, r *Report) {
+	scanners := t.everything()
+	id, keep := [cacheRecord]byte{}, false
+	if t.Cache != nil {
+		if id, keep = Identity(info, time.Now()); keep && t.Cache.Has(id) {
+			scanners, r.Known, keep = t.Always, true, false
+		}
+	}
+	t.ask(ctx, scanners, f, info, r)
+	if t.Sum && len(r.Findings) > 0 {
+		r.sum(ctx, f)
+	}
+	if keep && r.Err == nil && len(r.Findings) == 0 && ctx.Err() == nil {
+		t.Cache.Add(id)
+	}
+}
+
+func (t *Tree) everything() []Scanner {
+	return append(t.Scanners[:len(t.Scanners):len(t.Scanners)], t.Always...)
+}
+
+// pacedFile reads a file no faster than a pace allows.
+type pacedFile struct {
+	*os.File
+	wait func()
+}
+
+// ReadAt implements io.ReaderAt.
+func (p pacedFile) ReadAt(b []byte, off int64) (int, error) {
+	p.wait()
+	return p.File.ReadAt(b, off)
 }
 
 func hasContent(f *os.File) bool {
@@ -173,10 +212,16 @@ func hasContent(f *os.File) bool {
 	return n > 0 || (err != nil && errors.Is(err, syscall.EAGAIN))
 }
 
-// ask asks every scanner.
-func (t *Tree) ask(ctx context.Context, f *os.File, before fs.FileInfo, r *Report) {
-	for _, s := range t.Scanners {
-		found, err := s.Scan(ctx, f, before.Size())
+// ask asks scanners about a file.
+func (t *Tree) ask(ctx context.Context, scanners []Scanner, f *os.File, before fs.FileInfo, r *Report) {
+	var in io.ReaderAt = f
+	if t.Pace != nil {
+		wait := func() { t.Pace.wait(ctx) }
+		wait()
+		in = pacedFile{f, wait}
+	}
+	for _, s := range scanners {
+		found, err := s.Scan(ctx, in, before.Size())
 		r.Findings = append(r.Findings, found...)
 		if err != nil && r.Err == nil {
 			r.Err = err
