@@ -82,6 +82,7 @@ type shard struct {
 	next    atomic.Int64 // earliest time at which there is something to do
 	alerts  []Alert
 	text    []byte
+	warmed  uint64
 	stats   CorrelatorStats
 }
 
@@ -289,7 +290,10 @@ func (s *shard) setNext() {
 // run judges everything up to and including mark, in order of time; a window
 // that ends comes before a match at the same time.
 func (s *shard) run(mark int64) {
-	for {
+	for i := 0; ; i++ {
+		if i%warmPoints == 0 && s.store.count > warmGroups {
+			s.warmed += s.store.warm(s.pending[:min(len(s.pending), warmPoints)])
+		}
 		switch {
 		case len(s.timers) > 0 && s.timers[0].end <= mark && (len(s.pending) == 0 || s.timers[0].end <= s.pending[0].Time):
 			var t timer

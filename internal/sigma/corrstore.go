@@ -32,7 +32,8 @@ const (
 // store holds groups by correlation and group-by values: an open table of
 // numbers, states and words in chunks. It serves one goroutine.
 type store struct {
-	table  []int32 // number of a state + 1, 0 when empty
+	table  []int32 // number of a state
+	tags   []uint8 // by place in the table: of the state's hash, 0 when empty
 	count  int
 	states [][]groupState
 	freed  []int32
@@ -45,7 +46,7 @@ type store struct {
 }
 
 func newStore() *store {
-	return &store{table: make([]int32, 64)}
+	return &store{table: make([]int32, 64), tags: make([]uint8, 64)}
 }
 
 func (s *store) state(i int32) *groupState { return &s.states[i/chunkStates][i%chunkStates] }
@@ -173,11 +174,28 @@ func (s *store) putText(st *groupState, group string, n int) {
 
 // find is the state of a group, -1 when there is none.
 func (s *store) find(h uint64, cor int32, group string) int32 {
-	mask := uint64(len(s.table) - 1)
-	for i := h & mask; s.table[i] != 0; i = (i + 1) & mask {
-		n := s.table[i] - 1
+	mask, tag := uint64(len(s.table)-1), tagOf(h)
+	for i := h & mask; s.tags[i] != 0; i = (i + 1) & mask {
+		if s.tags[i] != tag {
+			continue
+		}
+		n := s.table[i]
 		if st := s.state(n); st.hash == h && st.cor == cor && s.sameText(st, group) {
 			return n
+		}
+	}
+	return -1
+}
+
+// tagOf is seven bits of a hash that choose neither shard nor place, never 0.
+func tagOf(h uint64) uint8 { return uint8(h>>48) | 0x80 }
+
+// likely is the state that find would look at first, -1 when there is none.
+func (s *store) likely(h uint64) int32 {
+	mask, tag := uint64(len(s.table)-1), tagOf(h)
+	for i := h & mask; s.tags[i] != 0; i = (i + 1) & mask {
+		if s.tags[i] == tag {
+			return s.table[i]
 		}
 	}
 	return -1
@@ -208,20 +226,20 @@ func (s *store) insert(h uint64, cor int32, group string, words int) int32 {
 }
 
 func (s *store) place(n int32) {
-	mask := uint64(len(s.table) - 1)
-	i := s.state(n).hash & mask
-	for s.table[i] != 0 {
+	mask, h := uint64(len(s.table)-1), s.state(n).hash
+	i := h & mask
+	for s.tags[i] != 0 {
 		i = (i + 1) & mask
 	}
-	s.table[i] = n + 1
+	s.table[i], s.tags[i] = n, tagOf(h)
 }
 
 func (s *store) rehash() {
-	old := s.table
-	s.table = make([]int32, 2*len(old))
-	for _, n := range old {
-		if n != 0 {
-			s.place(n - 1)
+	old, used := s.table, s.tags
+	s.table, s.tags = make([]int32, 2*len(old)), make([]uint8, 2*len(old))
+	for i, n := range old {
+		if used[i] != 0 {
+			s.place(n)
 		}
 	}
 }
@@ -231,7 +249,7 @@ func (s *store) remove(n int32) {
 	st := s.state(n)
 	mask := uint64(len(s.table) - 1)
 	i := st.hash & mask
-	for s.table[i] != n+1 {
+	for s.tags[i] == 0 || s.table[i] != n {
 		i = (i + 1) & mask
 	}
 	s.unplace(i, mask)
@@ -243,14 +261,47 @@ func (s *store) remove(n int32) {
 
 // unplace empties slot i and moves up what had to make way for it.
 func (s *store) unplace(i, mask uint64) {
-	s.table[i] = 0
-	for j := (i + 1) & mask; s.table[j] != 0; j = (j + 1) & mask {
-		home := s.state(s.table[j]-1).hash & mask
+	s.tags[i] = 0
+	for j := (i + 1) & mask; s.tags[j] != 0; j = (j + 1) & mask {
+		home := s.state(s.table[j]).hash & mask
 		if (j-home)&mask >= (j-i)&mask {
-			s.table[i], s.table[j] = s.table[j], 0
+			s.table[i], s.tags[i], s.tags[j] = s.table[j], s.tags[j], 0
 			i = j
 		}
 	}
+}
+
+// Ahead of judging, the groups of the next few points are fetched together:
+// each of them is somewhere else in memory, and waiting for several at once
+// takes as long as waiting for one.
+const (
+	warmPoints = 32
+	warmGroups = 4096 // fewer stay in the processor's cache
+)
+
+// warm reads what find and slide will read. What it returns has no meaning and
+// is there so that the reading is not left out.
+func (s *store) warm(points []pendingPoint) (sum uint64) {
+	var at [warmPoints]int32
+	var refs [warmPoints]uint32
+	for i := range points {
+		at[i] = s.likely(points[i].hash)
+	}
+	for i := range points {
+		if at[i] >= 0 {
+			g := s.state(at[i])
+			refs[i] = g.block
+		}
+	}
+	for i := range points {
+		if at[i] < 0 {
+			continue
+		}
+		chunk := s.chunks[refs[i]/chunkWords]
+		off := refs[i] % chunkWords
+		sum += chunk[off] + chunk[min(off+8, chunkWords-1)] // text, then data
+	}
+	return sum
 }
 
 // stalest looks at the next few states in turn and gives that which was quiet

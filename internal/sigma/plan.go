@@ -197,6 +197,8 @@ func (e *Engine) buildPlan(accept []bool, known map[int32]bool) *plan {
 type planBuilder struct {
 	p    *plan
 	keys map[wkey][]int32
+
+	wordGroups map[string]int32 // the same in every field
 }
 
 type fieldBuilder struct {
@@ -232,8 +234,10 @@ func (b *planBuilder) build(fields int) {
 	}
 	if len(words) > 0 {
 		sb := newScanBuilder()
+		b.wordGroups = make(map[string]int32, len(words))
 		for _, k := range words {
-			sb.add(k.text, b.group(k))
+			b.wordGroups[k.text] = b.group(k)
+			sb.add(k.text, b.wordGroups[k.text])
 		}
 		p.words = sb.build()
 	}
@@ -276,11 +280,12 @@ func (b *planBuilder) field(fb *fieldBuilder, words []wkey) *fieldIndex {
 			sb.add(k.text, g)
 		}
 	}
-	for _, k := range words {
-		sb.add(k.text, b.group(k))
-	}
 	fi.exact, fi.tails, fi.heads, fi.names = exact.build(), tails.build(), heads.build(), names.build()
+	fi.scan = b.p.words
 	if len(sb.lits) > 0 {
+		for _, k := range words {
+			sb.add(k.text, b.wordGroups[k.text])
+		}
 		fi.scan = sb.build()
 	}
 	return fi

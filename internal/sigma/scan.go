@@ -8,6 +8,9 @@ import (
 // minScan is the length in bytes of the shortest literal that a scanner finds.
 const minScan = 4
 
+// maxLiteral is longer than any literal of a rule.
+const maxLiteral = 1 << 30
+
 // scanner finds which of many literals occur in a text, looking at each place
 // of the text once whatever their number: a hash of the next four bytes,
 // without regard to case, is looked up in a bitmap; only where it is set are
@@ -17,7 +20,8 @@ type scanner struct {
 	shift  uint32  // of a hash, to the bitmap's size
 	heads  []int32 // by hash: first anchor + 1
 	hshift uint32
-	step   int // 1, or 2 when every literal has two anchors one apart
+	step   int // how far apart it looks: 1, 2 or 4; each literal has as many anchors, one byte apart
+	least  int // length in bytes of the shortest literal
 	anch   []anchor
 }
 
@@ -49,14 +53,13 @@ func (b *scanBuilder) add(lit string, group int32) {
 }
 
 func (b *scanBuilder) build() *scanner {
-	s := &scanner{step: 2}
+	s := &scanner{least: maxLiteral}
 	for _, l := range b.lits {
-		if len(l) < minScan+1 {
-			s.step = 1
-		}
+		s.least = min(s.least, len(l))
 	}
+	s.step = stepFor(s.least)
 	n := len(b.lits) * s.step
-	logBits := min(max(9, bits.Len(uint(n*24))), 16)
+	logBits := min(max(9, bits.Len(uint(n*48))), 16)
 	s.bitmap = make([]uint64, 1<<(logBits-6))
 	s.shift = uint32(32 - logBits)
 	logHeads := max(4, bits.Len(uint(n*2)))
@@ -70,6 +73,18 @@ func (b *scanBuilder) build() *scanner {
 		}
 	}
 	return s
+}
+
+// stepFor is how far apart the places may be at which a scan looks, so that one
+// of them falls on an anchor wherever a literal of that length stands.
+func stepFor(least int) int {
+	switch {
+	case least >= minScan+3:
+		return 4
+	case least >= minScan+1:
+		return 2
+	}
+	return 1
 }
 
 func (s *scanner) anchor(lit string, off int, group int32) {
@@ -148,9 +163,24 @@ type found interface{ hit(group int32) }
 // each tells f of the literals in text.
 func (s *scanner) each(text []byte, f found) {
 	i, n := 0, len(text)
+	if n < s.least {
+		return
+	}
 	bitmap, shift := s.bitmap, s.shift&31
 	mask := uint32(len(bitmap) - 1)
-	if s.step == 2 {
+	switch s.step {
+	case 4:
+		for ; i+8 <= n; i += 8 {
+			v := load64(text[i:]) | foldMask8
+			h0, h4 := uint32(v)*hashMul>>shift, uint32(v>>32)*hashMul>>shift
+			if bitmap[h0>>6&mask]>>(h0&63)&1 != 0 {
+				s.verify(text, i, uint32(v), f)
+			}
+			if bitmap[h4>>6&mask]>>(h4&63)&1 != 0 {
+				s.verify(text, i+4, uint32(v>>32), f)
+			}
+		}
+	case 2:
 		for ; i+8 <= n; i += 4 {
 			v := load64(text[i:]) | foldMask8
 			h0, h2 := uint32(v)*hashMul>>shift, uint32(v>>16)*hashMul>>shift
@@ -161,7 +191,7 @@ func (s *scanner) each(text []byte, f found) {
 				s.verify(text, i+2, uint32(v>>16), f)
 			}
 		}
-	} else {
+	default:
 		for ; i+8 <= n; i += 4 {
 			v := load64(text[i:]) | foldMask8
 			for k := range 4 {

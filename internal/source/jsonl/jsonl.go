@@ -63,6 +63,7 @@ type node struct {
 	role   role
 	weak   bool
 	data   bool // unnamed data of an event: arrays are joined
+	plain  bool // the key stands in the source as it is, without escapes
 }
 
 type role uint8
@@ -142,15 +143,10 @@ func (s *Scanner) object(b []byte, p int, parent int32, depth int, add bool) int
 		if p >= len(b) || b[p] != '"' {
 			return s.fail(p, "a name in quotes was expected")
 		}
-		end, esc := quote(b, p+1)
+		n, end := s.key(b, p+1, parent, prev)
 		if end < 0 {
 			return s.fail(p, "the quote is not closed")
 		}
-		key := b[p+1 : end]
-		if esc {
-			key = s.unescape(key)
-		}
-		n := s.find(key, parent, prev)
 		prev = n
 		if p = space(b, end+1); p >= len(b) || b[p] != ':' {
 			return s.fail(p, "a colon was expected")
@@ -292,8 +288,29 @@ func (s *Scanner) set(n int32, v sigma.Value, add bool) {
 	}
 }
 
-// find gives the node of a key. Records of one kind have their keys in the
-// same order, so the one that followed last time is tried first.
+// key reads a name and gives its node and where its quote closes. Records of
+// one kind have their names in the same order, so the one that followed last
+// time is tried first, before its end is looked for.
+func (s *Scanner) key(b []byte, p int, parent, prev int32) (n int32, end int) {
+	if i := s.nodes[prev].next; i != 0 {
+		nd := &s.nodes[i]
+		end := p + len(nd.key)
+		if nd.plain && nd.parent == parent && end < len(b) && b[end] == '"' && string(b[p:end]) == string(nd.key) {
+			return i, end
+		}
+	}
+	end, esc := quote(b, p)
+	if end < 0 {
+		return 0, -1
+	}
+	key := b[p:end]
+	if esc {
+		key = s.unescape(key)
+	}
+	return s.find(key, parent, prev), end
+}
+
+// find gives the node of a key.
 func (s *Scanner) find(key []byte, parent, prev int32) int32 {
 	if i := s.nodes[prev].next; i != 0 && s.nodes[i].parent == parent && string(s.nodes[i].key) == string(key) {
 		return i
@@ -333,6 +350,7 @@ func (s *Scanner) learn(key []byte, parent int32) int32 {
 	}
 	t := s.m.Target(path)
 	n := node{key: append([]byte(nil), key...), name: []byte(t.Name), path: path, parent: parent, weak: t.Weak, data: t.Data}
+	n.plain = !bytes.ContainsAny(key, `"\`)
 	n.id = s.fields.IDBytes(n.name)
 	if !t.Data {
 		switch t.Name {
@@ -351,29 +369,19 @@ func (s *Scanner) learn(key []byte, parent int32) int32 {
 // quote finds the end of a string that begins at p, -1 when there is none, and
 // whether it holds escapes.
 func quote(b []byte, p int) (end int, esc bool) {
-	const ones, quotes, slashes = 0x0101010101010101, 0x2222222222222222, 0x5c5c5c5c5c5c5c5c
-	for {
-		for p+8 <= len(b) {
-			x := binary.LittleEndian.Uint64(b[p:])
-			q, e := x^quotes, x^slashes
-			hit := ((q-ones) & ^q | (e-ones) & ^e) & 0x8080808080808080
-			if hit != 0 {
-				p += bits.TrailingZeros64(hit) >> 3
-				break
-			}
-			p += 8
+	for start := p; ; p = end + 1 {
+		i := bytes.IndexByte(b[p:], '"')
+		if i < 0 {
+			return -1, false
 		}
-		for p < len(b) && b[p] != '"' && b[p] != '\\' {
-			p++
+		end = p + i
+		first := end // of the backslashes before it
+		for first > start && b[first-1] == '\\' {
+			first--
 		}
-		if p >= len(b) {
-			return -1, esc
+		if (end-first)&1 == 0 {
+			return end, first < end || bytes.IndexByte(b[start:end], '\\') >= 0
 		}
-		if b[p] == '"' {
-			return p, esc
-		}
-		esc = true
-		p += 2
 	}
 }
 

@@ -234,3 +234,19 @@ func repeats(obj []byte) bool {
 	}
 	return strings.Contains(strings.ToLower(string(obj)), `\u`)
 }
+
+// What was learnt from one record must not let a fault in the next one pass.
+func TestKnownNames(t *testing.T) {
+	s := newScanner(t)
+	for _, in := range []string{`{"a\"b":"1","c\\":"2"}`, `{"a\"b":"1","c\\":"2"}`} {
+		got, _, err := scan(s, in)
+		if diff := cmp.Diff([]string{`a"b=1/1`, `c\=2/1`}, got); diff != "" || err != nil {
+			t.Error(diff, err)
+		}
+	}
+	for _, in := range []string{`{"a"b":"1"}`, `{"a\"b":"1","c\":"2"}`, `{"a\"b":"1","c`, `{"a\"b":"1\`, `{"a\"b":"1\\\"`} {
+		if got, _, err := scan(s, in); err == nil {
+			t.Errorf("%s gave %q and no error", in, got)
+		}
+	}
+}
