@@ -29,7 +29,9 @@ type Judge interface {
 const (
 	judgeEvents = 20_000
 	judgeBytes  = 16 << 20
-	judgePause  = 100 * time.Millisecond // between two writes
+	judgePause  = 100 * time.Millisecond // between two writes, at least
+	judgeRest   = 20                     // times as long as a write took, so that many events share one…
+	judgeLong   = 500 * time.Millisecond // …but at most so long
 	feedLength  = 1024                   // alerts that one slow reader of the feed may be behind
 )
 
@@ -95,9 +97,10 @@ func (g *judge) run(ctx context.Context) {
 		if !g.await(ctx) {
 			return
 		}
+		began := time.Now()
 		more, err := g.step(ctx)
 		g.complain(ctx, err)
-		wait := judgePause
+		wait := min(max(judgePause, judgeRest*time.Since(began)), judgeLong)
 		switch {
 		case err != nil:
 			wait = time.Second
@@ -280,7 +283,8 @@ func eventID(line []byte) string {
 // idle tells of a line without decoding it that it says nothing to the judge.
 // A visitor's text cannot pass for it: its quotes are escaped.
 func idle(line []byte) bool {
-	return bytes.Contains(line, []byte(`"event.action":"connection-opened"`)) || bytes.Contains(line, []byte(`"event.action":"connection-closed"`))
+	_, rest, ok := bytes.Cut(line, []byte(`t.action":"`))
+	return ok && (bytes.HasPrefix(rest, []byte(`connection-opened"`)) || bytes.HasPrefix(rest, []byte(`connection-closed"`)))
 }
 
 func (g *judge) apply(ctx context.Context, batch *casebook.Batch, at journal.Position) error {

@@ -13,7 +13,7 @@ import (
 // many short visits cost few collections and many held ones little memory.
 // What is free and unused for a while goes back to the system.
 const (
-	slack     = 4 << 20
+	slack     = 16 << 20
 	tidyEvery = 2 * time.Second
 	calmBelow = 4 << 20 // bytes allocated between two looks
 )

@@ -39,9 +39,8 @@ type change struct {
 }
 
 type evidence struct {
-	seq            int64
-	event, session string
-	line           []byte
+	seq   int64
+	event *event.Event
 }
 
 type captureKey struct{ sum, source, path string }
@@ -51,7 +50,7 @@ func (b *Batch) Empty() bool {
 	return len(b.order)+len(b.sessions)+len(b.captures)+len(b.states)+len(b.moves) == 0
 }
 
-// Alert takes an alert as e raised or grew it: a.Count includes e.
+// Alert takes an alert as e raised or grew it: a.Count includes e. b keeps e.
 func (b *Batch) Alert(a alert.Alert, e *event.Event) {
 	c := b.alerts[a.ID]
 	if c == nil {
@@ -64,7 +63,7 @@ func (b *Batch) Alert(a alert.Alert, e *event.Event) {
 	}
 	c.alert = a
 	c.fresh++
-	v := evidence{seq: a.Count, event: e.ID, session: e.Session, line: line(e)}
+	v := evidence{seq: a.Count, event: e}
 	if n := len(c.evidence); n > halfEvents && c.evidence[n-halfEvents].seq > halfEvents {
 		copy(c.evidence[n-halfEvents:], c.evidence[n-halfEvents+1:])
 		c.evidence[n-1] = v

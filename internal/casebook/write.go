@@ -141,7 +141,7 @@ func (a *applier) alert(ctx context.Context, c *change) error {
 		if v.seq > halfEvents && v.seq <= x.Count-halfEvents {
 			continue
 		}
-		if err := a.exec(ctx, putEvidence, n, v.seq, v.event, v.session, v.line); err != nil {
+		if err := a.exec(ctx, putEvidence, n, v.seq, v.event.ID, v.event.Session, line(v.event)); err != nil {
 			return err
 		}
 	}

@@ -219,6 +219,17 @@ type limitedConn struct {
 	left    int64
 	spent   atomic.Bool // left is used up and more was asked for
 	in, out atomic.Int64
+
+	reads, writes time.Time // the deadlines that are set; each belongs to who reads, who writes
+}
+
+// again sets a deadline, unless the last one is as good within slack.
+func again(last *time.Time, t time.Time, slack time.Duration, set func(time.Time) error) error {
+	if d := t.Sub(*last); d >= 0 && d < slack {
+		return nil
+	}
+	*last = t
+	return set(t)
 }
 
 func (c *limitedConn) deadline() time.Time {
@@ -235,7 +246,7 @@ func (c *limitedConn) Read(b []byte) (int, error) {
 		c.spent.Store(true)
 		return 0, io.EOF
 	}
-	if err := c.SetReadDeadline(c.deadline()); err != nil {
+	if err := again(&c.reads, c.deadline(), c.idle/64, c.SetReadDeadline); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Read(b)
@@ -252,7 +263,7 @@ func (c *limitedConn) Reset() {
 
 // Write waits at most a minute for a visitor who does not read.
 func (c *limitedConn) Write(b []byte) (int, error) {
-	if err := c.SetWriteDeadline(c.clock.Now().Add(time.Minute)); err != nil {
+	if err := again(&c.writes, c.clock.Now().Add(time.Minute), time.Second, c.SetWriteDeadline); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Write(b)

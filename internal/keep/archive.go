@@ -114,7 +114,7 @@ func (a *Archive) old(ctx context.Context, q Query, rest *rest, fn func(line []b
 		if begun || !errors.Is(err, eventlog.ErrAway) || time.Now().After(deadline) {
 			return err
 		}
-		if err := pause(ctx, 50*time.Millisecond); err != nil {
+		if err := sleep(ctx, 50*time.Millisecond); err != nil {
 			return err
 		}
 	}

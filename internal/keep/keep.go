@@ -391,7 +391,7 @@ func (k *Keeper) wait(ctx context.Context) error {
 		if err := k.cfg.Journal.Wait(ctx, k.at); err != nil {
 			return err
 		}
-		return pause(ctx, gather)
+		return k.pause(ctx, gather)
 	}
 	due, cancel := context.WithTimeout(ctx, max(k.due(), time.Millisecond))
 	defer cancel()
@@ -404,7 +404,7 @@ func (k *Keeper) wait(ctx context.Context) error {
 		<-came //nolint:errcheck // it was told to end
 	case err := <-came:
 		if err == nil {
-			return pause(ctx, gather)
+			return k.pause(ctx, gather)
 		}
 		if due.Err() == nil {
 			return err
@@ -421,14 +421,19 @@ func (k *Keeper) ask() {
 	}
 }
 
-// gather is how long events gather before they are sent.
-const gather = 50 * time.Millisecond
+// gather is how long events gather before they are sent, unless somebody
+// waits: few large inserts cost the log less, and who reads gets what is in
+// the journal alone, too.
+const gather = 250 * time.Millisecond
 
-func pause(ctx context.Context, d time.Duration) error {
+func (k *Keeper) pause(ctx context.Context, d time.Duration) error {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-t.C:
+		return nil
+	case <-k.settle:
+		k.ask()
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
@@ -446,4 +451,15 @@ func eachLine(data []byte, fn func(n int, line []byte) error) error {
 		data = rest
 	}
 	return nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

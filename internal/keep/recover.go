@@ -86,7 +86,7 @@ func (k *Keeper) sendAll(ctx context.Context) (stored int64, err error) {
 		if !errors.Is(err, eventlog.ErrNotYet) {
 			return stored, err
 		}
-		if err := pause(ctx, time.Second); err != nil {
+		if err := sleep(ctx, time.Second); err != nil {
 			return 0, err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/crypto/ssh"
 
@@ -40,6 +41,9 @@ func (c *channel) serve(reqs <-chan *ssh.Request) {
 	defer c.ch.Close() //nolint:errcheck // the visitor may be gone
 	for r := range reqs {
 		if kind, command, ok := program(r); ok {
+			if kind == "exec" && !c.pty {
+				defer c.v.together()()
+			}
 			reply(r, true)
 			c.run(reqs, kind, command)
 			return
@@ -58,6 +62,21 @@ func (c *channel) serve(reqs <-chan *ssh.Request) {
 		default: // x11-req without xauth, what comes too early and what does not exist
 			reply(r, false)
 		}
+	}
+}
+
+// startup is how long the answer to an exec request waits for the output of a
+// program: as long as a real host takes to start one.
+const startup = 3 * time.Millisecond
+
+// together sends what is written from now on in one segment; what has been
+// written leaves at release, or after startup.
+func (v *visit) together() (release func()) {
+	v.conn.out.hold()
+	stop := v.s.Clock.AfterFunc(startup, func() { v.conn.out.release() }) //nolint:errcheck // the next write tells
+	return func() {
+		stop()
+		v.conn.out.release() //nolint:errcheck // a gone client is seen elsewhere
 	}
 }
 
@@ -212,6 +231,7 @@ func signalName(n int) string {
 func (c *channel) end(status, signal int) { c.ended.Do(func() { c.tell(status, signal) }) }
 
 func (c *channel) tell(status, signal int) {
+	defer c.v.together()()
 	if name := signalName(signal); signal != 0 {
 		c.ch.SendRequest("exit-signal", false, ssh.Marshal(struct { //nolint:errcheck // a gone client is seen elsewhere
 			Name      string

@@ -31,11 +31,17 @@ type identConn struct {
 	kex     []byte // the client's first packets, until its KEXINIT is whole
 	kexDone bool
 	sent    bool // the server's line went out
+
+	// Of the one who writes:
+	extension bool // the next packet tells of extensions
+	keyed     bool // the first key exchange is over
+
+	out outbox
 }
 
 // newIdentConn sends the server's line and reads the client's.
 func newIdentConn(c net.Conn, banner string) (*identConn, error) {
-	ic := &identConn{Conn: c, banner: banner}
+	ic := &identConn{Conn: c, banner: banner, out: outbox{w: c}}
 	if _, err := io.WriteString(c, banner+"\r\n"); err != nil {
 		return nil, err
 	}
@@ -166,10 +172,42 @@ func (c *identConn) Write(b []byte) (int, error) {
 		if i < 0 || i+1 == len(b) {
 			return len(b), nil
 		}
-		n, err := c.Conn.Write(b[i+1:])
+		n, err := c.out.write(b[i+1:])
 		return i + 1 + n, err
 	}
-	return c.Conn.Write(b)
+	if !c.keyed {
+		return c.exchange(b)
+	}
+	return c.out.write(b)
+}
+
+// The packets that sshd sends together: its answer to the key exchange, the
+// word that the keys are new, and what extensions it knows (RFC 8308).
+const (
+	msgNewKeys  = 21
+	msgKexReply = 31
+)
+
+// exchange writes a packet of the first key exchange, which is not encrypted.
+func (c *identConn) exchange(b []byte) (int, error) {
+	if len(b) > 5 && b[5] == msgKexReply {
+		c.out.hold()
+	}
+	n, err := c.out.write(b)
+	if len(b) > 5 && b[5] == msgNewKeys || c.extension {
+		k, ok := c.clientKex()
+		if c.extension = !c.extension && ok && strings.Contains(","+k.KeyExchange+",", ",ext-info-c,"); !c.extension {
+			c.keyed = true
+			err = errors.Join(err, c.out.release())
+		}
+	}
+	return n, err
+}
+
+// Close sends what is held, and ends the connection.
+func (c *identConn) Close() error {
+	c.out.last()
+	return c.Conn.Close()
 }
 
 const maxKex = 35000 // bytes of a packet, RFC 4253 section 6.1

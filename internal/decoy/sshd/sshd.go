@@ -147,6 +147,7 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	}
 	defer sc.Close() //nolint:errcheck // the visit ends
 	v.hostKeys(sc)
+	v.conn.out.release() //nolint:errcheck // a gone client is seen elsewhere
 	v.loop(sc, chans, reqs)
 	return nil
 }
@@ -341,6 +342,7 @@ func (v *visit) check(m ssh.ConnMetadata, method, pw string) (*ssh.Permissions, 
 	e.Add(record.PasswordField, pw[:min(len(pw), 1024)])
 	v.post(e)
 	if ok {
+		v.conn.out.hold() // until hostKeys: sshd sends both in one segment
 		return &ssh.Permissions{}, nil
 	}
 	v.s.Clock.Sleep(v.ctx, delay) //nolint:errcheck // the handshake sees the end
