@@ -20,6 +20,9 @@ type SQLite struct {
 	file string
 	w, r *sql.DB    // one writer, several readers
 	mu   sync.Mutex // one write at a time
+
+	recall *sql.Stmt
+	known  known // keys of states
 }
 
 var _ Book = (*SQLite)(nil)
@@ -59,6 +62,9 @@ func Open(ctx context.Context, cfg Config) (*SQLite, error) {
 	if err = migrate(ctx, b.w, cfg.File); err == nil && cfg.Check {
 		err = b.check(ctx)
 	}
+	if err == nil {
+		b.recall, err = b.r.PrepareContext(ctx, "SELECT source, seen, data FROM states WHERE key = ?")
+	}
 	if err != nil {
 		b.Close() //nolint:errcheck // the other error is told
 		return nil, b.wrap("open the casebook", err)
@@ -82,6 +88,9 @@ func (b *SQLite) check(ctx context.Context) error {
 func (b *SQLite) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.recall != nil {
+		b.recall.Close() //nolint:errcheck // so do its connections
+	}
 	return errors.Join(b.r.Close(), b.w.Close()) // the last one empties the write-ahead log
 }
 

@@ -20,9 +20,12 @@ func (b *SQLite) Position(ctx context.Context) (string, error) {
 // Recall implements Judged.
 func (b *SQLite) Recall(ctx context.Context, key string) (State, bool, error) {
 	s := State{Key: key}
+	if maybe, err := b.maybe(ctx, key); !maybe || err != nil {
+		return s, false, b.wrap("recall what the judge knows", err)
+	}
 	var source string
 	var seen int64
-	err := b.r.QueryRowContext(ctx, "SELECT source, seen, data FROM states WHERE key = ?", key).Scan(&source, &seen, &s.Data)
+	err := b.recall.QueryRowContext(ctx, key).Scan(&source, &seen, &s.Data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return s, false, nil
 	}
@@ -53,6 +56,8 @@ ON CONFLICT (sha256, source, path) DO UPDATE SET ip = excluded.ip, host = exclud
 
 // Apply implements Judged.
 func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
+	b.known.add(t.states)
+	defer b.known.add(t.states) // to a filter that was made before the commit, too
 	return b.write(ctx, "write into the casebook", func(tx *sql.Tx) error {
 		a := applier{tx: tx, st: map[string]*sql.Stmt{}}
 		defer a.close()

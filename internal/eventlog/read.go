@@ -21,6 +21,11 @@ const (
 	lastSort  = 5_000 // Last up to which the store sorts in its memory; beyond, rows are skipped
 )
 
+// patience is how long a store that went away between two pages is waited
+// for: it is being started again. No page is given out before it is whole, so
+// nothing comes twice.
+const patience = 10 * time.Second
+
 var errPage = errors.New("too much for one page")
 
 // Read implements Reader. A copy of an event, should there be one, is left out.
@@ -138,6 +143,12 @@ func (c *Client) pages(ctx context.Context, q Query, fn func(line []byte) error)
 			page.To = r.To
 		}
 		rows, err := c.collect(ctx, q.Where.String(), page, page.To.Sub(page.From) > 1)
+		for end := time.Now().Add(patience); errors.Is(err, ErrAway) && time.Now().Before(end); {
+			if err := pause(ctx, 50*time.Millisecond); err != nil {
+				return err
+			}
+			rows, err = c.collect(ctx, q.Where.String(), page, page.To.Sub(page.From) > 1)
+		}
 		if errors.Is(err, errPage) {
 			width = max(page.To.Sub(page.From)/4, 1)
 			continue

@@ -22,7 +22,7 @@ type Archive struct {
 
 // NewArchive reads what keeper moves.
 func NewArchive(k *Keeper) *Archive {
-	return &Archive{journal: k.cfg.Journal, log: k.cfg.Log, keeper: k, patience: 5 * time.Second}
+	return &Archive{journal: k.cfg.Journal, log: k.cfg.Log, keeper: k, patience: 10 * time.Second}
 }
 
 // Query asks an Archive for events.

@@ -55,6 +55,9 @@ type memory struct {
 	casts  map[string]string
 }
 
+// Post keeps the order of who posts, as the uplink does.
+func (m *memory) Post(ctx context.Context, e event.Event, done func(error)) { done(m.Emit(ctx, e)) }
+
 func (m *memory) Emit(_ context.Context, e event.Event) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
