@@ -50,7 +50,7 @@ func Open(ctx context.Context, cfg Config) (*SQLite, error) {
 		return "file:" + (&url.URL{Path: cfg.File}).EscapedPath() + "?_pragma=busy_timeout(10000)&_pragma=journal_mode(WAL)&_pragma=synchronous(FULL)&_pragma=secure_delete(ON)&_pragma=trusted_schema(OFF)&_pragma=cell_size_check(ON)" + more
 	}
 	var err error
-	if b.w, err = sql.Open("sqlite", dsn("&_pragma=cache_size(-16000)&_txlock=immediate")); err != nil {
+	if b.w, err = sql.Open("sqlite", dsn("&_pragma=cache_size(-48000)&_pragma=wal_autocheckpoint(8000)&_txlock=immediate")); err != nil {
 		return nil, b.wrap("open the casebook", err)
 	}
 	b.w.SetMaxOpenConns(1)

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -59,6 +61,7 @@ func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
 	b.known.add(t.states)
 	defer b.known.add(t.states) // to a filter that was made before the commit, too
 	return b.write(ctx, "write into the casebook", func(tx *sql.Tx) error {
+		ctx := context.WithoutCancel(ctx) // else each row costs a goroutine that waits for the end of ctx
 		a := applier{tx: tx, st: map[string]*sql.Stmt{}}
 		defer a.close()
 		for _, c := range t.order {
@@ -66,7 +69,8 @@ func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
 				return err
 			}
 		}
-		for _, s := range t.sessions {
+		for _, id := range slices.Sorted(maps.Keys(t.sessions)) {
+			s := t.sessions[id]
 			err := a.exec(ctx, putSession, s.ID, SourceOf(s.Source).String(), s.Source.String(), s.Host, s.Decoy, s.User, s.Kind, nano(s.Start), nano(s.End), nano(s.Last), s.Commands, s.Files, s.Depth)
 			if err != nil {
 				return err
@@ -78,6 +82,7 @@ func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
 				return err
 			}
 		}
+		slices.SortFunc(t.states, func(x, y State) int { return strings.Compare(x.Key, y.Key) })
 		for _, s := range t.states {
 			source := ""
 			if s.Source.IsValid() {

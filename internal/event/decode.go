@@ -298,6 +298,7 @@ func (d *decoder) str() (string, error) {
 		return "", d.fail("expected a string")
 	}
 	start := d.i
+	d.i += plain(d.s[start:])
 	for d.i < len(d.s) {
 		switch c := d.s[d.i]; {
 		case c == '"':

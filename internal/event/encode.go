@@ -99,13 +99,39 @@ func (w *writer) time(name string, t time.Time) {
 	if !t.IsZero() {
 		w.key(name)
 		w.dst = append(w.dst, '"')
-		w.dst = t.UTC().AppendFormat(w.dst, timeLayout)
+		w.dst = appendTime(w.dst, t.UTC())
 		w.dst = append(w.dst, '"')
 	}
 }
 
 // timeLayout has nine digits, so that times sort as text.
 const timeLayout = "2006-01-02T15:04:05.000000000Z"
+
+// appendTime is AppendFormat with timeLayout, which has no quick way there.
+func appendTime(dst []byte, t time.Time) []byte {
+	year, month, day := t.Date()
+	if year < 0 || year > 9999 {
+		return t.AppendFormat(dst, timeLayout)
+	}
+	hour, minute, sec := t.Clock()
+	dst = digits(dst, year, 4, '-')
+	dst = digits(dst, int(month), 2, '-')
+	dst = digits(dst, day, 2, 'T')
+	dst = digits(dst, hour, 2, ':')
+	dst = digits(dst, minute, 2, ':')
+	dst = digits(dst, sec, 2, '.')
+	return digits(dst, t.Nanosecond(), 9, 'Z')
+}
+
+// digits appends n with leading zeros to width, at most 9, and what follows it.
+func digits(dst []byte, n, width int, then byte) []byte {
+	var b [9]byte
+	for i := width - 1; i >= 0; i-- {
+		b[i] = byte('0' + n%10)
+		n /= 10
+	}
+	return append(append(dst, b[:width]...), then)
+}
 
 func (w *writer) addr(ip, port string, a netip.AddrPort) {
 	if !a.Addr().IsValid() {
