@@ -62,7 +62,8 @@ var kinds = map[string]kind{ //nolint:gochecknoglobals // a table that nobody wr
 	"log.file.path": kindText, "log.level": kindText, "log.syslog.appname": kindText, "log.syslog.procid": kindText,
 	"log.syslog.facility.code": kindInt, "log.syslog.severity.code": kindInt, "log.offset": kindInt,
 	"message": kindText, "tags": kindList, "error.message": kindText,
-	"rule.id": kindText, "rule.name": kindText, "threat.technique.id": kindList, "threat.tactic.id": kindList,
+	"rule.id": kindText, "rule.name": kindText, "rule.category": kindText, "rule.level": kindText, "rule.description": kindText,
+	"rule.author": kindText, "rule.reference": kindText, "rule.license": kindText, "threat.technique.id": kindList, "threat.tactic.id": kindList,
 	"threat.indicator.type": kindText, "related.ip": kindList, "related.user": kindList, "related.hash": kindList,
 	"winlog.channel": kindText, "winlog.event_id": kindText, "winlog.record_id": kindText, "winlog.provider_name": kindText,
 	"winlog.computer_name": kindText, "winlog.logon.type": kindText,
@@ -76,6 +77,7 @@ var kinds = map[string]kind{ //nolint:gochecknoglobals // a table that nobody wr
 	"lapwing.ssh.hassh": kindText, "lapwing.ssh.kex": kindText, "lapwing.ssh.ciphers": kindText, "lapwing.ssh.macs": kindText,
 	"lapwing.ssh.host_key_algorithms": kindText, "lapwing.ssh.public_key": kindText, "lapwing.ssh.public_key_type": kindText,
 	"lapwing.tunnel.host": kindText, "lapwing.tunnel.port": kindInt, "lapwing.tunnel.kind": kindText, "lapwing.tunnel.payload": kindText,
+	"lapwing.scan.inside": kindText, "lapwing.scan.offset": kindInt,
 	columnOther: kindText,
 }
 
