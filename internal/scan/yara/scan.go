@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/code"
+	"github.com/lapwing-defence/lapwing/internal/scan/yara/index"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/rex"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/view"
 )
@@ -248,11 +249,13 @@ func (s *Scanner) pass(in rex.Input, base int64, from, to int) bool {
 	if !s.alive() {
 		return false
 	}
-	ok := s.rules.index.Find(in.Data, from, to, func(pos int, refs []code.Ref) bool {
-		for i := range refs {
-			s.verify(&refs[i], in, base, pos)
+	ok := s.rules.index.Find(in.Data, from, to, func(pos int, found []index.Entry) bool {
+		for i := range found {
+			if found[i].Fits(in.Data, pos) {
+				s.verify(&found[i].Ref, in, base, pos)
+			}
 		}
-		if s.count += len(refs); s.count > 4096 {
+		if s.count += len(found); s.count > 4096 {
 			s.count = 0
 			return s.alive()
 		}

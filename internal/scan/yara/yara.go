@@ -121,7 +121,8 @@ var errUnknown = errors.New("compiled by another version: an unknown module or f
 
 // newRules derives what is not saved.
 func newRules(p *code.Program) (*Rules, error) {
-	r := &Rules{prog: p, index: index.New(p.Atoms), lists: make([]int32, len(p.Patterns)), users: make([][]int32, len(p.Patterns))}
+	r := &Rules{prog: p, lists: make([]int32, len(p.Patterns)), users: make([][]int32, len(p.Patterns))}
+	r.index = index.New(p.Atoms, func(a *code.Atom) index.Near { return near(p, a) })
 	if err := r.link(); err != nil {
 		return nil, err
 	}

@@ -16,25 +16,45 @@ import (
 const (
 	fold       = 0x20202020
 	bitmapBits = 20
-	shortBits  = 17
 	mul        = 0x9E3779B1
 )
 
 // Index is a set of words. It is not changed after New.
 type Index struct {
-	words   [1 << (bitmapBits - 6)]uint64
-	threes  [1 << (shortBits - 6)]uint64 // of words of 2 and 3 bytes, by 3 bytes
-	shift   uint                         // of a hash, for its bucket
-	buckets []uint32                     // by hash: where the groups begin
+	words   [1 << (bitmapBits - 6)]uint64 // by hash: of words of 4 and 3 bytes
+	twos    [1 << (16 - 6)]uint64         // of words of 2 bytes
+	pairs   [1 << (16 - 6)]uint64         // the first two bytes of those of 2 and 3
+	shift   uint                          // of a hash, for its bucket
+	buckets []uint32                      // by hash: where the groups begin
 	groups  []group
 	byPair  []uint32
 	short   []group
-	refs    []code.Ref
+	entries []Entry
 	zeros   bool // a word of zeros is among them
 }
 
-// group is the refs of one word. The bits of raw in care are those that all of
-// its words have before folding.
+// Entry is what to do where a word was found, after a look at its Near.
+type Entry struct {
+	Near
+	Ref code.Ref
+}
+
+// Near is eight bytes around a word: from Back bytes before its first on, the
+// first in the low bits. Those of Mask are known.
+type Near struct {
+	Value, Mask uint64
+	Back        int
+}
+
+// Fits tells whether the bytes around pos are those of n. Where fewer than
+// eight are there it cannot tell, and says yes.
+func (n *Near) Fits(data []byte, pos int) bool {
+	at := pos - n.Back
+	return at < 0 || at+8 > len(data) || binary.LittleEndian.Uint64(data[at:])&n.Mask == n.Value
+}
+
+// group is the entries of one word. The bits of raw in care are those that all
+// of its words have before folding.
 type group struct {
 	word, mask uint32
 	raw, care  uint32
@@ -49,10 +69,11 @@ func order(a, b code.Atom) int {
 		cmp.Compare(folded(&a), folded(&b)), cmp.Compare(a.Ref.Unit, b.Ref.Unit))
 }
 
-// New makes the index of atoms of 2 to 4 bytes.
-func New(atoms []code.Atom) *Index {
+// New makes the index of atoms of 2 to 4 bytes; near tells what lies around
+// each.
+func New(atoms []code.Atom, near func(*code.Atom) Near) *Index {
 	width := min(bits.Len(uint(len(atoms)))+1, 18)
-	ix := &Index{shift: uint(32 - width), buckets: make([]uint32, 1<<width+1)}
+	ix := &Index{shift: uint(32 - width), buckets: make([]uint32, 1<<width+1), entries: make([]Entry, 0, len(atoms))}
 	sorted := atoms
 	if !slices.IsSortedFunc(atoms, order) {
 		sorted = slices.Clone(atoms)
@@ -69,12 +90,12 @@ func New(atoms []code.Atom) *Index {
 			ix.open(a)
 		}
 		last = a
-		ix.refs = append(ix.refs, a.Ref)
+		ix.entries = append(ix.entries, Entry{Near: near(a), Ref: a.Ref})
 		list := ix.short
 		if a.Len == 4 {
 			list = ix.groups
 		}
-		list[len(list)-1].join(a, uint32(len(ix.refs)))
+		list[len(list)-1].join(a, uint32(len(ix.entries)))
 	}
 	for i := 1; i < len(ix.buckets); i++ {
 		ix.buckets[i] += ix.buckets[i-1]
@@ -105,10 +126,9 @@ func key(a *code.Atom) uint32 {
 }
 
 func (ix *Index) open(a *code.Atom) {
-	at := uint32(len(ix.refs))
+	at := uint32(len(ix.entries))
 	if a.Len == 4 {
-		h := folded(a) * mul >> (32 - bitmapBits)
-		ix.words[h>>6] |= 1 << (h & 63)
+		ix.mark(folded(a))
 		ix.buckets[key(a)>>ix.shift+1]++
 		ix.groups = append(ix.groups, group{word: folded(a), mask: ^uint32(0), raw: a.Word, care: ^uint32(0), from: at})
 		return
@@ -117,25 +137,26 @@ func (ix *Index) open(a *code.Atom) {
 		ix.byPair = make([]uint32, 1<<16+1)
 	}
 	p := folded(a) & 0xFFFF
-	if a.Len == 3 {
-		ix.mark(folded(a))
+	ix.pairs[p>>6] |= 1 << (p & 63)
+	if a.Len == 2 {
+		ix.twos[p>>6] |= 1 << (p & 63)
 	} else {
 		for c := range uint32(256) {
-			ix.mark(p | (c|0x20)<<16)
+			ix.mark(folded(a) | (c|0x20)<<24)
 		}
 	}
 	ix.byPair[p+1]++
 	ix.short = append(ix.short, group{word: folded(a), mask: uint32(1)<<(8*a.Len) - 1, raw: a.Word, care: uint32(1)<<(8*a.Len) - 1, from: at})
 }
 
-func (ix *Index) mark(three uint32) {
-	h := (three << 8) * mul >> (32 - shortBits)
-	ix.threes[h>>6] |= 1 << (h & 63)
+func (ix *Index) mark(word uint32) {
+	h := word * mul >> (32 - bitmapBits)
+	ix.words[h>>6] |= 1 << (h & 63)
 }
 
 // Find calls hit for each word that begins in data[from:to], in order. Data
 // may reach beyond to. hit returns false to stop.
-func (ix *Index) Find(data []byte, from, to int, hit func(pos int, refs []code.Ref) bool) bool {
+func (ix *Index) Find(data []byte, from, to int, hit func(pos int, found []Entry) bool) bool {
 	i := from
 	for ; i+12 <= len(data) && i+8 <= to; i += 8 {
 		lo := binary.LittleEndian.Uint64(data[i:])
@@ -163,12 +184,12 @@ func (ix *Index) Find(data []byte, from, to int, hit func(pos int, refs []code.R
 
 func (ix *Index) test(w uint32) uint64 {
 	h := w * mul >> (32 - bitmapBits)
-	p := (w << 8) * mul >> (32 - shortBits)
-	return ix.words[h>>6]>>(h&63)&1 | ix.threes[p>>6]>>(p&63)&1
+	p := w & 0xFFFF
+	return ix.words[h>>6]>>(h&63)&1 | ix.twos[p>>6]>>(p&63)&1
 }
 
 // at looks up the word at a place whose first test passed.
-func (ix *Index) at(data []byte, pos int, hit func(int, []code.Ref) bool) bool {
+func (ix *Index) at(data []byte, pos int, hit func(int, []Entry) bool) bool {
 	left := len(data) - pos
 	var raw uint32
 	if left >= 4 {
@@ -178,7 +199,7 @@ func (ix *Index) at(data []byte, pos int, hit func(int, []code.Ref) bool) bool {
 		k := (raw | fold) * mul >> ix.shift
 		for i := ix.buckets[k]; i < ix.buckets[k+1]; i++ {
 			g := &ix.groups[i]
-			if g.word == raw|fold && (g.raw^raw)&g.care == 0 && !hit(pos, ix.refs[g.from:g.to]) {
+			if g.word == raw|fold && (g.raw^raw)&g.care == 0 && !hit(pos, ix.entries[g.from:g.to]) {
 				return false
 			}
 		}
@@ -192,11 +213,14 @@ func (ix *Index) at(data []byte, pos int, hit func(int, []code.Ref) bool) bool {
 	}
 	w := raw | fold
 	p := w & 0xFFFF
+	if ix.pairs[p>>6]>>(p&63)&1 == 0 {
+		return true
+	}
 	for _, g := range ix.short[ix.byPair[p]:ix.byPair[p+1]] {
 		if g.word != w&g.mask || (g.raw^raw)&g.care != 0 || (left < 3 && g.mask>>16 != 0) || left < 2 {
 			continue
 		}
-		if !hit(pos, ix.refs[g.from:g.to]) {
+		if !hit(pos, ix.entries[g.from:g.to]) {
 			return false
 		}
 	}

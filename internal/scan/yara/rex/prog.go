@@ -44,6 +44,32 @@ const maxProg = 1 << 16
 // ErrTooLarge is a pattern whose program would pass the limit.
 var ErrTooLarge = errors.New("regular expression is too large: its repeats expand to more than 65536 instructions")
 
+// Masked is a byte of which the bits of Mask are known.
+type Masked struct{ Value, Mask byte }
+
+// Lead gives the first bytes that every match has, at most n of them; of a
+// reversed program they are the last, from the end on.
+func (p *Prog) Lead(n int) []Masked {
+	out := make([]Masked, 0, 8)
+	for i := range p.Code {
+		c := &p.Code[i]
+		if c.Op > iSet || len(out) == n {
+			break
+		}
+		m := Masked{}
+		switch c.Op {
+		case iByte:
+			m = Masked{c.A, 0xFF}
+		case iFold:
+			m = Masked{c.A &^ 0x20, 0xDF}
+		case iMask:
+			m = Masked{c.A, c.B}
+		}
+		out = append(out, m)
+	}
+	return out
+}
+
 type compiler struct {
 	prog    *Prog
 	flags   Flags
