@@ -18,6 +18,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/scan/unpack"
 	"github.com/lapwing-defence/lapwing/internal/scan/yara"
+	"github.com/lapwing-defence/lapwing/rules"
 )
 
 // compiled makes a scanner of one rule text.
@@ -164,6 +165,27 @@ func TestTheCacheLeavesOutWhatWasClean(t *testing.T) {
 	for range 2 { // what is found is found again
 		if r := run(dirty); r.Known || len(r.Findings) != 1 {
 			t.Errorf("%+v", r)
+		}
+	}
+}
+
+// TestTheSameRulesCompileToTheSame: the cache is named by compiled rules.
+func TestTheSameRulesCompileToTheSame(t *testing.T) {
+	sum := func() [sha256.Size]byte {
+		r, _, err := LoadFS(rules.FS, "yara", map[string]any{"a": int64(1), "b": "x", "c": true})
+		if err != nil {
+			t.Fatal(err)
+		}
+		h := sha256.New()
+		if err := r.Save(h); err != nil {
+			t.Fatal(err)
+		}
+		return [sha256.Size]byte(h.Sum(nil))
+	}
+	first := sum()
+	for range 10 {
+		if sum() != first {
+			t.Fatal("other bytes")
 		}
 	}
 }

@@ -21,8 +21,9 @@ rule SoftEther_Program
         $company = "SoftEther VPN Project" ascii wide
         $path = "/vpnsvc/connect.cgi" ascii
         $elf = "vpn_bridge.config" ascii
+        $scanner = "rule SoftEther_Program" ascii // a program that carries this rule
     condition:
-        (uint16(0) == 0x5a4d or uint32(0) == 0x464c457f) and 3 of them
+        (uint16(0) == 0x5a4d or uint32(0) == 0x464c457f) and 3 of ($core, $origin*, $company, $path, $elf) and not $scanner
 }
 
 rule SoftEther_Bridge_Settings

@@ -9,6 +9,7 @@ package yara
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/build"
@@ -98,6 +99,8 @@ func externalsOf(m map[string]any) ([]code.External, error) {
 		}
 		out = append(out, code.External{Name: name, Kind: uint8(val.K), Int: val.I, Text: val.S})
 	}
+	// The same rules compile to the same bytes.
+	slices.SortFunc(out, func(a, b code.External) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
 
