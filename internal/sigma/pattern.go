@@ -284,18 +284,26 @@ var lowTable = func() (t [utf8.RuneSelf]byte) { //nolint:gochecknoglobals // a t
 
 // isASCII tells whether no byte has its top bit set.
 func isASCII(s []byte) bool {
-	for len(s) >= 8 {
-		if load64(s)&0x8080808080808080 != 0 {
+	const highs = 0x8080808080808080
+	if len(s) < 8 {
+		var all byte
+		for _, c := range s {
+			all |= c
+		}
+		return all < utf8.RuneSelf
+	}
+	all := load64(s[len(s)-8:])
+	for len(s) >= 32 {
+		if (load64(s)|load64(s[8:])|load64(s[16:])|load64(s[24:]))&highs != 0 {
 			return false
 		}
+		s = s[32:]
+	}
+	for len(s) >= 8 {
+		all |= load64(s)
 		s = s[8:]
 	}
-	for _, c := range s {
-		if c >= utf8.RuneSelf {
-			return false
-		}
-	}
-	return true
+	return all&highs == 0
 }
 
 func load64(b []byte) uint64 {

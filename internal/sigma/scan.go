@@ -160,6 +160,10 @@ var letterScore = func() (t [256]uint8) { //nolint:gochecknoglobals // a table t
 // found is told of each literal that occurs, possibly several times.
 type found interface{ hit(group int32) }
 
+// mayHold tells whether a text of n bytes can hold a literal. Folding makes a
+// text longer by at most half.
+func (s *scanner) mayHold(n int) bool { return n+n/2 >= s.least }
+
 // each tells f of the literals in text.
 func (s *scanner) each(text []byte, f found) {
 	i, n := 0, len(text)

@@ -149,7 +149,7 @@ func (w *Worker) look(e *entry) {
 		fi = w.plan.fields[e.id]
 	}
 	if fi == nil {
-		if w.plan.words != nil && !e.hidden && len(e.text) >= minScan {
+		if w.plan.words != nil && !e.hidden && w.plan.words.mayHold(len(e.text)) {
 			w.plan.words.each(w.foldable(e.text), w)
 		}
 		return
@@ -182,7 +182,7 @@ func (w *Worker) look(e *entry) {
 			fi.heads.each(affixHash(text[:n]), w)
 		}
 	}
-	if fi.scan != nil {
+	if fi.scan != nil && len(text) >= fi.scan.least {
 		fi.scan.each(text, w)
 	}
 }
