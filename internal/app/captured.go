@@ -62,8 +62,13 @@ func (c *capturedFiles) lookup(ctx context.Context, sum string) ([]scan.Meta, bo
 	err := c.dir.Captures(ctx, Ask{ID: sum, Last: 1}, func(_ []byte, f *Capture) error {
 		m = []scan.Meta{
 			{Name: "description", Value: fmt.Sprintf("%s left it on the decoy %s at %s", f.Source, f.Host, f.Last.UTC().Format("2006-01-02 15:04:05Z"))},
-			{Name: "sha256", Value: sum}, {Name: "time", Value: f.Last.UTC().Format("2006-01-02T15:04:05Z")}, {Name: "source", Value: f.Source.String()},
-			{Name: "host", Value: f.Host}, {Name: "session", Value: f.Session}, {Name: "path", Value: f.Path}, {Name: "level", Value: "high"},
+			{Name: "sha256", Value: sum},
+			{Name: "time", Value: f.Last.UTC().Format("2006-01-02T15:04:05Z")},
+			{Name: "source", Value: f.Source.String()},
+			{Name: "host", Value: f.Host},
+			{Name: "session", Value: f.Session},
+			{Name: "path", Value: f.Path},
+			{Name: "level", Value: "high"},
 		}
 		return nil
 	})

@@ -122,8 +122,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error {
 	}
 	in := &intake{observer: o.Observer, passwords: o.Config.Record.Passwords, key: site, now: time.Now}
 	keep := &keeper{o.Dir, kept.spool, v, states}
-	go keep.expire(ctx)
-	defer keep.scanCaptures(ctx, o.Observer, o.Config.Scan, log)()
+	defer keep.background(ctx, &o, log)()
 	up := uplink.NewServer(uplink.ServerConfig{
 		Handler: keep, Clock: clock.System(), Log: log, MaxCapture: int64(o.Config.Captures.MaxFile),
 		Stamp: func(_ string, e *event.Event) { in.stamp(e, in.now()) },

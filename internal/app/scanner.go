@@ -32,7 +32,7 @@ const (
 )
 
 // scanClient names the scanner's own batches in the journal.
-var scanClient = [16]byte{'l', 'a', 'p', 'w', 'i', 'n', 'g', ' ', 's', 'c', 'a', 'n', 'n', 'e', 'r'}
+const scanClient = "lapwing scanner\x00"
 
 // fileScanner looks at each captured file with YARA rules and indicators, and
 // writes what it finds as events of the session that left the file. It follows
@@ -63,6 +63,12 @@ type verdictOf struct {
 type scanJob struct {
 	at    journal.Position // the entry's end
 	files []event.Event
+}
+
+// background starts what the keeper does by itself; stop waits for its end.
+func (k *keeper) background(ctx context.Context, o *HubOrders, log *slog.Logger) (stop func()) {
+	go k.expire(ctx)
+	return k.scanCaptures(ctx, o.Observer, o.Config.Scan, log)
 }
 
 // scanCaptures starts looking at captured files; stop waits for the end.
@@ -206,7 +212,7 @@ func (s *fileScanner) do(ctx context.Context, job scanJob) {
 		}
 	}
 	if len(out) > 0 {
-		key := journal.Key{Client: scanClient, Seq: job.at.Segment<<40 | uint64(job.at.Offset)} //nolint:gosec // offsets are not negative
+		key := journal.Key{Client: [16]byte([]byte(scanClient)), Seq: job.at.Segment<<40 | uint64(job.at.Offset)} //nolint:gosec // offsets are not negative
 		if _, err := s.journal.AppendOnce(ctx, event.DepthAct, key, out); err != nil {
 			s.log.Error("findings in captured files cannot be written down", "error", err)
 			return

@@ -7,18 +7,20 @@ import (
 )
 
 func TestDocumentedBlocksLoad(t *testing.T) {
-	data, err := os.ReadFile("../../docs/formats/config.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	parts := strings.Split(string(data), "```yaml\n")
-	if len(parts) < 3 {
-		t.Fatal("no blocks found")
-	}
-	for _, p := range parts[1:] {
-		block, _, _ := strings.Cut(p, "```")
-		if _, err := Parse("config.md", []byte(block), templates); err != nil {
-			t.Errorf("%v in\n%s", err, block)
+	for file, least := range map[string]int{"formats/config.md": 2, "guides/scan.md": 1} {
+		data, err := os.ReadFile("../../docs/" + file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		parts := strings.Split(string(data), "```yaml\n")
+		if len(parts) <= least {
+			t.Fatalf("%s: no blocks found", file)
+		}
+		for _, p := range parts[1:] {
+			block, _, _ := strings.Cut(p, "```")
+			if _, err := Parse(file, []byte(block), templates); err != nil {
+				t.Errorf("%v in\n%s", err, block)
+			}
 		}
 	}
 }

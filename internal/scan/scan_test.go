@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 	"testing"
@@ -22,6 +23,13 @@ import (
 )
 
 const marker = "harmless marker: lapwing scan test"
+
+// eicar is the test file, which stands whole in no source.
+func eicar() string {
+	b := []byte(`*H+H$!ELIF-TSET-SURIVITNA-DRADNATS-RACIE$}7)CC7)^P(45XZP\4[PA@%P!O5X`)
+	slices.Reverse(b)
+	return string(b)
+}
 
 func wide(s string) string {
 	var b []byte
@@ -50,6 +58,9 @@ func TestShippedRules(t *testing.T) {
 		want []string
 	}{
 		"a program with SoftEther's names": {"MZ" + strings.Repeat("\x00", 60) + "|hamcore.se2|" + wide("vpnbridge_x64.exe") + wide("SoftEther VPN Project at"), []string{"SoftEther_Program"}},
+		"the EICAR test file":              {eicar(), []string{"EICAR_Test_File"}},
+		"with a line feed":                 {eicar() + "\r\n", []string{"EICAR_Test_File"}},
+		"not at the beginning":             {" " + eicar(), nil},
 		"a text about SoftEther":           {"hamcore.se2 vpnbridge.exe SoftEther VPN Project /vpnsvc/connect.cgi", nil},
 		"bridge settings":                  {"\xef\xbb\xbf# Software Configuration File\n# marker\ndeclare root\n{\n\tdeclare ServerConfiguration\n\t{\n\t}\n\tdeclare VirtualHUB\n\t{\n", []string{"SoftEther_Bridge_Settings"}},
 		"other settings":                   {"declare root of the tree\n", nil},

@@ -160,7 +160,7 @@ func TestDefenderEvents(t *testing.T) {
 {"TimeCreated":"` + at(0) + `","Channel":"Microsoft-Windows-Windows Defender/Operational","EventID":1117,"Threat_Name":"Virus:DOS/EICAR_Test_File","Path":"containerfile:_C:\\share\\AVTEST\\eicar.zip; file:_C:\\share\\avtest\\eicar.zip->eicar.com","Action_Name":"Quarantine"}
 {"@timestamp":"` + at(0) + `","EventID":1117,"Channel":"Microsoft-Windows-Windows Defender/Operational","Threat Name":"E","Path":"file:_C:\\share\\avtest\\holiday.jpg","Action Name":"Block"}
 {"@timestamp":"` + at(-time.Hour) + `","EventID":1117,"Channel":"Microsoft-Windows-Windows Defender/Operational","Threat Name":"E","Path":"file:_C:\\share\\avtest\\eicar.tar.gz","Action Name":"Quarantine"}
-{"@timestamp":"` + at(0) + `","EventID":1116,"Channel":"Microsoft-Windows-Windows Defender/Operational","Threat Name":"E","Path":"file:_C:\\other\\eicar-nested.zip"}
+{"@timestamp":"` + at(0) + `","EventID":1116,"Channel":"Microsoft-Windows-Windows Defender/Operational","Threat Name":"E","Path":"file:_C:\\elsewhere\\eicar-nested.zip"}
 {"@timestamp":"` + at(0) + `","EventID":1116,"Channel":"Application","Path":"file:_C:\\share\\avtest\\eicar-nested.zip"}
 {"@timestamp":"` + at(0) + `","EventID":5001,"Channel":"Microsoft-Windows-Windows Defender/Operational"}
 {"@timestamp":"` + at(0) + `","EventID":5007,"Channel":"Microsoft-Windows-Windows Defender/Operational","New Value":"HKLM\\SOFTWARE\\Microsoft\\Windows Defender\\Exclusions\\Paths\\C:\\share = 0x0"}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -154,7 +155,7 @@ func wholeLines(data []byte, atEOF bool) (int, []byte, error) {
 // defender takes an event of Defender out of a record, nil for another one.
 func defender(rec *sigma.Record, id, provider, channel []byte) *defenderEvent {
 	e := &defenderEvent{id: string(id)}
-	from := string(provider) + string(channel)
+	from := append(slices.Clone(provider), channel...)
 	for name, v := range rec.All() {
 		text := string(v.Text)
 		switch plain(name) {
@@ -171,7 +172,7 @@ func defender(rec *sigma.Record, id, provider, channel []byte) *defenderEvent {
 				e.id = text
 			}
 		case "channel", "provider", "providername", "sourcename":
-			from += text
+			from = append(from, text...)
 		case "timestamp", "@timestamp", "systemtime", "timecreated", "detectiontime":
 			if t, ok := logsource.ParseTime([]byte(text)); ok && e.time.IsZero() {
 				e.time = time.Unix(0, t)
@@ -183,7 +184,7 @@ func defender(rec *sigma.Record, id, provider, channel []byte) *defenderEvent {
 	default:
 		return nil
 	}
-	if from != "" && !strings.Contains(strings.ToLower(from), "defender") {
+	if len(from) > 0 && !bytes.Contains(bytes.ToLower(from), []byte("defender")) {
 		return nil
 	}
 	return e
@@ -269,12 +270,7 @@ const maxNotes = 50
 
 func (s *State) note(text string) {
 	text = text[:min(len(text), 500)]
-	for _, n := range s.Notes {
-		if n == text {
-			return
-		}
-	}
-	if len(s.Notes) < maxNotes {
+	if len(s.Notes) < maxNotes && !slices.Contains(s.Notes, text) {
 		s.Notes = append(s.Notes, text)
 	}
 }
