@@ -104,6 +104,7 @@ type Scanner struct {
 	buf     []byte
 	file    view.View
 	eval    eval
+	answers answers
 	result  Result
 	ctx     context.Context //nolint:containedctx // for the time of one Scan only
 	end     time.Time
@@ -129,6 +130,7 @@ func (r *Rules) NewScanner() *Scanner {
 		rules: r, lists: make([][]match, r.nlists), flags: make([]uint8, r.nlists),
 		due: make([]uint64, words), truth: make([]uint64, words), unmet: make([]bool, len(r.prog.Namespaces)),
 		steps: make([]int64, len(r.prog.Patterns)), stopped: make([]bool, len(r.prog.Patterns)),
+		answers: r.guards.answers(),
 	}
 	s.eval.init(s)
 	return s
@@ -142,12 +144,10 @@ var ErrTime = errors.New("the time limit for a file was reached")
 func (s *Scanner) Scan(ctx context.Context, r io.ReaderAt, size int64, o ScanOptions) (Result, error) {
 	s.reset(ctx, o)
 	defer func() { s.ctx = nil }()
-	whole, err := s.search(r, size)
-	if err != nil {
+	if err := s.eval.start(o); err != nil {
 		return s.result, err
 	}
-	s.file.Reset(r, size, whole)
-	if err := s.eval.start(o); err != nil {
+	if err := s.search(r, size); err != nil {
 		return s.result, err
 	}
 	if err := s.conditions(); err != nil {
@@ -183,6 +183,7 @@ func (s *Scanner) reset(ctx context.Context, o ScanOptions) {
 	clear(s.due)
 	clear(s.truth)
 	clear(s.unmet)
+	s.answers.reset()
 	s.total, s.count, s.result, s.err = 0, 0, Result{}, nil
 	s.limits, s.ctx, s.end = o.Limits.orDefault(), ctx, time.Time{}
 	if s.limits.Time > 0 {
@@ -205,8 +206,8 @@ func (s *Scanner) alive() bool {
 }
 
 // search looks for all strings through a window. Where the file fits in it the
-// content is returned.
-func (s *Scanner) search(r io.ReaderAt, size int64) ([]byte, error) {
+// conditions are answered from there too.
+func (s *Scanner) search(r io.ReaderAt, size int64) error {
 	keep, ahead := s.rules.back, s.rules.ahead
 	want := int(min(size, int64(window+keep+ahead)))
 	if cap(s.buf) < want {
@@ -218,7 +219,7 @@ func (s *Scanner) search(r io.ReaderAt, size int64) ([]byte, error) {
 	for {
 		n, err := r.ReadAt(s.buf[len(buf):want], base+int64(len(buf)))
 		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, fmt.Errorf("read: %w", err)
+			return fmt.Errorf("read: %w", err)
 		}
 		buf = s.buf[:len(buf)+n]
 		last := errors.Is(err, io.EOF) || base+int64(len(buf)) >= size
@@ -226,11 +227,16 @@ func (s *Scanner) search(r io.ReaderAt, size int64) ([]byte, error) {
 		if !last {
 			to -= ahead
 		}
+		if base == 0 && last {
+			s.file.Reset(r, size, buf)
+		} else if base == 0 {
+			s.file.Reset(r, size, nil)
+		}
 		if !s.pass(rex.Input{Data: buf, AtStart: base == 0}, base, done, to) {
-			return nil, s.err
+			return s.err
 		}
 		if last {
-			break
+			return nil
 		}
 		drop := to - keep
 		copy(s.buf, buf[drop:])
@@ -238,10 +244,6 @@ func (s *Scanner) search(r io.ReaderAt, size int64) ([]byte, error) {
 		done = keep
 		buf = s.buf[:len(buf)-drop]
 	}
-	if base == 0 {
-		return buf, nil
-	}
-	return nil, nil
 }
 
 // pass looks for words in [from,to) of the window.
@@ -274,6 +276,9 @@ func (s *Scanner) pass(in rex.Input, base int64, from, to int) bool {
 
 // slow tries a unit at each of its first bytes.
 func (s *Scanner) slow(u *code.Slow, in rex.Input, base int64, from, to int) bool {
+	if !s.wanted(s.rules.prog.Units[u.Ref.Unit].Pattern) {
+		return true
+	}
 	first := &u.First
 	for pos := from; pos < to; pos++ {
 		if first.Has(in.Data[pos]) {

@@ -16,6 +16,9 @@ func trailing(w uint64) int { return bits.TrailingZeros64(w) }
 // verify looks whether a unit is there where its word was found.
 func (s *Scanner) verify(ref *code.Ref, in rex.Input, base int64, pos int) {
 	u := &s.rules.prog.Units[ref.Unit]
+	if !s.wanted(u.Pattern) {
+		return
+	}
 	if u.Lit == nil {
 		s.expression(ref, u, in, base, pos)
 		return

@@ -54,6 +54,7 @@ type Rules struct {
 	always []int32   // rules that are evaluated for every file
 	back   int       // how far before a word a match may begin
 	ahead  int       // how far after the beginning of a word it may end
+	guards guards
 	// unordered tells of a pattern that its links are not found in the order
 	// of their offsets.
 	unordered []bool
@@ -145,6 +146,7 @@ func newRules(p *code.Program) (*Rules, error) {
 			}
 		}
 	}
+	r.guards = newGuards(p)
 	r.unordered = make([]bool, len(p.Patterns))
 	for i := range p.Slow {
 		r.unordered[p.Units[p.Slow[i].Ref.Unit].Pattern] = true

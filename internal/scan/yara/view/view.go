@@ -56,7 +56,8 @@ func (v *View) Bytes(off, n int64) []byte {
 	}
 	n = min(n, v.size-off, MaxBytes)
 	if v.whole != nil {
-		return v.whole[off : off+n]
+		have := int64(len(v.whole)) // less than size where the file has shrunk
+		return v.whole[min(off, have):min(off+n, have)]
 	}
 	if p := v.page(off); p != nil && off+n <= p.off+int64(len(p.data)) {
 		return p.data[off-p.off : off-p.off+n]
