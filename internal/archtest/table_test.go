@@ -30,7 +30,7 @@ var table = map[string][]string{
 	"host/getopt":         {"host/kernel"},
 	"host/image":          {"host/vfs", "persona"},
 	"host/kernel":         {"clock", "host/vfs", "persona"},
-	"host/netcmd":         {"host/getopt", "host/kernel"},
+	"host/netcmd":         {"host/getopt", "host/kernel", "persona"},
 	"host/procfs":         {"host/kernel", "host/vfs", "persona"},
 	"host/programs":       {"host/archive", "host/busybox", "host/edit", "host/files", "host/kernel", "host/netcmd", "host/scp", "host/shell", "host/system", "host/text"},
 	"host/regex":          {},

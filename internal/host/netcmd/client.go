@@ -2,7 +2,6 @@ package netcmd
 
 import (
 	"context"
-	"fmt"
 	"path"
 	"strings"
 	"time"
@@ -36,33 +35,6 @@ func hostPort(url, port string) string {
 func tftp(ctx context.Context, p *kernel.Proc) int {
 	fetch(ctx, p, kernel.Fetch{Tool: path.Base(p.Args[0]), URL: "tftp:" + strings.Join(p.Args[1:], " ")})
 	complain(p, "tftp: timeout\n")
-	return 1
-}
-
-func ping(ctx context.Context, p *kernel.Proc) int {
-	count, host := 4, ""
-	args := p.Args[1:]
-	for i := 0; i < len(args); i++ {
-		switch {
-		case args[i] == "-c" && i+1 < len(args):
-			i++
-			fmt.Sscan(args[i], &count) //nolint:errcheck // nonsense pings four times
-		case !strings.HasPrefix(args[i], "-"):
-			host = args[i]
-		}
-	}
-	if host == "" {
-		complain(p, "ping: usage error: Destination address required\n")
-		return 1
-	}
-	p.S.Recorder.Fetch(ctx, kernel.Fetch{Tool: "ping", URL: "icmp:" + host})
-	put(p, "PING %s (%s) 56(84) bytes of data.\n", host, host)
-	for range min(count, 100) {
-		if p.M.Clock.Sleep(ctx, time.Second) != nil {
-			break
-		}
-	}
-	put(p, "\n--- %s ping statistics ---\n%d packets transmitted, 0 received, 100%% packet loss, time %dms\n\n", host, count, count*1021)
 	return 1
 }
 

@@ -364,7 +364,7 @@ func (f *Proc) netRoute() string {
 
 func (f *Proc) netARP() string {
 	n := f.m.Persona.NICs[0]
-	return fmt.Sprintf("IP address       HW type     Flags       HW address            Mask     Device\n%-16s 0x1         0x2         %s     *        %s\n", n.Gateway, "00:1b:17:00:01:0a", n.Name)
+	return fmt.Sprintf("IP address       HW type     Flags       HW address            Mask     Device\n%-16s 0x1         0x2         %s     *        %s\n", n.Gateway, f.m.Persona.GatewayMAC(), n.Name)
 }
 
 // Sys is the Provider of /sys.
