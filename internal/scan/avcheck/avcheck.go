@@ -43,7 +43,7 @@ type Result struct {
 	About    string  `json:"about"`
 	Harmless bool    `json:"harmless"`
 	Outcome  string  `json:"outcome"`
-	Seconds  float64 `json:"seconds"` // from when it was written
+	Seconds  float64 `json:"seconds"` // from when it was written, or asked about
 	By       string  `json:"by,omitempty"`
 	Name     string  `json:"signature,omitempty"`
 }
@@ -77,7 +77,9 @@ type check struct {
 	written []time.Time
 	begin   time.Time
 	log     *logTail
-	events  *eventFile
+	// watchLog is set where the caller named a log: what writes it acts by itself.
+	watchLog bool
+	events   *eventFile
 }
 
 // Run writes the files, watches them until each one is caught or Wait is over,
@@ -98,7 +100,7 @@ func Run(ctx context.Context, c Config) (rep *Report, err error) {
 	if err != nil {
 		return nil, err
 	}
-	k := &check{Config: c, all: all, rep: &Report{}, begin: time.Now()}
+	k := &check{Config: c, all: all, rep: &Report{}, begin: time.Now(), watchLog: c.Log != ""}
 	defer func() { err = errors.Join(err, k.remove(made)) }()
 	if err := k.rep.State.learn(ctx, &k.Config); err != nil {
 		return nil, err
@@ -161,8 +163,10 @@ func refused(err error) bool {
 func (k *check) caught(i int, outcome, by, name string) {
 	r := &k.rep.Results[i]
 	r.Outcome, r.By, r.Name = outcome, by, name
-	r.Seconds = float64(time.Since(k.written[i]).Milliseconds()) / 1000
+	r.Seconds = seconds(time.Since(k.written[i]))
 }
+
+func seconds(d time.Duration) float64 { return float64(d.Milliseconds()) / 1000 }
 
 // quiet is how long a program that works by itself is waited for where clamd
 // answers and nothing is seen running that acts by itself.
@@ -172,7 +176,7 @@ const quiet = 2 * time.Second
 // asked about what is left.
 func (k *check) watch(ctx context.Context) error {
 	wait := k.Wait
-	if k.Clamd != nil && !k.rep.State.RealTime && k.log == nil && k.events == nil {
+	if k.Clamd != nil && !k.rep.State.RealTime && !k.watchLog && k.events == nil {
 		wait = min(wait, quiet)
 	}
 	end := time.NewTimer(wait)
@@ -259,6 +263,7 @@ func (k *check) ask(ctx context.Context) error {
 		if r.Outcome != Nothing {
 			continue
 		}
+		asked := time.Now()
 		name, err := k.Clamd.File(ctx, r.File)
 		if err != nil {
 			// clamd may lack the rights to the directory: it gets the content then.
@@ -270,6 +275,7 @@ func (k *check) ask(ctx context.Context) error {
 		}
 		if name != "" {
 			k.caught(i, Logged, "clamd, when asked", name)
+			r.Seconds = seconds(time.Since(asked))
 		}
 	}
 	return nil

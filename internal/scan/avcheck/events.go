@@ -244,7 +244,7 @@ func (k *check) told(i int, e *defenderEvent) {
 		return
 	}
 	r.Outcome, r.By, r.Name = outcome, "Defender event "+e.id, e.threat
-	r.Seconds = max(0, float64(e.time.Sub(k.written[i]).Milliseconds())/1000)
+	r.Seconds = max(0, seconds(e.time.Sub(k.written[i])))
 }
 
 // names tells whether Defender's path ("file:_C:\x\eicar.com",
