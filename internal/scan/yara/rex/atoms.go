@@ -1,5 +1,7 @@
 package rex
 
+import "math"
+
 // Atom is a run of bytes that every match through it must hold, and the parts
 // of the pattern before it and from it on.
 type Atom struct {
@@ -133,10 +135,11 @@ func unroll(nodes []*Node) []*Node {
 
 // place is one byte of a run: its values, how many, and the commonest of them.
 type place struct {
-	set   Set
-	n     int
-	least float64
-	at    byte
+	set    Set
+	values []byte
+	n      int
+	least  float64
+	at     byte
 }
 
 // small is the values of a node of one byte, or none where they are too many
@@ -147,7 +150,7 @@ func (x *extractor) small(n *Node) place {
 	case OpLit:
 		p.at = n.Val | 0x20
 		p.set.Add(p.at)
-		p.n, p.least = 1, rarity(p.at)
+		p.n, p.values, p.least = 1, []byte{p.at}, rarity(p.at)
 		return p
 	case OpMask, OpClass:
 	default:
@@ -157,10 +160,14 @@ func (x *extractor) small(n *Node) place {
 	if s.Len() > 32 {
 		return p
 	}
-	p.set, p.least = FoldSet(s), 8
+	p.set, p.least = FoldSet(s), math.Inf(1)
 	p.n = p.set.Len()
 	for c := range 256 {
-		if p.set.Has(byte(c)) && rarity(byte(c)) < p.least {
+		if !p.set.Has(byte(c)) {
+			continue
+		}
+		p.values = append(p.values, byte(c))
+		if rarity(byte(c)) < p.least {
 			p.least, p.at = rarity(byte(c)), byte(c)
 		}
 	}
@@ -192,19 +199,34 @@ func (x *extractor) window(places []place) (int, float64) {
 		}
 		choices *= p.n
 		bits := p.least
-		if n > 0 && p.n == 1 && places[n-1].at == p.at {
-			bits = min(bits, 1.5)
+		switch {
+		case x.wide: // zeros lie between
+			bits = rarityAfter(0x20, p.at) + rarityAfter(p.at, 0x20)
+		case n > 0:
+			bits = p.after(&places[n-1])
 		}
 		for k := p.n; k > 1; k /= 2 {
 			bits--
 		}
 		score += max(bits, 0.2)
 		n++
-		if x.wide {
-			score += 0.6
-		}
 	}
 	return n, score
+}
+
+// after is the information of the commonest value after those of the place
+// before.
+func (p *place) after(before *place) float64 {
+	if p.n == 1 && before.n == 1 {
+		return rarityAfter(before.at, p.at)
+	}
+	least := math.Inf(1)
+	for _, a := range before.values {
+		for _, c := range p.values {
+			least = min(least, rarityAfter(a, c))
+		}
+	}
+	return least
 }
 
 // spread gives the values; those of a wide pattern with zeros between.
@@ -220,29 +242,6 @@ func (x *extractor) spread(places []place) []Set {
 	return out
 }
 
-// rarity is about the information, in bits, of a folded byte in the files that
-// people scan.
-func rarity(c byte) float64 {
-	switch {
-	case c == 0x20: // stands for zero too
-		return 1.2
-	case c == 0x21: // stands for 1 too
-		return 4.5
-	case c == 0xFF:
-		return 3.5
-	case c == 0xE8 || c == 0x6B || c == 0x68 || c == 0xAB || c == 0xA9 || c == 0x2F || c == 0x24:
-		// 48 8B 89 0F 24 E8: the commonest of machine code
-		return 5
-	case c == 'e' || c == 't' || c == 'a' || c == 'i' || c == 'n' || c == 'o' || c == 's' || c == 'r' || c == '_':
-		return 4.8
-	case c == 'l' || c == 'c' || c == 'd' || c == 'u' || c == 'p' || c == 'm' || c == 'f' || c == 'g':
-		return 5.3
-	case c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '.' || c == 0x2D:
-		return 6
-	}
-	return 7
-}
-
 // TextWindow chooses the run of 1 to 4 bytes by which a literal is found.
 func TextWindow(lit []byte) (off, n int) {
 	best := -1.0
@@ -250,11 +249,11 @@ func TextWindow(lit []byte) (off, n int) {
 		k := min(atomLen, len(lit)-i)
 		score := 0.0
 		for j, c := range lit[i : i+k] {
-			r := rarity(c | 0x20)
-			if j > 0 && lit[i+j-1]|0x20 == c|0x20 {
-				r = min(r, 1.5)
+			if j == 0 {
+				score += rarity(c | 0x20)
+			} else {
+				score += rarityAfter(lit[i+j-1]|0x20, c|0x20)
 			}
-			score += r
 		}
 		if score > best {
 			off, n, best = i, k, score
