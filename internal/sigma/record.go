@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"slices"
 	"strconv"
 	"unsafe"
 )
@@ -193,7 +194,12 @@ func (r *Record) put(id FieldID, name []byte, v Value) {
 			s.tail = i
 		}
 	}
-	r.entries = append(r.entries, entry{text: v.Text, typ: v.Type, name: name, id: id, next: -1})
+	if int(i) == cap(r.entries) {
+		r.entries = slices.Grow(r.entries, max(64, len(r.entries)))
+	}
+	r.entries = r.entries[:i+1]
+	e := &r.entries[i] // filled in place: a copy of it costs more
+	e.text, e.name, e.id, e.next, e.typ, e.hidden, e.dead = v.Text, name, id, -1, v.Type, false, false
 }
 
 func (r *Record) slot(id FieldID) *slot {

@@ -349,3 +349,11 @@ func BenchmarkChunk(b *testing.B) {
 	b.ReportMetric(float64(d.Stats.Records)/b.Elapsed().Seconds(), "records/s")
 	b.ReportAllocs()
 }
+
+func TestAppend0x(t *testing.T) {
+	for _, x := range []uint64{0, 1, 0xf, 0x10, 0xabc, 0x3e7, 1<<32 - 1, 1<<63 + 0x1f, 1<<64 - 1} {
+		if got, want := string(append0x([]byte("-"), x)), "-0x"+strconv.FormatUint(x, 16); got != want {
+			t.Errorf("%s, want %s", got, want)
+		}
+	}
+}

@@ -160,7 +160,7 @@ func (d *Decoder) value(pieces []piece, subs []sub, o *op) (sigma.Value, bool) {
 			return sigma.Value{}, false
 		}
 		s := subs[pc.sub]
-		if o.role == roleTime && s.typ == typFileTime && s.to-s.from == 8 {
+		if o.role == roleTime && s.typ == typFileTime && s.to-s.from >= 8 {
 			d.head.Time = fileTime(le64(d.chunk[s.from:]))
 		}
 		from := len(d.arena)
@@ -199,7 +199,7 @@ func (d *Decoder) set(o *op, p *program, subs []sub, v sigma.Value) {
 			d.head.ID = n
 		}
 	case roleTime:
-		if v.Type == sigma.Text {
+		if !rendered(p.pieces[o.from:o.to], subs) {
 			if t, ok := parseTime(v.Text); ok {
 				d.head.Time = t
 			}
@@ -216,6 +216,11 @@ func (d *Decoder) set(o *op, p *program, subs []sub, v sigma.Value) {
 		id = d.fields.IDBytes(name)
 	}
 	d.rec.SetID(id, name, v)
+}
+
+// rendered tells whether a time was a number, which value has read.
+func rendered(pieces []piece, subs []sub) bool {
+	return len(pieces) == 1 && pieces[0].sub >= 0 && int(pieces[0].sub) < len(subs) && subs[pieces[0].sub].typ == typFileTime
 }
 
 func (d *Decoder) addUnnamed(text []byte) {

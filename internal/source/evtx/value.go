@@ -169,9 +169,9 @@ func appendScalar(dst []byte, typ byte, b []byte) []byte {
 	case typBool:
 		return strconv.AppendBool(dst, binary.LittleEndian.Uint32(b) != 0)
 	case typHex32:
-		return strconv.AppendUint(append(dst, "0x"...), uint64(binary.LittleEndian.Uint32(b)), 16)
+		return append0x(dst, uint64(binary.LittleEndian.Uint32(b)))
 	case typHex64, typSize:
-		return strconv.AppendUint(append(dst, "0x"...), le64(b), 16)
+		return append0x(dst, le64(b))
 	case typGUID:
 		return appendGUID(dst, b)
 	case typFileTime:
@@ -180,6 +180,22 @@ func appendScalar(dst []byte, typ byte, b []byte) []byte {
 		return appendTime(dst, systemTime(b))
 	}
 	return appendHex(dst, b)
+}
+
+// append0x renders a number as 0x with lower-case digits.
+func append0x(dst []byte, x uint64) []byte {
+	const digits = "0123456789abcdef"
+	var text [18]byte
+	w := len(text)
+	for {
+		w--
+		text[w] = digits[x&15]
+		if x >>= 4; x == 0 {
+			break
+		}
+	}
+	text[w-2], text[w-1] = '0', 'x'
+	return append(dst, text[w-2:]...)
 }
 
 // appendHex is how binary values come out, as Windows writes them.
