@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -58,6 +59,7 @@ func (s *sh) runLine(ctx context.Context, tty *kernel.TTY, text string) {
 	defer stop()
 	s.calls, s.depth, s.loops, s.noExit = 0, 0, 0, 0
 	s.line = 0
+	s.windowSize(tty)
 	s.eval(line, text)
 	if line.Err() != nil && ctx.Err() == nil {
 		sig, said := kernel.SIGINT, "\n"
@@ -67,6 +69,15 @@ func (s *sh) runLine(ctx context.Context, tty *kernel.TTY, text string) {
 		s.status = 128 + sig
 		io.WriteString(s.p.Stdout(), said) //nolint:errcheck // the visitor's terminal
 		s.jump = jump{}
+	}
+}
+
+// windowSize keeps LINES and COLUMNS as bash with checkwinsize does.
+func (s *sh) windowSize(tty *kernel.TTY) {
+	if s.dialect == Bash {
+		rows, cols := tty.Size()
+		s.put("LINES", strconv.Itoa(rows))
+		s.put("COLUMNS", strconv.Itoa(cols))
 	}
 }
 

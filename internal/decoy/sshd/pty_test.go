@@ -1,0 +1,74 @@
+package sshd
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/lapwing-defence/lapwing/internal/event"
+)
+
+// TestPtyPrograms drives the programs that need a terminal, over SSH.
+func TestPtyPrograms(t *testing.T) {
+	r := newRig(t, nil)
+	k := newTerminal(t, r.client(t))
+	k.until(":~# ")
+	prompt := func() string { return k.until(":~# ") }
+
+	k.typed("nano /tmp/n\r")
+	k.until("GNU nano")
+	k.typed("first line\rsecond\x0f")
+	k.until("File Name to Write: /tmp/n")
+	k.typed("\r")
+	k.until("Wrote 2 lines")
+	k.typed("\x18")
+	prompt()
+	k.typed("cat /tmp/n\r")
+	if got := prompt(); !strings.Contains(got, "first line\r\nsecond\r\n") {
+		t.Errorf("nano left %q", got)
+	}
+
+	k.typed("less /etc/passwd\r")
+	k.until("root:x:0:0")
+	k.typed("q")
+	prompt()
+
+	k.typed("top\r")
+	k.until("PID USER")
+	k.typed("q")
+	prompt()
+
+	k.typed("sleep 1 && tail -f /etc/hostname\r")
+	k.until("tail -f /etc/hostname\r\n")
+	k.typed("\x03")
+	k.until("^C")
+	prompt()
+	k.typed("echo st=$?\r")
+	k.until("st=130")
+	prompt()
+
+	k.typed("echo $COLUMNS $LINES; stty size\r")
+	k.until("80 24\r\n24 80\r\n")
+	prompt()
+	if err := k.s.WindowChange(40, 132); err != nil {
+		t.Fatal(err)
+	}
+	r.rec.wait(t, event.ActionWindowChanged, 1)
+	k.typed("stty size\r")
+	k.until("40 132\r\n")
+	prompt()
+	k.typed("echo $COLUMNS $LINES\r")
+	k.until("132 40\r\n")
+	prompt()
+
+	k.typed("echo one-word\r")
+	prompt()
+	k.typed("history | tail -2\r")
+	if got := prompt(); !strings.Contains(got, "  echo one-word\r\n") || !strings.Contains(got, "  history | tail -2\r\n") {
+		t.Errorf("history: %q", got)
+	}
+	k.typed("cat /etc/hostn\t\r")
+	k.until("/etc/hostname")
+	prompt()
+	k.typed("exit\r")
+	k.until("logout")
+}
