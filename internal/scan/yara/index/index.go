@@ -17,11 +17,13 @@ const (
 	fold       = 0x20202020
 	bitmapBits = 20
 	mul        = 0x9E3779B1
+	again      = 0x85EBCA6B // of the second test
 )
 
 // Index is a set of words. It is not changed after New.
 type Index struct {
 	words   [1 << (bitmapBits - 6)]uint64 // by hash: of words of 4 and 3 bytes
+	second  [1 << (bitmapBits - 6)]uint64 // by another hash: of words of 4 bytes
 	twos    [1 << (16 - 6)]uint64         // of words of 2 bytes
 	pairs   [1 << (16 - 6)]uint64         // the first two bytes of those of 2 and 3
 	shift   uint                          // of a hash, for its bucket
@@ -129,6 +131,8 @@ func (ix *Index) open(a *code.Atom) {
 	at := uint32(len(ix.entries))
 	if a.Len == 4 {
 		ix.mark(folded(a))
+		h := folded(a) * again >> (32 - bitmapBits)
+		ix.second[h>>6] |= 1 << (h & 63)
 		ix.buckets[key(a)>>ix.shift+1]++
 		ix.groups = append(ix.groups, group{word: folded(a), mask: ^uint32(0), raw: a.Word, care: ^uint32(0), from: at})
 		return
@@ -188,6 +192,23 @@ func (ix *Index) test(w uint32) uint64 {
 	return ix.words[h>>6]>>(h&63)&1 | ix.twos[p>>6]>>(p&63)&1
 }
 
+// words4 looks up the words of four bytes. A test with another hash spares most
+// of the ways to memory.
+func (ix *Index) words4(pos int, raw uint32, hit func(int, []Entry) bool) bool {
+	h := (raw | fold) * again >> (32 - bitmapBits)
+	if ix.second[h>>6]>>(h&63)&1 == 0 {
+		return true
+	}
+	k := (raw | fold) * mul >> ix.shift
+	for i := ix.buckets[k]; i < ix.buckets[k+1]; i++ {
+		g := &ix.groups[i]
+		if g.word == raw|fold && (g.raw^raw)&g.care == 0 && !hit(pos, ix.entries[g.from:g.to]) {
+			return false
+		}
+	}
+	return true
+}
+
 // at looks up the word at a place whose first test passed.
 func (ix *Index) at(data []byte, pos int, hit func(int, []Entry) bool) bool {
 	left := len(data) - pos
@@ -196,12 +217,8 @@ func (ix *Index) at(data []byte, pos int, hit func(int, []Entry) bool) bool {
 		if raw = binary.LittleEndian.Uint32(data[pos:]); raw == 0 && !ix.zeros {
 			return true // the commonest of all
 		}
-		k := (raw | fold) * mul >> ix.shift
-		for i := ix.buckets[k]; i < ix.buckets[k+1]; i++ {
-			g := &ix.groups[i]
-			if g.word == raw|fold && (g.raw^raw)&g.care == 0 && !hit(pos, ix.entries[g.from:g.to]) {
-				return false
-			}
+		if !ix.words4(pos, raw, hit) {
+			return false
 		}
 	} else {
 		for i, c := range data[pos:] {
