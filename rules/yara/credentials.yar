@@ -28,8 +28,7 @@ rule Credential_Text_File
         level = "low"
         technique = "T1552.001"
     strings:
-        $user = /(^|\n)[ \t]{0,8}(user|username|login|benutzer|konto)[ \t]{0,4}[:=][ \t]{0,4}[^\r\n\t ]{2,60}/ nocase
-        $pass = /(^|\n)[ \t]{0,8}(pass|password|passwd|pwd|passwort|kennwort)[ \t]{0,4}[:=][ \t]{0,4}[^\r\n\t ]{4,60}/ nocase
+        $pair = /(^|\n)[ \t]{0,4}(user|username|login|benutzer|konto)[ \t]{0,2}[:=][ \t]{0,2}[A-Za-z0-9._@\\-]{2,40}\r?\n[ \t]{0,4}(pass|password|passwd|pwd|passwort|kennwort)[ \t]{0,2}[:=][ \t]{0,2}[^ \t\r\n"'(){};,$]{4,60}\r?\n/ nocase
     condition:
-        filesize < 64KB and uint16(0) != 0x5a4d and #user >= 2 and #pass >= 2
+        filesize < 64KB and #pair >= 2
 }
