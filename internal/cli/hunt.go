@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -50,6 +51,11 @@ func (f *ruleFlags) load() (*ruleset.Loaded, *logsource.Mapping, error) {
 			return nil, nil, usageError{fmt.Errorf("--min-level %q: say informational, low, medium, high or critical", f.level)}
 		}
 		f.want.MinLevel = l
+	}
+	for _, st := range f.want.Statuses {
+		if !slices.Contains([]string{"stable", "test", "experimental", "deprecated", "unsupported"}, strings.ToLower(st)) {
+			return nil, nil, usageError{fmt.Errorf("--status %q: say stable, test, experimental, deprecated or unsupported", st)}
+		}
 	}
 	m, err := logsource.Default()
 	if err != nil {

@@ -1,6 +1,7 @@
 package hunt
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -105,7 +106,10 @@ func (c *cutter) lines() error {
 // of the input.
 func (c *cutter) fill(b []byte) (full []byte, end int, err error) {
 	for {
-		want := max(blockSize, len(b)+blockSize/4)
+		want := blockSize
+		if len(b) >= want { // doubled, so that a long line is looked through twice at most
+			want = min(2*len(b), max(maxLine, len(b))+blockSize)
+		}
 		if cap(b) < want {
 			more := make([]byte, len(b), want+want/4)
 			copy(more, b)
@@ -135,15 +139,17 @@ func (c *cutter) fill(b []byte) (full []byte, end int, err error) {
 
 // skipLine reads past the end of a line.
 func (c *cutter) skipLine() error {
-	var one [1]byte
+	in := bufio.NewReaderSize(c.in, blockSize/4)
+	c.in = in
 	for {
-		n, err := c.in.Read(one[:])
-		if n == 1 && one[0] == '\n' {
-			return nil
+		_, err := in.ReadSlice('\n')
+		if errors.Is(err, bufio.ErrBufferFull) {
+			err = c.r.ctx.Err()
+			if err == nil {
+				continue
+			}
 		}
-		if err != nil {
-			return err
-		}
+		return err
 	}
 }
 
