@@ -39,7 +39,7 @@ func TestHostileText(t *testing.T) {
 	for _, action := range []string{
 		event.ActionConnectionOpened, event.ActionConnectionRefused, event.ActionClientIdentified, event.ActionLogin, event.ActionSessionStarted,
 		event.ActionSessionEnded, event.ActionCommandExecuted, event.ActionFileCaptured, event.ActionFileRead, event.ActionFileChanged,
-		event.ActionDownloadRequested, event.ActionTunnelRequested, event.ActionPasswordChanged, event.ActionLimitReached, event.ActionProtocolError,
+		event.ActionDownloadRequested, event.ActionTunnelRequested, event.ActionPasswordChanged, event.ActionLimitReached, event.ActionProtocolError, event.ActionProgramNoted,
 	} {
 		e.Describe(action)
 		check(action, row(e))

@@ -19,6 +19,7 @@ const (
 	ActionPasswordChanged   = "password-changed"   // iam / change; on the fake host
 	ActionWindowChanged     = "window-changed"     // session / info
 	ActionLimitReached      = "limit-reached"      // network / denied; event.reason names the limit
+	ActionProgramNoted      = "program-noted"      // process / info, depth act; event.reason: what a program was given or asked for
 	ActionProtocolError     = "protocol-error"     // network / info; malformed input, event.reason
 	ActionMalwareFound      = "malware-found"      // malware / info, depth act; a scanner's finding in a captured file: rule.*, file.*
 	ActionScanIncomplete    = "scan-incomplete"    // malware / info; a captured file was not looked at to the end, event.reason
@@ -48,6 +49,8 @@ func (e *Event) Describe(action string) {
 		e.Category, e.Type = "session", "info"
 	case ActionCommandExecuted:
 		e.Category, e.Type = "process", "start"
+	case ActionProgramNoted:
+		e.Category, e.Type = "process", "info"
 	case ActionFileCaptured:
 		e.Category, e.Type = "file", "creation"
 	case ActionMalwareFound, ActionScanIncomplete:

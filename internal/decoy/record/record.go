@@ -137,9 +137,9 @@ func (r *Session) Password(_ context.Context, user, password string) {
 // keyed hash before anything is written.
 const PasswordField = "lapwing.password.text"
 
-// Note records anything else.
+// Note records anything else, such as code that an interpreter was given.
 func (r *Session) Note(_ context.Context, action, reason string) {
-	e := r.event(event.ActionLimitReached, event.DepthAct)
+	e := r.event(event.ActionProgramNoted, event.DepthAct)
 	e.Reason = action + ": " + reason[:min(len(reason), 1000)]
 	r.post(e)
 }

@@ -82,6 +82,15 @@ func TestEventsOfASessionAreBounded(t *testing.T) {
 	}
 }
 
+func TestANoteIsNoLimit(t *testing.T) {
+	r, m := session(t)
+	r.Note(t.Context(), "job-planned", "* * * * * true")
+	e := m.events[len(m.events)-1]
+	if e.Action != event.ActionProgramNoted || e.Category != "process" || e.Type != "info" || e.Depth != event.DepthAct || e.Reason != "job-planned: * * * * * true" {
+		t.Errorf("%s, %s, %s, %v: %q", e.Action, e.Category, e.Type, e.Depth, e.Reason)
+	}
+}
+
 func TestHiddenInputIsNotRecorded(t *testing.T) {
 	r, m := session(t)
 	r.Header(24, 80, "xterm")
