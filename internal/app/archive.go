@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"strings"
@@ -128,6 +129,10 @@ func (d Dir) openArchive(ctx context.Context, s storage, limit int64, log *slog.
 		return nil, err
 	}
 	a := &archive{}
+	// A backup that was cut off leaves a whole copy of the casebook behind.
+	if err := os.Remove(d.bookCopy()); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("remove what a backup left: %w", err)
+	}
 	if a.log, err = s.client(d); err != nil {
 		return nil, err
 	}

@@ -75,11 +75,11 @@ func (k *desk) packBook(ctx context.Context, p *pack) error {
 			return err
 		}
 	}
-	tmp := k.dir.Path("run", "casebook-copy.db")
+	tmp := k.dir.bookCopy()
 	if err := os.Remove(tmp); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	defer os.Remove(tmp) //nolint:errcheck // the next start removes it
+	defer os.Remove(tmp) //nolint:errcheck // openArchive removes it
 	if err := k.book.Copy(ctx, tmp); err != nil {
 		return err
 	}

@@ -66,6 +66,9 @@ func (c *child) run(ctx context.Context) error {
 		if errors.As(err, &fatal) {
 			return err
 		}
+		if c.restarts.Load() >= firstTries && !c.wasReady() {
+			return FatalError{fmt.Sprintf("%s does not start: %v", c.name, err)}
+		}
 		if time.Since(began) > steady {
 			wait = backoffMin
 		}
@@ -77,6 +80,18 @@ func (c *child) run(ctx context.Context) error {
 		case <-time.After(wait):
 		}
 		wait = min(2*wait, backoffMax)
+	}
+}
+
+// firstTries is how often a child that was never ready is started again.
+const firstTries = 5
+
+func (c *child) wasReady() bool {
+	select {
+	case <-c.ready:
+		return true
+	default:
+		return false
 	}
 }
 

@@ -45,6 +45,7 @@ func (d Dir) aside() string        { return d.Path("aside.ndjson") }
 func (d Dir) storage() string      { return d.Path("eventlog.json") }
 func (d Dir) casebook() string     { return d.Path("casebook.db") }
 func (d Dir) correlations() string { return d.Path("correlations") }
+func (d Dir) bookCopy() string     { return d.Path("run", "casebook-copy.db") } // while a backup runs
 func (d Dir) captures() string     { return d.Path("captures") }
 func (d Dir) held() string         { return d.Path("held") }
 func (d Dir) recordings() string   { return d.Path("recordings") }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -43,10 +44,18 @@ type globals struct {
 }
 
 func (g *globals) dir() (app.Dir, error) {
-	if g.data != "" {
-		return app.Dir(g.data), nil
+	d := app.Dir(g.data)
+	if g.data == "" {
+		var err error
+		if d, err = app.DefaultDir(); err != nil {
+			return "", err
+		}
 	}
-	return app.DefaultDir()
+	abs, err := filepath.Abs(string(d)) // our processes run in another directory
+	if err != nil {
+		return "", fmt.Errorf("the data directory %s: %w", d, err)
+	}
+	return app.Dir(abs), nil
 }
 
 func (g *globals) log() *slog.Logger {

@@ -211,11 +211,25 @@ func (r *Session) content(path string, c vfs.Content) {
 // Sweep captures what the visitor has written and not removed.
 func (r *Session) Sweep(fs *vfs.FS) {
 	for _, f := range fs.Dirty() {
+		if ownFile(f.Path) {
+			fs.ClearDirty(f.Path)
+			continue
+		}
 		if c, err := fs.Content(vfs.Root(), f.Path); err == nil {
 			r.content(f.Path, c)
 		}
 		fs.ClearDirty(f.Path)
 	}
+}
+
+// ownFile tells of files that the host's programs write for a visitor: he did not
+// leave them. What he changed by passwd, useradd and crontab has events of its own.
+func ownFile(p string) bool {
+	switch strings.TrimSuffix(p, "-") {
+	case "/etc/passwd", "/etc/shadow", "/etc/group", "/etc/gshadow", "/etc/subuid", "/etc/subgid":
+		return true
+	}
+	return false
 }
 
 // Header begins the recording of a terminal.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -176,7 +177,7 @@ func (c *channel) run(reqs <-chan *ssh.Request, kind, command string) {
 		why = err.Error()
 	}
 	cancel(nil)
-	if kind == "exec" {
+	if kind == "exec" && !transfer(command) { // what scp takes is captured as the files it makes
 		in.capture(rec)
 	}
 	in.free()
@@ -287,6 +288,13 @@ func (o output) Write(p []byte) (int, error) {
 }
 
 const maxStdin = 32 << 20 // bytes of one standard input that are kept
+
+// transfer tells of the far end of scp: its standard input is the protocol.
+func transfer(command string) bool {
+	f := strings.Fields(command)
+	return len(f) > 2 && (f[0] == "scp" || f[0] == "/usr/bin/scp") &&
+		slices.ContainsFunc(f[1:], func(a string) bool { return a == "-t" || a == "-f" })
+}
 
 // input keeps what a program reads from the visitor, within the memory that
 // all sessions share.
