@@ -273,7 +273,7 @@ func route(_ context.Context, p *kernel.Proc) int {
 func routes(p *kernel.Proc, windows bool) {
 	n := p.M.Persona.NICs[0]
 	net := network(p)
-	mask := fmt.Sprintf("%d.%d.%d.%d", ^uint32(0)<<(32-net.Bits())>>24, ^uint32(0)<<(32-net.Bits())>>16&255, ^uint32(0)<<(32-net.Bits())>>8&255, ^uint32(0)<<(32-net.Bits())&255)
+	mask := netmask(net.Bits())
 	head, rest := "Metric Ref    Use Iface", "0      0        0"
 	if windows {
 		head, rest = "  MSS Window  irtt Iface", "  0 0          0"

@@ -4,6 +4,8 @@ package procfs
 
 import (
 	"fmt"
+	"math/bits"
+	"net/netip"
 	"sort"
 	"strconv"
 	"strings"
@@ -358,8 +360,13 @@ func (f *Proc) netTCP(proto string) string {
 
 func (f *Proc) netRoute() string {
 	n := f.m.Persona.NICs[0]
-	gw, net := hexAddr(n.Gateway + ":0")[:8], "00"+hexAddr(n.Gateway + ":0")[2:8]
-	return fmt.Sprintf("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n%s\t00000000\t%s\t0003\t0\t0\t0\t00000000\t0\t0\t0\n%s\t%s\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n", n.Name, gw, n.Name, net)
+	gw := hexAddr(n.Gateway + ":0")[:8]
+	var to netip.Addr
+	if a, err := netip.ParseAddr(n.IPv4); err == nil {
+		to = netip.PrefixFrom(a, n.Prefix).Masked().Addr()
+	}
+	mask := bits.ReverseBytes32(^uint32(0) << (32 - n.Prefix))
+	return fmt.Sprintf("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n%s\t00000000\t%s\t0003\t0\t0\t0\t00000000\t0\t0\t0\n%s\t%s\t00000000\t0001\t0\t0\t0\t%08X\t0\t0\t0\n", n.Name, gw, n.Name, hexAddr(to.String() + ":0")[:8], mask)
 }
 
 func (f *Proc) netARP() string {

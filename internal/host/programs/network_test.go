@@ -52,6 +52,14 @@ func TestNetworkPrograms(t *testing.T) {
 		{"ping -c 0 localhost", "ping: invalid argument: '0': out of range: 1 <= value <= 2147483647\n", 1},
 		{"ping -q -c 3 127.0.0.1 | sed -n 1,4p", "PING 127.0.0.1 (127.0.0.1) 56(84) bytes of data.\n\n--- 127.0.0.1 ping statistics ---\n3 packets transmitted, 3 received, 0% packet loss, time 2040ms\n", 0},
 		{"ping -c 1 -W 1 192.0.2.77", "PING 192.0.2.77 (192.0.2.77) 56(84) bytes of data.\n\n--- 192.0.2.77 ping statistics ---\n1 packets transmitted, 0 received, 100% packet loss, time 0ms\n\n", 1},
+		{"ifconfig nope", "nope: error fetching interface information: Device not found\n", 1},
+		{"ifconfig nope up", "nope: ERROR while getting interface flags: No such device\n", 255},
+		{"ifconfig lo | head -2", "lo: flags=73<UP,LOOPBACK,RUNNING>  mtu 65536\n        inet 127.0.0.1  netmask 255.0.0.0\n", 0},
+		{"ifconfig " + n.Name + " | grep -c flags=; ifconfig | grep -c flags=; ifconfig -a | grep -c flags=", "1\n2\n2\n", 0},
+		{"ping -c1 host.invalid", "ping: host.invalid: Name or service not known\n", 2},
+		{"curl -s -S http://c2.example/x", "curl: (6) Could not resolve host: c2.example\n", 6},
+		{"wget -q http://c2.test/x", "", 4},
+		{"getent hosts a.invalid", "", 2},
 		{"traceroute 8.8.8.8", "bash: line 1: traceroute: command not found\n", 127},
 		{"mtr 8.8.8.8", "bash: line 1: mtr: command not found\n", 127},
 	} {
@@ -94,5 +102,45 @@ func TestNetworkFactsAgree(t *testing.T) {
 			}
 		}
 		v.Close()
+	}
+}
+
+// TestNoSuchName: programs of Ubuntu say it in their own words.
+func TestNoSuchName(t *testing.T) {
+	v := ubuntuHost(t, "ubuntu-24.04-server").Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
+	defer v.Close()
+	for _, tt := range []struct {
+		line, want string
+		status     int
+	}{
+		{"nslookup printer.local | tail -2", "** server can't find printer.local: NXDOMAIN\n\n", 0},
+		{"host a.INVALID.", "Host a.INVALID. not found: 3(NXDOMAIN)\n", 1},
+		{"dig x.test | grep -c 'status: NXDOMAIN'; dig +short x.test", "1\n", 0},
+		{"telnet a.invalid", "telnet: could not resolve a.invalid/23: Name or service not known\n", 1},
+	} {
+		if out, status := run(t, v, tt.line, ""); out != tt.want || status != tt.status {
+			t.Errorf("%s\ngives [%d] %q\nwant  [%d] %q", tt.line, status, out, tt.status, tt.want)
+		}
+	}
+}
+
+// TestNetmask: a network that is no /24 has its own mask everywhere.
+func TestNetmask(t *testing.T) {
+	p, err := persona.Generate("debian-server", 7, time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := &p.NICs[0]
+	n.IPv4, n.Prefix, n.Gateway, n.Broadcast = "10.20.30.40", 22, "10.20.28.1", "10.20.31.255"
+	v := host.New(host.Config{Name: "files", Persona: p, Programs: All(), Clock: quick{clock.System()}}).Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
+	defer v.Close()
+	for line, want := range map[string]string{
+		"ifconfig " + n.Name + " | grep -o 'inet .*'":       "inet 10.20.30.40  netmask 255.255.252.0  broadcast 10.20.31.255\n",
+		"awk 'NR>1 {print $2, $3, $4, $8}' /proc/net/route": "00000000 011C140A 0003 00000000\n001C140A 00000000 0001 00FCFFFF\n",
+		"route -n | awk 'NR==4 {print $1, $3}'":             "10.20.28.0 255.255.252.0\n",
+	} {
+		if out, status := run(t, v, line, ""); out != want || status != 0 {
+			t.Errorf("%s\ngives [%d] %q\nwant      %q", line, status, out, want)
+		}
 	}
 }
