@@ -158,7 +158,7 @@ func bind(o UpOptions, orders *WorkerOrders, inst *Instance) ([]*os.File, error)
 			return files, err
 		}
 		if o.Config.Implied {
-			h.Login.Accept = []config.Credential{{User: "root", Password: id.Password}}
+			h.Login.Accept = []config.Credential{{User: "root", Password: config.Secret(id.Password)}}
 		}
 		wh := WorkerHost{Config: h, Identity: id}
 		for _, d := range h.Decoys {
@@ -178,7 +178,7 @@ func bind(o UpOptions, orders *WorkerOrders, inst *Instance) ([]*os.File, error)
 			files = append(files, f)
 			l := Listen{Host: h.Name, Type: d.Type, Address: addr.String()}
 			if len(h.Login.Accept) > 0 {
-				l.User, l.Password = h.Login.Accept[0].User, h.Login.Accept[0].Password
+				l.User, l.Password = h.Login.Accept[0].User, string(h.Login.Accept[0].Password)
 			}
 			inst.Listens = append(inst.Listens, l)
 		}

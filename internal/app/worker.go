@@ -184,7 +184,11 @@ func sshConfig(h WorkerHost, d config.Decoy, door *access.Door) sshd.Config {
 func policy(h WorkerHost) access.Policy {
 	p := access.Policy{After: h.Config.Login.After, None: h.Config.Login.None}
 	for _, a := range h.Config.Login.Accept {
-		p.Accept = append(p.Accept, access.Credential{User: a.User, Password: a.Password})
+		p.Accept = append(p.Accept, access.Credential{User: a.User, Password: string(a.Password)})
+	}
+	for _, t := range h.Config.Login.Tokens {
+		c := access.Credential{User: t.User, Password: string(t.Password)}
+		p.Tokens = append(p.Tokens, access.Token{Credential: c, ID: t.ID, Admit: t.Admit})
 	}
 	return p
 }

@@ -131,6 +131,7 @@ func (h *Host) check(k *checker, i int, templates []string) {
 			k.say("a credential without a user", "write {user: root, password: ...}", "hosts", i, "login", "accept", j)
 		}
 	}
+	h.Login.tokens(k, i)
 	if h.Login.After < 0 {
 		k.say("after must not be negative", "0 means never", "hosts", i, "login", "after")
 	}
@@ -139,6 +140,36 @@ func (h *Host) check(k *checker, i int, templates []string) {
 	}
 	k.oneOf(h.Downloads, []string{"serve", "timeout", "refuse", "not-found"}, "hosts", i, "downloads")
 	k.oneOf(h.Tunnels, []string{"refuse", "accept"}, "hosts", i, "tunnels")
+}
+
+// tokens checks the planted credentials of host i.
+func (l *Login) tokens(k *checker, i int) {
+	seen := map[[2]string]bool{}
+	for j, t := range l.Tokens {
+		at := []any{"hosts", i, "login", "tokens", j}
+		if t.User == "" || t.Password == "" {
+			k.say("a token without user or password", "write {user: backup, password: ..., id: share}", at...)
+		}
+		if t.Password == "*" {
+			k.say("a token that any password would be", "write the password that is planted", at...)
+		}
+		if !nameRE.MatchString(t.ID) {
+			k.say(fmt.Sprintf("token id %q", t.ID), "use 1 to 40 lower-case letters, digits and '-'", at...)
+		}
+		key := [2]string{t.User, string(t.Password)}
+		if seen[key] {
+			k.say("this user and password are a token already", "plant another password", at...)
+		}
+		seen[key] = true
+		for _, a := range l.Accept {
+			if a.User == t.User && a.Password == t.Password {
+				k.say("this user and password stand under accept, too", "write admit: true here and take it away there", at...)
+			}
+		}
+		if l.None && t.Admit {
+			k.say("none: true contradicts admit: true", "remove one of them", at...)
+		}
+	}
 }
 
 func (k *checker) listen(d Decoy, seen map[string]bool, path ...any) {

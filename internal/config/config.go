@@ -52,12 +52,31 @@ type Login struct {
 	After               int          `yaml:"after"`                // let in at the n-th try of a source, 0 = never
 	KeyboardInteractive bool         `yaml:"keyboard_interactive"` // offer it on SSH
 	None                bool         `yaml:"none"`                 // nobody gets in
+	Tokens              []Token      `yaml:"tokens"`
 }
+
+// Token is a planted credential: whoever uses it has been where it lies. The
+// login carries its ID; it lets in only with Admit.
+type Token struct {
+	User     string `yaml:"user"`
+	Password Secret `yaml:"password"`
+	ID       string `yaml:"id"`
+	Admit    bool   `yaml:"admit"`
+}
+
+// Secret is text that fmt and logs show as [secret].
+type Secret string
+
+// String is "[secret]".
+func (Secret) String() string { return "[secret]" }
+
+// GoString is "[secret]".
+func (Secret) GoString() string { return "[secret]" }
 
 // Credential is one user and password; the password "*" matches any.
 type Credential struct {
 	User     string `yaml:"user"`
-	Password string `yaml:"password"`
+	Password Secret `yaml:"password"`
 }
 
 // Decoy is one service of a host.

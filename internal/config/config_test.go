@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -47,6 +48,12 @@ func TestFaults(t *testing.T) {
 		{"ssh on a router", "persona: debian-server", "persona: busybox-router", `f:7: an ssh decoy speaks as OpenSSH does`},
 		{"startups", `"127.0.0.1:2222"}`, `"127.0.0.1:2222", max_startups: "10:300"}`, `f:7: max_startups "10:300": write begin:rate:full`},
 		{"grace", `"127.0.0.1:2222"}`, `"127.0.0.1:2222", login_grace: 2h}`, `f:7: 2h0m0s is outside 1s to 1h0m0s`},
+		{"a token without an id", "login: {", "login: {tokens: [{user: a, password: b}], ", `f:5: token id "" (use 1 to 40 lower-case`},
+		{"a token without a password", "login: {", "login: {tokens: [{user: a, id: x}], ", `f:5: a token without user or password`},
+		{"a token of any password", "login: {", "login: {tokens: [{user: a, password: '*', id: x}], ", `f:5: a token that any password would be`},
+		{"a token twice", "login: {", "login: {tokens: [{user: a, password: b, id: x}, {user: a, password: b, id: y}], ", `f:5: this user and password are a token already`},
+		{"a token that is accepted", "login: {", "login: {tokens: [{user: root, password: admin, id: x}], ", `f:5: this user and password stand under accept, too (write admit: true`},
+		{"a token of a closed door", "login: {accept: [{user: root, password: admin}]}", "login: {none: true, tokens: [{user: root, password: admin, id: x, admit: true}]}", `f:5: none: true contradicts admit: true`},
 		{"limit", "2000,", "0,", "f:8: connection limits must be at least 1"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -75,4 +82,20 @@ func FuzzParse(f *testing.F) {
 			t.Fatal("a configuration without hosts was taken")
 		}
 	})
+}
+
+func TestPasswordsAreNotShown(t *testing.T) {
+	c, err := Parse("f", []byte(strings.Replace(minimal, "login: {", "login: {tokens: [{user: backup, password: planted, id: share, admit: true}], ", 1)), templates)
+	if err != nil {
+		t.Fatal(err)
+	}
+	l := c.Hosts[0].Login
+	if got := l.Tokens[0]; got != (Token{"backup", "planted", "share", true}) {
+		t.Errorf("read %q as %q", got.ID, string(got.Password))
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q"} {
+		if s := fmt.Sprintf(verb, l); strings.Contains(s, "planted") || strings.Contains(s, "admin") || strings.Count(s, "[secret]") != 2 {
+			t.Errorf("%s shows %s", verb, s)
+		}
+	}
 }

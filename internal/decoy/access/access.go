@@ -2,6 +2,8 @@
 package access
 
 import (
+	"crypto/sha256"
+	"crypto/subtle"
 	"net/netip"
 	"sync"
 	"time"
@@ -13,9 +15,18 @@ import (
 // Credential is one user and password; the password "*" matches any.
 type Credential struct{ User, Password string }
 
+// Token is a planted credential: nobody can know it who has not been where it
+// lies. Unless it admits, who uses it is refused, whatever else the Policy says.
+type Token struct {
+	Credential
+	ID    string
+	Admit bool
+}
+
 // Policy is who gets in.
 type Policy struct {
 	Accept []Credential
+	Tokens []Token
 	After  int  // a source gets in at its n-th try, 0 = never
 	None   bool // nobody gets in
 }
@@ -24,6 +35,7 @@ type Policy struct {
 // another is refused, as on a real host; the source's view remembers which.
 type Door struct {
 	p    Policy
+	sums [][sha256.Size]byte // of the tokens
 	rand *kernel.Rand
 	now  func() time.Time
 
@@ -43,16 +55,62 @@ const (
 
 // New makes a Door.
 func New(p Policy, r *kernel.Rand, now func() time.Time) *Door {
-	return &Door{p: p, rand: r, now: now, known: map[string]*visitor{}}
+	d := &Door{p: p, rand: r, now: now, known: map[string]*visitor{}}
+	for _, t := range p.Tokens {
+		d.sums = append(d.sums, t.sum())
+	}
+	return d
 }
 
-// Check reports whether source gets in as user with password, and how long to
-// wait before saying no: 1.6 to 3.2 seconds, as PAM does with yescrypt.
-func (d *Door) Check(source netip.Addr, v *host.Visit, user, password string) (ok bool, delay time.Duration) {
-	if d.allowed(source, v, user, password) {
-		return true, 0
+// Answer is what a Door says to one try.
+type Answer struct {
+	OK    bool
+	Delay time.Duration // to wait before saying no: 1.6 to 3.2 seconds, as PAM does with yescrypt
+	Token string        // ID of the planted credential that was tried, or ""
+}
+
+// Check answers source, who tries to get in as user with password. A token
+// takes as long as any other password.
+func (d *Door) Check(source netip.Addr, v *host.Visit, user, password string) Answer {
+	t := d.token(Credential{user, password})
+	a := Answer{Token: t.ID}
+	if t.ID == "" {
+		a.OK = d.allowed(source, v, user, password)
+	} else {
+		d.count(host.Key(source))
+		a.OK = t.Admit && !d.p.None
+		if a.OK && v != nil {
+			admitFirst(v, user, password)
+		}
 	}
-	return false, 1600*time.Millisecond + time.Duration(d.rand.IntN(1600))*time.Millisecond
+	if !a.OK {
+		a.Delay = 1600*time.Millisecond + time.Duration(d.rand.IntN(1600))*time.Millisecond
+	}
+	return a
+}
+
+// admitFirst leaves a password that source got in with before as it is.
+func admitFirst(v *host.Visit, user, password string) {
+	if before, _ := v.Admitted(user, password); !before {
+		v.Admit(user, password)
+	}
+}
+
+// sum stands for user and password; no token has a NUL in either.
+func (c Credential) sum() [sha256.Size]byte {
+	return sha256.Sum256([]byte(c.User + "\x00" + c.Password))
+}
+
+// token finds a planted credential, comparing all of them in constant time.
+func (d *Door) token(c Credential) Token {
+	var found Token
+	sum := c.sum()
+	for i := range d.sums {
+		if subtle.ConstantTimeCompare(d.sums[i][:], sum[:]) == 1 {
+			found = d.p.Tokens[i]
+		}
+	}
+	return found
 }
 
 func (d *Door) allowed(source netip.Addr, v *host.Visit, user, password string) bool {

@@ -137,6 +137,9 @@ func (r *Session) Password(_ context.Context, user, password string) {
 // keyed hash before anything is written.
 const PasswordField = "lapwing.password.text"
 
+// TokenField of a login names the planted credential that was tried.
+const TokenField = "lapwing.token.id"
+
 // Note records anything else, such as code that an interpreter was given.
 func (r *Session) Note(_ context.Context, action, reason string) {
 	e := r.event(event.ActionProgramNoted, event.DepthAct)

@@ -337,15 +337,18 @@ func (v *visit) interactive(m ssh.ConnMetadata, ask ssh.KeyboardInteractiveChall
 
 // check asks the door; a refusal takes as long as PAM's.
 func (v *visit) check(m ssh.ConnMetadata, method, pw string) (*ssh.Permissions, error) {
-	ok, delay := v.c.Door.Check(v.s.Source.Addr(), v.visitHost(), m.User(), pw)
-	e := v.login(m, method, ok)
+	a := v.c.Door.Check(v.s.Source.Addr(), v.visitHost(), m.User(), pw)
+	e := v.login(m, method, a.OK)
 	e.Add(record.PasswordField, pw[:min(len(pw), 1024)])
+	if a.Token != "" {
+		e.Add(record.TokenField, a.Token)
+	}
 	v.post(e)
-	if ok {
+	if a.OK {
 		v.conn.out.hold() // until hostKeys: sshd sends both in one segment
 		return &ssh.Permissions{}, nil
 	}
-	v.s.Clock.Sleep(v.ctx, delay) //nolint:errcheck // the handshake sees the end
+	v.s.Clock.Sleep(v.ctx, a.Delay) //nolint:errcheck // the handshake sees the end
 	return nil, errors.New("permission denied")
 }
 

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/decoy/access"
 	"github.com/lapwing-defence/lapwing/internal/decoy/record"
 	"github.com/lapwing-defence/lapwing/internal/event"
 )
@@ -51,9 +52,9 @@ func (v *visit) login(there context.Context) (user string, ok bool) {
 			return "", false
 		}
 		say("\n")
-		good, _ := v.c.Door.Check(v.s.Source.Addr(), v.host, name, pw)
-		v.tried(name, pw, good)
-		if good {
+		a := v.c.Door.Check(v.s.Source.Addr(), v.host, name, pw)
+		v.tried(name, pw, a)
+		if a.OK {
 			return name, true
 		}
 		if v.s.Clock.Sleep(there, failDelay) != nil {
@@ -101,14 +102,17 @@ func readLine(r io.Reader, limit int) (string, bool) {
 	}
 }
 
-func (v *visit) tried(name, pw string, ok bool) {
+func (v *visit) tried(name, pw string, a access.Answer) {
 	v.identified()
 	e := v.s.Event(event.ActionLogin)
 	e.User, e.Depth, e.LogType, e.Outcome = name, event.DepthTry, logLogin, "failure"
-	if ok {
+	if a.OK {
 		e.Outcome, e.Depth = "success", event.DepthEnter
 	}
 	e.Add("lapwing.login.method", "password")
 	e.Add(record.PasswordField, pw)
+	if a.Token != "" {
+		e.Add(record.TokenField, a.Token)
+	}
 	v.post(e)
 }
