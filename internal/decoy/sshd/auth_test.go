@@ -36,6 +36,20 @@ func TestTries(t *testing.T) {
 	}
 }
 
+func TestAPlantedCredentialIsRecognised(t *testing.T) {
+	r := newRig(t, nil)
+	if _, err := r.dial(t, ssh.Password("planted")); err == nil {
+		t.Error("it lets in")
+	}
+	if e := r.rec.wait(t, event.ActionLogin, 1)[0]; e.Outcome != "failure" || extra(e, "lapwing.token.id") != "share" {
+		t.Errorf("%+v", e)
+	}
+	r.client(t)
+	if e := r.rec.wait(t, event.ActionLogin, 2)[1]; e.Outcome != "success" || extra(e, "lapwing.token.id") != "" {
+		t.Errorf("%+v", e)
+	}
+}
+
 func TestRefusalTakesAsLongAsPAM(t *testing.T) {
 	r := newRig(t, nil)
 	r.dial(t, ssh.RetryableAuthMethod(ssh.Password("wrong"), 5))

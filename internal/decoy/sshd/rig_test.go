@@ -158,7 +158,8 @@ func newRig(t *testing.T, tweak func(*Config, *decoy.Limits, *host.Config)) *rig
 		t.Fatal(err)
 	}
 	r := &rig{t: t, rec: &memory{files: map[string][]byte{}, casts: map[string]string{}}, clock: &hasty{Clock: clock.System()}, keys: keys, per: p}
-	door := access.New(access.Policy{Accept: []access.Credential{{User: "root", Password: "admin"}}}, kernel.NewRand(1, 2), time.Now)
+	planted := access.Token{Credential: access.Credential{User: "root", Password: "planted"}, ID: "share"}
+	door := access.New(access.Policy{Accept: []access.Credential{{User: "root", Password: "admin"}}, Tokens: []access.Token{planted}}, kernel.NewRand(1, 2), time.Now)
 	c := Config{Banner: p.SSH.Banner, HostKeys: keys, Door: door}
 	lim := decoy.Limits{PerSource: 500, Total: 500}
 	hc := host.Config{Name: "files", Persona: p, Programs: programs.All(), Clock: r.clock, Net: netcmd.World{Downloads: "serve"}, FS: vfs.Options{Quota: 8 << 20, MaxNodes: 2000}}

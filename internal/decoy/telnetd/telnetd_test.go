@@ -127,6 +127,18 @@ func TestConversation(t *testing.T) {
 	}
 }
 
+func TestAPlantedCredentialIsRecognised(t *testing.T) {
+	token := access.Token{Credential: access.Credential{User: "root", Password: "planted"}, ID: "share", Admit: true}
+	b := target.Start(t, decoytest.Options{Clock: clock.NewManual(time.Now()), Policy: access.Policy{Tokens: []access.Token{token}}})
+	c := b.Dial(t)
+	until(t, c, " login: ")
+	io.WriteString(c, "root\r\nplanted\r\n")
+	b.Wait(t, event.ActionSessionStarted, 1)
+	if e := b.Rec.Events(event.ActionLogin); len(e) != 1 || e[0].Outcome != "success" || field(e[0], "lapwing.token.id") != "share" {
+		t.Errorf("%+v", e)
+	}
+}
+
 // TestThreeTries: the third wrong password ends the connection.
 func TestThreeTries(t *testing.T) {
 	clk := clock.NewManual(time.Now())
