@@ -99,12 +99,13 @@ func (r *reader) stdin() {
 }
 
 func (r *reader) file(file string) {
-	f, err := os.Open(file)
+	f, err := open(r.ctx, file)
 	if err != nil {
 		r.h.problem(file, true, "%v", plainError(err))
 		return
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()                                        //nolint:errcheck // read only
+	defer context.AfterFunc(r.ctx, func() { f.Close() })() //nolint:errcheck // ends a read that waits
 	info, err := f.Stat()
 	if err != nil {
 		r.h.problem(file, true, "%v", plainError(err))
@@ -235,5 +236,34 @@ func (r *reader) memory() ([]byte, error) {
 		return b[:0], nil
 	case <-r.ctx.Done():
 		return nil, errStop
+	}
+}
+
+// open opens a file. A named pipe that nobody writes to would wait for ever: it
+// waits until ctx ends.
+func open(ctx context.Context, file string) (*os.File, error) {
+	if info, err := os.Stat(file); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return os.Open(file)
+	}
+	type opened struct {
+		f   *os.File
+		err error
+	}
+	ch := make(chan opened)
+	go func() {
+		f, err := os.Open(file)
+		select {
+		case ch <- opened{f, err}:
+		case <-ctx.Done():
+			if err == nil {
+				f.Close() //nolint:errcheck // nobody waits for it any more
+			}
+		}
+	}()
+	select {
+	case o := <-ch:
+		return o.f, o.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
 	}
 }

@@ -74,6 +74,11 @@ func Load(cfg Config, fields *sigma.Fields) (*Loaded, error) {
 			return nil, err
 		}
 	}
+	for _, want := range cfg.Want.Include {
+		if !slices.ContainsFunc(l.Set.Rules(), func(r *sigma.Rule) bool { return named([]string{want}, r) }) {
+			return nil, fmt.Errorf("no rule has the id or title %q: nothing would be looked for; lapwing rules list shows them", want)
+		}
+	}
 	l.Engine = sigma.Compile(l.Set, fields)
 	return l, nil
 }
