@@ -45,7 +45,7 @@ func (in *intake) lines(batch []byte) ([]byte, error) {
 func (in *intake) stamp(e *event.Event, now time.Time) {
 	e.Observer = in.observer
 	e.Ingested = now.Truncate(time.Millisecond)
-	e.Exercise = "" // known by where it runs, never by content
+	e.Exercise = ""                                // known by where it runs, never by content
 	kept := make([]event.Field, 0, len(e.Extra)+3) // a password becomes up to four
 	for _, f := range e.Extra {
 		if f.Name != passwordField {
