@@ -3,7 +3,6 @@
 package app
 
 import (
-	"bytes"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -20,28 +19,8 @@ type intake struct {
 	now       func() time.Time
 }
 
-// lines rewrites a batch of NDJSON lines: the sensor's name and the time of
-// arrival are ours to say, a password text does not pass. A line that is no
-// event is an error of the worker.
-func (in *intake) lines(batch []byte) ([]byte, error) {
-	out := make([]byte, 0, len(batch)+len(batch)/4)
-	now := in.now()
-	for len(batch) > 0 {
-		line, rest, _ := bytes.Cut(batch, []byte{'\n'})
-		batch = rest
-		if len(line) == 0 {
-			continue
-		}
-		e, err := event.Decode(line)
-		if err != nil {
-			return nil, err
-		}
-		in.stamp(&e, now)
-		out = append(e.AppendJSON(out), '\n')
-	}
-	return out, nil
-}
-
+// stamp rewrites an event: the sensor's name and the time of arrival are ours to
+// say, a password text does not pass.
 func (in *intake) stamp(e *event.Event, now time.Time) {
 	e.Observer = in.observer
 	e.Ingested = now.Truncate(time.Millisecond)

@@ -116,8 +116,13 @@ func (e *Engine) load() (*judge, error) {
 	return &judge{
 		rules: loaded, rec: sigma.NewRecord(fields), match: loaded.Engine.NewWorker(), route: router.NewWorker(),
 		json: jsonl.NewScanner(fields, e.cfg.Mapping),
-		corr: sigma.NewCorrelator(loaded.Engine, sigma.CorrelatorOptions{Lateness: e.cfg.Lateness, MaxKeys: e.cfg.MaxKeys}),
+		corr: e.correlator(loaded.Engine),
 	}, nil
+}
+
+// correlator makes an empty one for the correlations of a set of rules.
+func (e *Engine) correlator(rules *sigma.Engine) *sigma.Correlator {
+	return sigma.NewCorrelator(rules, sigma.CorrelatorOptions{Lateness: e.cfg.Lateness, MaxKeys: e.cfg.MaxKeys})
 }
 
 // refused joins what is wrong with rules that could not be loaded.
@@ -225,7 +230,7 @@ func (e *Engine) Suppressed(id, title string, event []byte) bool {
 func (e *Engine) Reset() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.loaded.corr = sigma.NewCorrelator(e.loaded.rules.Engine, sigma.CorrelatorOptions{Lateness: e.cfg.Lateness, MaxKeys: e.cfg.MaxKeys})
+	e.loaded.corr = e.correlator(e.loaded.rules.Engine)
 	clear(e.recent)
 	e.oldest = e.seq
 }
@@ -274,8 +279,7 @@ func (e *Engine) Snapshot(w io.Writer) error {
 func (e *Engine) Restore(r io.Reader) (dropped int, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	opts := sigma.CorrelatorOptions{Lateness: e.cfg.Lateness, MaxKeys: e.cfg.MaxKeys}
-	fresh := sigma.NewCorrelator(e.loaded.rules.Engine, opts)
+	fresh := e.correlator(e.loaded.rules.Engine)
 	if dropped, err = fresh.Restore(r); err != nil {
 		return 0, fmt.Errorf("restore the correlations: %w", err)
 	}

@@ -258,7 +258,6 @@ type grepFile struct {
 	offset       int64
 	follow       int
 	held         []string
-	heldFrom     int
 	last         int // line printed last, for the "--" between groups
 	binary, done bool
 }

@@ -3,7 +3,6 @@ package text
 import (
 	"context"
 	"fmt"
-	"io"
 	"math"
 	"slices"
 	"strconv"
@@ -163,14 +162,4 @@ func scale(v float64, to string) string {
 		return strconv.FormatFloat(math.Ceil(v*10-1e-9)/10, 'f', 1, 64) + "KMGTPEZY"[k-1:k] + unit
 	}
 	return strconv.FormatFloat(math.Ceil(v-1e-9), 'f', 0, 64) + "KMGTPEZY"[k-1:k] + unit
-}
-
-// discard reads everything, for programs that look at nothing of it.
-func discard(p *kernel.Proc, r io.Reader) {
-	buf := make([]byte, 4096)
-	for p.Step(1) == nil {
-		if n, err := r.Read(buf); n == 0 || err != nil {
-			return
-		}
-	}
 }

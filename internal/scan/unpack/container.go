@@ -13,7 +13,6 @@ type container struct {
 	it      item
 	format  string
 	entries int
-	out     int64
 }
 
 // guarded turns a panic of a decoder into damage of this container.
