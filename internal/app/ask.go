@@ -39,8 +39,7 @@ func (d Dir) do(ctx context.Context, c call, fn func(io.Reader) error) error {
 		return fmt.Errorf("the data directory %s holds nothing yet: start with lapwing up, or name another with --data DIR", d)
 	}
 	unlock, err := d.lock(ctx, "hub.lock", 0)
-	var locked LockedError
-	if errors.As(err, &locked) {
+	if _, ok := errors.AsType[LockedError](err); ok {
 		tr := &http.Transport{DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var nd net.Dialer
 			return nd.DialContext(ctx, "unix", d.apiSocket())
@@ -85,7 +84,7 @@ func (c call) do(ctx context.Context, tr http.RoundTripper, fn func(io.Reader) e
 	defer resp.Body.Close() //nolint:errcheck // only read
 	if resp.StatusCode != http.StatusOK {
 		text := make([]byte, 4096)
-		n, _ := io.ReadFull(resp.Body, text) //nolint:errcheck // what there is
+		n, _ := io.ReadFull(resp.Body, text)
 		said := strings.TrimSpace(string(text[:n]))
 		if resp.StatusCode == http.StatusConflict {
 			return fmt.Errorf("%w: %s", ErrRefused, said)

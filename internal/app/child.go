@@ -62,8 +62,7 @@ func (c *child) run(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return nil //nolint:nilerr // it was asked to stop
 		}
-		var fatal FatalError
-		if errors.As(err, &fatal) {
+		if _, ok := errors.AsType[FatalError](err); ok {
 			return err
 		}
 		if c.restarts.Load() >= firstTries && !c.wasReady() {

@@ -60,7 +60,7 @@ func (d Dir) identity(h config.Host, now time.Time) (*identity, error) {
 
 func drawIdentity(h config.Host, now time.Time) (*identity, error) {
 	var seed [8]byte
-	rand.Read(seed[:]) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(seed[:])
 	p, err := persona.Generate(h.Persona, binary.LittleEndian.Uint64(seed[:]), now)
 	if err != nil {
 		return nil, fmt.Errorf("draw the persona of %s: %w", h.Name, err)

@@ -311,7 +311,7 @@ func (g *judge) tell(batch *casebook.Batch) {
 		return
 	}
 	batch.Told(func(a *alert.Alert, before int64) {
-		if bits.Len64(uint64(before)) == bits.Len64(uint64(a.Count)) { //nolint:gosec // counts
+		if bits.Len64(uint64(before)) == bits.Len64(uint64(a.Count)) {
 			return
 		}
 		for ch, st := range g.feeds {

@@ -60,7 +60,7 @@ func (d Dir) lock(ctx context.Context, name string, wait time.Duration) (unlock 
 
 func readPID(f *os.File) int {
 	var b [16]byte
-	n, _ := f.ReadAt(b[:], 0)                                //nolint:errcheck // a short file gives io.EOF
-	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n]))) //nolint:errcheck // 0 when unknown
+	n, _ := f.ReadAt(b[:], 0)
+	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
 	return pid
 }

@@ -50,6 +50,6 @@ func (d Dir) Quarantine(ctx context.Context) (*quarantine.Store, func(), error) 
 
 func newItemID() string {
 	var b [8]byte
-	rand.Read(b[:]) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(b[:])
 	return hex.EncodeToString(b[:])
 }

@@ -68,8 +68,7 @@ func (d Dir) Lines(ctx context.Context, q Query, fn func(line []byte) error) err
 		return err
 	}
 	unlock, err := d.lock(ctx, "hub.lock", 0)
-	var locked LockedError
-	if errors.As(err, &locked) {
+	if _, ok := errors.AsType[LockedError](err); ok {
 		return d.remote(ctx, q, fn)
 	}
 	if err != nil {

@@ -133,7 +133,7 @@ func (k *desk) heldFile(s casebook.Source) string {
 // alias stands for a source in what must not name it.
 func (k *desk) alias(s casebook.Source) string {
 	m := hmac.New(sha256.New, k.site)
-	m.Write([]byte("source\x00" + s.String())) //nolint:errcheck // never fails
+	m.Write([]byte("source\x00" + s.String()))
 	return hex.EncodeToString(m.Sum(nil)[:16])
 }
 
@@ -232,8 +232,8 @@ func filterFile(name string, drop func(event.Event) bool) (removed int64, err er
 			removed++
 			continue
 		}
-		out.Write(sc.Bytes()) //nolint:errcheck // never fails
-		out.WriteByte('\n')   //nolint:errcheck // never fails
+		out.Write(sc.Bytes())
+		out.WriteByte('\n')
 	}
 	if err := sc.Err(); err != nil || removed == 0 {
 		return removed, err

@@ -212,7 +212,7 @@ func (s *fileScanner) do(ctx context.Context, job scanJob) {
 		}
 	}
 	if len(out) > 0 {
-		key := journal.Key{Client: [16]byte([]byte(scanClient)), Seq: job.at.Segment<<40 | uint64(job.at.Offset)} //nolint:gosec // offsets are not negative
+		key := journal.Key{Client: [16]byte([]byte(scanClient)), Seq: job.at.Segment<<40 | uint64(job.at.Offset)}
 		if _, err := s.journal.AppendOnce(ctx, event.DepthAct, key, out); err != nil {
 			s.log.Error("findings in captured files cannot be written down", "error", err)
 			return

@@ -5,7 +5,7 @@ package app
 import (
 	"bytes"
 	"context"
-	"fmt"
+	"errors"
 	"io"
 	"log/slog"
 	"net/netip"
@@ -101,7 +101,7 @@ func TestWhatAScannerDoesToTheHub(t *testing.T) {
 		}, 1, "not fully looked at: time"},
 		"has a deadline": {[]byte("x"), func(ctx context.Context, _ io.ReaderAt, _ int64) ([]scan.Finding, error) {
 			if at, ok := ctx.Deadline(); !ok || time.Until(at) > scanTime {
-				return nil, fmt.Errorf("none")
+				return nil, errors.New("none")
 			}
 			return nil, nil
 		}, 0, ""},

@@ -134,7 +134,7 @@ func OpenArchive(name string) (io.ReadCloser, error) {
 		return f, nil
 	}
 	pr, pw := io.Pipe()
-	go func() { pw.CloseWithError(repack(pw, name)) }() //nolint:errcheck // never fails
+	go func() { pw.CloseWithError(repack(pw, name)) }()
 	return pr, nil
 }
 

@@ -66,7 +66,7 @@ func Up(ctx context.Context, o UpOptions) error {
 	inst := &Instance{Dir: o.Dir, PIDs: map[string]int{}}
 	orders := &WorkerOrders{Observer: name, Limits: o.Config.Limits, Visitors: o.Config.Visitors, ParentUID: os.Geteuid()}
 	var seed [8]byte
-	rand.Read(seed[:]) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(seed[:])
 	orders.Seed = binary.LittleEndian.Uint64(seed[:])
 	if orders.ParentNS, err = confine.NetNS(); err != nil {
 		orders.ParentNS = ""
@@ -163,7 +163,7 @@ func bind(o UpOptions, orders *WorkerOrders, inst *Instance) ([]*os.File, error)
 		wh := WorkerHost{Config: h, Identity: id}
 		for _, d := range h.Decoys {
 			f, addr, err := bindOne(o, d)
-			if err != nil && !(o.Config.Implied && errors.Is(err, errInUse)) {
+			if err != nil && (!o.Config.Implied || !errors.Is(err, errInUse)) {
 				return files, err
 			}
 			if err != nil {
@@ -220,7 +220,7 @@ func bindOne(o UpOptions, d config.Decoy) (*os.File, netip.AddrPort, error) {
 	if t, ok := ln.Addr().(*net.TCPAddr); ok {
 		addr = t.AddrPort()
 	}
-	f, err := ln.(*net.TCPListener).File() //nolint:errcheck // tcp gives no other type
+	f, err := ln.(*net.TCPListener).File()
 	if err != nil {
 		return nil, addr, fmt.Errorf("listen on %s: %w", addr, err)
 	}

@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -189,7 +190,7 @@ type load struct {
 
 func sshload(b *testing.B, bin, addr string, pid int, args ...string) load {
 	b.Helper()
-	c := exec.Command(bin, append([]string{"-json", "-addr", addr, "-pid", fmt.Sprint(pid), "-hostkey", "ssh-ed25519"}, args...)...)
+	c := exec.Command(bin, append([]string{"-json", "-addr", addr, "-pid", strconv.Itoa(pid), "-hostkey", "ssh-ed25519"}, args...)...)
 	c.Stderr = os.Stderr
 	out, err := c.Output()
 	if err != nil {
@@ -308,10 +309,10 @@ func believable(b *testing.B, checks, addr string, auth ssh.AuthMethod) (text, s
 		if good {
 			text++
 		}
-		if f[4] == "*" || f[4] == fmt.Sprint(rc) {
+		if f[4] == "*" || f[4] == strconv.Itoa(rc) {
 			status++
 		}
-		if !good || f[4] != "*" && f[4] != fmt.Sprint(rc) {
+		if !good || f[4] != "*" && f[4] != strconv.Itoa(rc) {
 			b.Logf("%s: %s: status %d, %.200q", addr, f[0], rc, out)
 		}
 	}
@@ -332,8 +333,7 @@ func ask(b *testing.B, addr string, auth ssh.AuthMethod, line string) (string, i
 	}
 	defer s.Close()
 	out, err := s.CombinedOutput(line)
-	var ee *ssh.ExitError
-	if errors.As(err, &ee) {
+	if ee, ok := errors.AsType[*ssh.ExitError](err); ok {
 		return string(out), ee.ExitStatus()
 	}
 	if err != nil {

@@ -76,7 +76,7 @@ func scanAlert(rows *sql.Rows) (n int64, a *alert.Alert, err error) {
 	if err != nil {
 		return 0, nil, err
 	}
-	a.Rule.Level = alert.Level(level) //nolint:gosec // written by us
+	a.Rule.Level = alert.Level(level)
 	a.Rule.Techniques, a.Rule.Tactics = strings.Fields(techniques), strings.Fields(tactics)
 	a.First, a.Last = fromNano(first), fromNano(last)
 	if events != "" {

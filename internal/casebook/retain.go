@@ -3,7 +3,7 @@ package casebook
 import (
 	"context"
 	"database/sql"
-	"fmt"
+	"errors"
 )
 
 // taker deletes and counts in one transaction.
@@ -77,7 +77,7 @@ func (t *taker) alerts(ctx context.Context, cond string, args ...any) {
 // session gave, and alerts that rest on nothing else.
 func (b *SQLite) Forget(ctx context.Context, s Source, alias string) (Gone, error) {
 	if s.Zero() {
-		return Gone{}, fmt.Errorf("forget: nobody is named")
+		return Gone{}, errors.New("forget: nobody is named")
 	}
 	t := &taker{}
 	err := b.write(ctx, "forget in the casebook", func(tx *sql.Tx) error {
@@ -139,7 +139,7 @@ func (b *SQLite) scrub(ctx context.Context) error {
 			return err
 		}
 	}
-	return fmt.Errorf("empty the casebook's log: readers keep it; try again")
+	return errors.New("empty the casebook's log: readers keep it; try again")
 }
 
 // Expire implements Retainer.

@@ -3,6 +3,7 @@ package casebook
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -68,7 +69,7 @@ func migrate(ctx context.Context, db *sql.DB, file string) error {
 		}
 	}
 	if tables > 0 && app != applicationID {
-		return DamagedError{file, fmt.Errorf("it is a database of another program")}
+		return DamagedError{file, errors.New("it is a database of another program")}
 	}
 	if version > len(migrations) {
 		return NewerError{file, version, len(migrations)}

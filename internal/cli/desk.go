@@ -193,7 +193,7 @@ func writeTree(ctx context.Context, name string, fn func(io.Writer) error) error
 	done := make(chan error, 1)
 	go func() {
 		err := fn(pw)
-		pw.CloseWithError(err) //nolint:errcheck // never fails
+		pw.CloseWithError(err)
 		done <- err
 	}()
 	_, err := app.Unpack(ctx, pr, name)

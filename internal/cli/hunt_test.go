@@ -77,8 +77,8 @@ func huntFiles(t *testing.T) string {
 	t.Helper()
 	var gz bytes.Buffer
 	z := gzip.NewWriter(&gz)
-	z.Write([]byte("\n" + sysmon + "\n{broken\n" + sysmon + "\n")) //nolint:errcheck // memory
-	z.Close()                                                      //nolint:errcheck // memory
+	z.Write([]byte("\n" + sysmon + "\n{broken\n" + sysmon + "\n"))
+	z.Close()
 	return files(t, map[string]string{
 		"rules/shell.yml": testRules, "rules/ssh.yml": testCorrelation, "logs/a.json.gz": gz.String(),
 		"logs/auth.log": "2024-05-01T10:00:00Z h sshd[1]: Failed password for a from 192.0.2.1 port 5 ssh2\n2024-05-01T10:00:30Z h sshd[1]: Failed password for a from 192.0.2.2 port 5 ssh2\n2024-05-01T10:00:20Z h sshd[1]: Failed password for a from 192.0.2.1 port 5 ssh2\n",
@@ -126,7 +126,7 @@ func TestHuntJSON(t *testing.T) {
 	dir := huntFiles(t)
 	_, out, errs := lapwing(t, "", "hunt", "--json", "--rules", filepath.Join(dir, "rules"), filepath.Join(dir, "logs"), filepath.Join(dir, "late"))
 	var rows []map[string]any
-	for _, line := range strings.Split(strings.TrimSpace(out), "\n") {
+	for line := range strings.SplitSeq(strings.TrimSpace(out), "\n") {
 		var m map[string]any
 		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			t.Fatalf("%s: %v", line, err)

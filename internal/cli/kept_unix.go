@@ -27,7 +27,7 @@ func keptEvents(ctx context.Context, g *globals, cfg *hunt.Config) (end func() e
 			_, err := w.Write(append(bytes.TrimRight(line, "\n"), '\n'))
 			return err
 		})
-		w.CloseWithError(err) //nolint:errcheck // gives none
+		w.CloseWithError(err)
 		if errors.Is(err, io.ErrClosedPipe) {
 			err = nil // the hunt ended first
 		}

@@ -4,7 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"fmt"
+	"errors"
 	"io"
 	"strings"
 	"time"
@@ -14,7 +14,7 @@ import (
 // the terminal of the person who watches are left out.
 func play(ctx context.Context, w io.Writer, cast []byte, speed float64, idle time.Duration) error {
 	if speed <= 0 {
-		return usageError{fmt.Errorf("session replay: --speed must be above 0")}
+		return usageError{errors.New("session replay: --speed must be above 0")}
 	}
 	at := 0.0
 	for i, line := range bytes.Split(cast, []byte("\n")) {
@@ -60,7 +60,7 @@ func tame(s string) string {
 			i = min(j+1, len(s))
 		case c == 0x1b && i+1 < len(s) && strings.IndexByte("]PX^_", s[i+1]) >= 0:
 			j := i + 2
-			for j < len(s) && s[j] != 7 && !(s[j] == 0x1b && j+1 < len(s) && s[j+1] == '\\') {
+			for j < len(s) && s[j] != 7 && (s[j] != 0x1b || j+1 >= len(s) || s[j+1] != '\\') {
 				j++
 			}
 			if j < len(s) && s[j] == 0x1b {

@@ -5,6 +5,7 @@ package cli
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -259,7 +260,7 @@ func find(c *cobra.Command, g *globals, id string, events bool) (*visitSession, 
 
 func newSession(g *globals) *cobra.Command {
 	c := &cobra.Command{Use: "session", Short: "Show, replay or export one session", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-		return usageError{fmt.Errorf("session: say show, replay or cast")}
+		return usageError{errors.New("session: say show, replay or cast")}
 	}}
 	show := &cobra.Command{
 		Use: "show ID", Short: "Print everything a session did", Args: cobra.ExactArgs(1), Example: "  lapwing session show 0192f0c0",

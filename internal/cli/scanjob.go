@@ -114,7 +114,7 @@ func (j *scanJob) clamd(ctx context.Context, address string) error {
 func (j *scanJob) cache(f *scanFlags, g *globals, rules *yara.Rules) error {
 	fmt.Fprintf(&j.id, "%s %q %v %v\n", g.version, f.define, f.noUnpack, f.timeout)
 	h := sha256.New()
-	h.Write(j.id.Bytes()) //nolint:errcheck // never fails
+	h.Write(j.id.Bytes())
 	if err := rules.Save(h); err != nil {
 		return err
 	}
@@ -179,7 +179,7 @@ func newMeter(ctx context.Context, g *globals, paths []string) *meter {
 // count finds out how much there is, beside the scan.
 func (m *meter) count(ctx context.Context, paths []string) {
 	for _, p := range paths {
-		_ = filepath.WalkDir(p, func(_ string, d fs.DirEntry, err error) error { //nolint:errcheck // the scan tells
+		_ = filepath.WalkDir(p, func(_ string, d fs.DirEntry, err error) error {
 			if ctx.Err() != nil {
 				return ctx.Err()
 			}

@@ -95,7 +95,7 @@ func loadFilter() error {
 		return fmt.Errorf("load the seccomp filter: %w", err)
 	}
 	var names []string
-	for _, n := range strings.Fields(allowed) {
+	for n := range strings.FieldsSeq(allowed) {
 		if _, ok := info.SyscallNames[n]; ok && !slices.Contains(names, n) {
 			names = append(names, n)
 		}

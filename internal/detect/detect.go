@@ -199,7 +199,7 @@ func (s *source) login(e *event.Event) (out []Verdict) {
 	from := e.Source.Addr()
 	s.Tries++
 	h := fnv.New64a()
-	h.Write([]byte(e.User)) //nolint:errcheck // never fails
+	h.Write([]byte(e.User))
 	if u := h.Sum64(); len(s.Users) < maxUsers && !slices.Contains(s.Users, u) {
 		s.Users = append(s.Users, u)
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
+	"strconv"
 	"testing"
 	"time"
 
@@ -15,7 +17,7 @@ import (
 var t0 = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 
 func login(i int, user, src string) event.Event {
-	e := event.Event{ID: fmt.Sprint(i), Time: t0.Add(time.Duration(i) * time.Second), Source: netip.MustParseAddrPort(src), User: user, Outcome: "failure"}
+	e := event.Event{ID: strconv.Itoa(i), Time: t0.Add(time.Duration(i) * time.Second), Source: netip.MustParseAddrPort(src), User: user, Outcome: "failure"}
 	e.Describe(event.ActionLogin)
 	return e
 }
@@ -176,9 +178,7 @@ func TestEvictionSplitsNothing(t *testing.T) {
 	got := map[string]alert.Alert{}
 	evicted := int64(0)
 	for i, e := range events {
-		for k, a := range judge(t, g, []event.Event{e}) {
-			got[k] = a
-		}
+		maps.Copy(got, judge(t, g, []event.Event{e}))
 		if i%20 == 0 {
 			states, moves, err := g.Changed()
 			if err != nil {
@@ -236,6 +236,6 @@ func BenchmarkJudge(b *testing.B) {
 	g := New(Config{})
 	e := login(1, "root", src)
 	for b.Loop() {
-		g.Judge(b.Context(), e, nil) //nolint:errcheck // a benchmark
+		g.Judge(b.Context(), e, nil)
 	}
 }

@@ -1,6 +1,9 @@
 package event
 
-import "strconv"
+import (
+	"strconv"
+	"strings"
+)
 
 // ValueKind tells what a Value holds.
 type ValueKind uint8
@@ -79,14 +82,14 @@ func (v Value) Text() string {
 	case KindBool:
 		return strconv.FormatBool(v.num != 0)
 	case KindList:
-		s := ""
+		var s strings.Builder
 		for i, e := range v.list {
 			if i > 0 {
-				s += ","
+				s.WriteString(",")
 			}
-			s += e
+			s.WriteString(e)
 		}
-		return s
+		return s.String()
 	}
 	return ""
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -297,7 +298,7 @@ func Shell(s *kernel.Session, fds map[int]*kernel.FD) *kernel.Proc {
 		"USER": s.User.Name, "LOGNAME": s.User.Name, "HOME": s.User.Home, "PATH": path, "SHELL": s.User.Shell, "PWD": dir,
 		"LANG": "en_US.UTF-8", "XDG_SESSION_TYPE": "tty", "XDG_SESSION_CLASS": "user", "MOTD_SHOWN": "pam",
 		"XDG_RUNTIME_DIR": fmt.Sprintf("/run/user/%d", s.User.UID), "DBUS_SESSION_BUS_ADDRESS": fmt.Sprintf("unix:path=/run/user/%d/bus", s.User.UID),
-		"XDG_SESSION_ID": fmt.Sprint(40 + s.Started.Unix()%900),
+		"XDG_SESSION_ID": strconv.FormatInt(40+s.Started.Unix()%900, 10),
 	}
 	if s.Service == "ssh" {
 		f, t := s.From, s.To

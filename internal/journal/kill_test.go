@@ -31,7 +31,7 @@ func TestSuite(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			return s, func() { s.Close() } //nolint:errcheck // never fails
+			return s, func() { s.Close() }
 		}
 	})
 }
@@ -40,8 +40,8 @@ func TestSuite(t *testing.T) {
 func victim(dir string) {
 	s, err := journal.Open(journal.Config{Dir: dir, SegmentSize: 32 << 10})
 	if err != nil {
-		fmt.Fprintln(os.Stderr, err) //nolint:forbidigo // a test process
-		os.Exit(1)                   //nolint:forbidigo // a test process
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
 	}
 	var mu sync.Mutex
 	for w := range 8 {
@@ -51,7 +51,7 @@ func victim(dir string) {
 				_, err := s.Append(context.Background(), event.DepthAct, []byte(`{"event.id":"`+id+`"}`+"\n"))
 				if err == nil {
 					mu.Lock()
-					os.Stdout.WriteString(id + "\n") //nolint:errcheck // the reader may be gone
+					os.Stdout.WriteString(id + "\n")
 					mu.Unlock()
 				}
 			}
@@ -82,18 +82,18 @@ func TestKill(t *testing.T) {
 		if err := cmd.Start(); err != nil {
 			t.Fatal(err)
 		}
-		time.AfterFunc(150*time.Millisecond, func() { cmd.Process.Kill() }) //nolint:errcheck // it is alive
+		time.AfterFunc(150*time.Millisecond, func() { cmd.Process.Kill() })
 		sc := bufio.NewScanner(out)
 		for sc.Scan() {
 			acked[sc.Text()] = true
 		}
-		cmd.Wait() //nolint:errcheck // killed
+		cmd.Wait()
 	}
 	s, err := journal.Open(journal.Config{Dir: dir})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close() //nolint:errcheck // never fails
+	defer s.Close()
 	seen := map[string]int{}
 	if _, err := s.Read(t.Context(), journal.Position{}, func(e journal.Entry) error {
 		seen[strings.TrimSuffix(strings.TrimPrefix(string(e.Data), `{"event.id":"`), "\"}\n")]++

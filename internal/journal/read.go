@@ -144,7 +144,7 @@ func (s *Spool) eachRecord(g segment, from int64, fn func(record) error) error {
 
 func (s *Spool) isEmptyTail(f io.ReaderAt, off, size int64) bool {
 	var b [recordSize]byte
-	n, _ := f.ReadAt(b[:min(int64(len(b)), size-off)], off) //nolint:errcheck // what was read is judged
+	n, _ := f.ReadAt(b[:min(int64(len(b)), size-off)], off)
 	for _, c := range b[:n] {
 		if c != 0 {
 			return false
@@ -160,13 +160,13 @@ func (s *Spool) damage(number uint64, r *reader) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	k := [2]int64{int64(number), r.damaged} //nolint:gosec // only a name
+	k := [2]int64{int64(number), r.damaged}
 	if s.seen[k] || len(s.seen) > 1000 {
 		return
 	}
 	s.seen[k] = true
-	s.stats.Damaged += uint64(r.regions)    //nolint:gosec // not negative
-	s.stats.DamagedLen += uint64(r.damaged) //nolint:gosec // not negative
+	s.stats.Damaged += uint64(r.regions)
+	s.stats.DamagedLen += uint64(r.damaged)
 	s.log.Error("a part of a journal segment is damaged and was skipped",
 		"segment", segmentName(number), "regions", r.regions, "bytes", r.damaged)
 }

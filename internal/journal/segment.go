@@ -63,7 +63,7 @@ func padded(n int) int { return (n + 7) &^ 7 }
 // must begin on a multiple of 8 of the file.
 func appendRecord(dst []byte, key Key, data []byte) []byte {
 	var h [recordSize]byte
-	binary.LittleEndian.PutUint32(h[4:], uint32(len(data))) //nolint:gosec // at most MaxRecord
+	binary.LittleEndian.PutUint32(h[4:], uint32(len(data)))
 	copy(h[16:], key.Client[:])
 	binary.LittleEndian.PutUint64(h[32:], key.Seq)
 	dst = append(dst, h[:]...)

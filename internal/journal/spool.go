@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"slices"
 	"sync"
@@ -281,9 +282,7 @@ func (s *Spool) Stats() Stats {
 	st := s.stats
 	st.Segments, st.Limit = len(s.segs), s.cfg.Limit
 	st.Refused = make(map[string]int64, len(s.stats.Refused))
-	for k, v := range s.stats.Refused {
-		st.Refused[k] = v
-	}
+	maps.Copy(st.Refused, s.stats.Refused)
 	return st
 }
 

@@ -22,7 +22,7 @@ func mustOpen(t *testing.T, cfg Config) *Spool {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { s.Close() }) //nolint:errcheck // never fails
+	t.Cleanup(func() { s.Close() })
 	return s
 }
 
@@ -105,7 +105,7 @@ func TestTornTailIsCutOff(t *testing.T) {
 		}
 		ends = append(ends, p.Offset)
 	}
-	s.Close() //nolint:errcheck // never fails
+	s.Close()
 	name := filepath.Join(dir, segmentName(1))
 	whole, err := os.ReadFile(name)
 	if err != nil {
@@ -138,7 +138,7 @@ func TestTornTailIsCutOff(t *testing.T) {
 			if got := readAll(t, s); got[len(got)-1] != string(testLine(9)) {
 				t.Fatalf("cut at %d: the new entry is not there", cut)
 			}
-			s.Close() //nolint:errcheck // never fails
+			s.Close()
 		}
 	}
 }
@@ -154,7 +154,7 @@ func TestDamageInTheMiddleIsSkipped(t *testing.T) {
 		}
 		ends = append(ends, p.Offset)
 	}
-	s.Close() //nolint:errcheck // never fails
+	s.Close()
 	name := filepath.Join(dir, segmentName(1))
 	whole, err := os.ReadFile(name)
 	if err != nil {
@@ -173,7 +173,7 @@ func TestDamageInTheMiddleIsSkipped(t *testing.T) {
 		got := readAll(t, s)
 		readAll(t, s)
 		st := s.Stats()
-		s.Close() //nolint:errcheck // never fails
+		s.Close()
 		if len(got) == 50 && st.Damaged == 0 {
 			continue // padding
 		}
@@ -241,7 +241,7 @@ type faultyFile struct {
 
 func (g faultyFile) WriteAt(b []byte, off int64) (int, error) {
 	if err := g.f.op("write"); err != nil {
-		n, _ := g.file.WriteAt(b[:len(b)/2], off) //nolint:errcheck // half of it reaches the disk
+		n, _ := g.file.WriteAt(b[:len(b)/2], off)
 		return n, err
 	}
 	return g.file.WriteAt(b, off)
@@ -317,7 +317,7 @@ func failures(t *testing.T, cause error, stuck bool, step int) {
 		}
 	}
 	check(s, true)
-	s.Close() //nolint:errcheck // never fails
+	s.Close()
 	s = mustOpen(t, Config{Dir: dir})
 	check(s, !stuck)
 }
@@ -369,7 +369,7 @@ func BenchmarkAppend(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			defer s.Close() //nolint:errcheck // never fails
+			defer s.Close()
 			line := []byte(strings.Repeat("x", 600) + "\n")
 			b.SetParallelism(max(par/2, 1))
 			b.ReportAllocs()

@@ -210,7 +210,7 @@ func (w *writer) begin() error {
 		return err
 	}
 	var b [8]byte
-	rand.Read(b[:]) //nolint:errcheck // never fails
+	rand.Read(b[:])
 	s := salt(binary.LittleEndian.Uint64(b[:]))
 	if _, err = f.WriteAt(appendHeader(nil, number, s), 0); err == nil {
 		if err = f.Sync(); err == nil {

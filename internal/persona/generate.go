@@ -238,7 +238,8 @@ func (d *drawer) hardware() {
 		return
 	}
 	p.Disks = []Disk{{Name: "sda", Bytes: size, Model: "QEMU HARDDISK", Parts: []Part{
-		{Name: "sda1", Bytes: root, FS: "ext4", UUID: id, Mount: "/"}, {Name: "sda2", Bytes: 1024},
+		{Name: "sda1", Bytes: root, FS: "ext4", UUID: id, Mount: "/"},
+		{Name: "sda2", Bytes: 1024},
 		{Name: "sda5", Bytes: swap * 1024, FS: "swap", UUID: d.uuid(), Mount: "[SWAP]"},
 	}}}
 	d.mounts("/dev/sda1", "rw,relatime,errors=remount-ro", root)
@@ -276,7 +277,7 @@ func (d *drawer) network() {
 	mac := fmt.Sprintf("%s:%02x:%02x:%02x", pick(d, d.t.OUIs), d.r.IntN(256), d.r.IntN(256), d.r.IntN(256))
 	var m [6]int
 	for i, x := range strings.Split(mac, ":") {
-		v, _ := strconv.ParseInt(x, 16, 32) //nolint:errcheck // our own text
+		v, _ := strconv.ParseInt(x, 16, 32)
 		m[i] = int(v)
 	}
 	p.NICs = []NIC{{

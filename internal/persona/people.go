@@ -3,6 +3,7 @@ package persona
 import (
 	"cmp"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -76,7 +77,7 @@ func (d *drawer) users(now time.Time) {
 	}
 	gw := p.NICs[0].Gateway
 	p.LastLogin = LastLogin{
-		User: "root", From: gw[:strings.LastIndexByte(gw, '.')+1] + fmt.Sprint(20+d.r.IntN(200)),
+		User: "root", From: gw[:strings.LastIndexByte(gw, '.')+1] + strconv.Itoa(20+d.r.IntN(200)),
 		At: now.Add(-time.Duration(20+d.r.IntN(200)) * time.Hour).UTC().Truncate(time.Second), TTY: "pts/0",
 	}
 	if p.LastLogin.At.Before(p.Boot) {

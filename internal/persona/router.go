@@ -242,7 +242,7 @@ func (d *drawer) routerProcs(console string) {
 		return pid
 	}
 	add(1, "root", "init", "S", 1520, 0)
-	for _, k := range strings.Fields("kthreadd rcu_gp rcu_par_gp kworker/0:0H mm_percpu_wq ksoftirqd/0 kdevtmpfs oom_reaper writeback kcompactd0 kblockd watchdogd kswapd0 spi0 jffs2_gcd_mtd5 cfg80211") {
+	for k := range strings.FieldsSeq("kthreadd rcu_gp rcu_par_gp kworker/0:0H mm_percpu_wq ksoftirqd/0 kdevtmpfs oom_reaper writeback kcompactd0 kblockd watchdogd kswapd0 spi0 jffs2_gcd_mtd5 cfg80211") {
 		state := "SW"
 		if strings.HasSuffix(k, "_gp") || strings.HasSuffix(k, "H") || strings.HasSuffix(k, "_wq") || k == "writeback" || k == "kblockd" || k == "cfg80211" {
 			state = "IW<"

@@ -152,7 +152,7 @@ func Identity(info fs.FileInfo, now time.Time) (id [cacheRecord]byte, ok bool) {
 		return id, false
 	}
 	var b []byte
-	for _, n := range []uint64{dev, ino, uint64(info.Size()), uint64(info.ModTime().UnixNano()), uint64(ctime.UnixNano())} { //nolint:gosec // as bits
+	for _, n := range []uint64{dev, ino, uint64(info.Size()), uint64(info.ModTime().UnixNano()), uint64(ctime.UnixNano())} {
 		b = binary.BigEndian.AppendUint64(b, n)
 	}
 	sum := sha256.Sum256(b)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -88,9 +89,7 @@ func externals(vars map[string]any) map[string]any {
 	for _, name := range FileVariables() {
 		all[name] = ""
 	}
-	for name, v := range vars {
-		all[name] = v
-	}
+	maps.Copy(all, vars)
 	return all
 }
 

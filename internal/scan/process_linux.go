@@ -165,8 +165,8 @@ func (p *processes) maps(ctx context.Context, dir, name string) error {
 }
 
 func (p *processes) region(ctx context.Context, mem *os.File, r region, size uint64) Report {
-	rep := Report{Size: int64(size)}                                          //nolint:gosec // at most maxRegion
-	in := &regionReader{io.NewSectionReader(mem, int64(r.from), int64(size))} //nolint:gosec // user addresses are below 2^47
+	rep := Report{Size: int64(size)}
+	in := &regionReader{io.NewSectionReader(mem, int64(r.from), int64(size))}
 	for _, s := range p.memory.Scanners {
 		found, err := s.Scan(ctx, in, rep.Size)
 		rep.Findings = append(rep.Findings, found...)

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -124,7 +125,7 @@ func (t *Tree) walk(ctx context.Context, root string, todo chan<- string, tell f
 		}
 	}
 	// The walk's own error is ctx's, which Run returns.
-	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error { //nolint:errcheck // see above
+	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
@@ -191,7 +192,7 @@ func (t *Tree) look(ctx context.Context, f *os.File, info fs.FileInfo, r *Report
 }
 
 func (t *Tree) everything() []Scanner {
-	return append(t.Scanners[:len(t.Scanners):len(t.Scanners)], t.Always...)
+	return append(slices.Clip(t.Scanners), t.Always...)
 }
 
 // pacedFile reads a file no faster than a pace allows.

@@ -89,10 +89,8 @@ func (m *textMatcher) match(s []byte) bool {
 	if m.any {
 		return true
 	}
-	for _, t := range m.exact {
-		if string(s) == t {
-			return true
-		}
+	if slices.Contains(m.exact, string(s)) {
+		return true
 	}
 	if m.exactSet != nil {
 		if _, ok := m.exactSet[string(s)]; ok {

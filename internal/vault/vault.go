@@ -74,7 +74,7 @@ func (v *Vault) Put(r io.Reader) (sum string, size int64, err error) {
 	defer os.Remove(f.Name()) //nolint:errcheck // gone after the rename
 	defer f.Close()           //nolint:errcheck // closed before the rename
 	salt := make([]byte, 16)
-	rand.Read(salt) //nolint:errcheck // never fails (crypto/rand)
+	rand.Read(salt)
 	if _, err := f.Write(append([]byte(magic), salt...)); err != nil {
 		return "", 0, fmt.Errorf("keep a captured file: %w", err)
 	}
@@ -86,7 +86,7 @@ func (v *Vault) Put(r io.Reader) (sum string, size int64, err error) {
 		if rerr != nil && !last {
 			return "", 0, fmt.Errorf("keep a captured file: %w", rerr)
 		}
-		h.Write(buf[:k]) //nolint:errcheck // never fails
+		h.Write(buf[:k])
 		size += int64(k)
 		if !v.room(size) {
 			return "", size, ErrQuota

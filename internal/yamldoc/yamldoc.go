@@ -120,7 +120,7 @@ func faultsOf(file string, err error) Faults {
 func fault(file, text string) Fault {
 	f := Fault{File: file}
 	if m := lineRE.FindStringSubmatchIndex(text); m != nil {
-		f.Line, _ = strconv.Atoi(text[m[2]:m[3]]) //nolint:errcheck // digits
+		f.Line, _ = strconv.Atoi(text[m[2]:m[3]])
 		text = text[:m[0]] + text[m[1]:]
 	}
 	switch {

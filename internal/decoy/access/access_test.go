@@ -32,8 +32,15 @@ func TestPolicies(t *testing.T) {
 			{a, "root", "x", false}, {a, "root", "admin", true}, {a, "admin", "admin", false}, {a, "pi", "1", true}, {a, "pi", "2", false}, {a, "pi", "1", true}, {b, "pi", "2", true}, {b, "pi", "", false},
 		}},
 		{"the third try", Policy{After: 3}, []try{
-			{a, "root", "1", false}, {b, "root", "1", false}, {a, "root", "2", false}, {a, "root", "3", true}, {a, "root", "4", false}, {a, "root", "3", true},
-			{a, "nobody-here", "5", false}, {b, "root", "2", false}, {b, "root", "3", true},
+			{a, "root", "1", false},
+			{b, "root", "1", false},
+			{a, "root", "2", false},
+			{a, "root", "3", true},
+			{a, "root", "4", false},
+			{a, "root", "3", true},
+			{a, "nobody-here", "5", false},
+			{b, "root", "2", false},
+			{b, "root", "3", true},
 		}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -72,9 +79,16 @@ func TestTokens(t *testing.T) {
 		tries  []try
 	}{
 		{"alone", Policy{Tokens: tokens}, []try{
-			{"backup", "on-the-share", false, "share"}, {"backup", "on-the-shar", false, ""}, {"backup", "on-the-share2", false, ""},
-			{"root", "on-the-share", false, ""}, {"backu", "pon-the-share", false, ""}, {"backup", "", false, ""}, {"Backup", "on-the-share", false, ""},
-			{"root", "in-the-wiki", true, "wiki"}, {"root", "in-the-wiki", true, "wiki"}, {"root", "x", false, ""},
+			{"backup", "on-the-share", false, "share"},
+			{"backup", "on-the-shar", false, ""},
+			{"backup", "on-the-share2", false, ""},
+			{"root", "on-the-share", false, ""},
+			{"backu", "pon-the-share", false, ""},
+			{"backup", "", false, ""},
+			{"Backup", "on-the-share", false, ""},
+			{"root", "in-the-wiki", true, "wiki"},
+			{"root", "in-the-wiki", true, "wiki"},
+			{"root", "x", false, ""},
 		}},
 		{"any password is accepted but the token's", Policy{Tokens: tokens, Accept: []Credential{{"backup", "*"}}}, []try{
 			{"backup", "on-the-share", false, "share"}, {"backup", "x", true, ""}, {"backup", "on-the-share", false, "share"}, {"backup", "x", true, ""},

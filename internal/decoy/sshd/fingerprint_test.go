@@ -145,8 +145,7 @@ func ask(t *testing.T, c *ssh.Client) map[string]string {
 	}{"127.0.0.1", 9}))
 	open := func(kind string, payload []byte) {
 		_, _, err := c.OpenChannel(kind, payload)
-		var oe *ssh.OpenChannelError
-		if errors.As(err, &oe) {
+		if oe, ok := errors.AsType[*ssh.OpenChannelError](err); ok {
 			out["open "+kind] = fmt.Sprint(oe.Reason, " ", oe.Message)
 		} else {
 			out["open "+kind] = fmt.Sprint(err)

@@ -159,7 +159,7 @@ func (e *Engine) Reload() (rules, dropped int, err error) {
 // handOver moves the state of correlations.
 func handOver(from, to *sigma.Correlator) (int, error) {
 	r, w := io.Pipe()
-	go func() { w.CloseWithError(from.Snapshot(w)) }() //nolint:errcheck // always nil
+	go func() { w.CloseWithError(from.Snapshot(w)) }()
 	dropped, err := to.Restore(r)
 	r.Close() //nolint:errcheck // ends the writer
 	return dropped, err

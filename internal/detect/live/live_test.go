@@ -129,7 +129,7 @@ func TestSuppression(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := titles(open(t, d, c.s), lines...)
 			want := map[string]int{}
-			for _, w := range strings.Split(strings.ReplaceAll(c.want, "Many users", "Many_users"), " ") {
+			for w := range strings.SplitSeq(strings.ReplaceAll(c.want, "Many users", "Many_users"), " ") {
 				want[strings.ReplaceAll(w, "_", " ")]++
 			}
 			have := map[string]int{}

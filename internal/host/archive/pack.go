@@ -50,7 +50,7 @@ func slurp(p *kernel.Proc, r io.Reader, limit int64) ([]byte, error) {
 		}
 		if err != nil || n == 0 {
 			p.S.Budget.Grow(-int64(b.Len())) //nolint:errcheck // giving back
-			if err == io.EOF || n == 0 {     //nolint:errorlint // io.EOF comes bare
+			if err == io.EOF || n == 0 {
 				err = nil
 			}
 			return b.Bytes(), err

@@ -151,7 +151,7 @@ func (t *tarRun) save(data []byte) int {
 	}
 	kind := ""
 	switch {
-	case t.o.Has("z") || t.o.Has("a") && (strings.HasSuffix(t.file, "gz")):
+	case t.o.Has("z") || t.o.Has("a") && strings.HasSuffix(t.file, "gz"):
 		kind = "gzip"
 	case t.o.Has("j") || t.o.Has("a") && strings.Contains(path.Ext(t.file), "bz"):
 		kind = "bzip2"
@@ -291,7 +291,7 @@ func longMember(h *tar.Header) string {
 
 // load reads the archive, unpacked; ok is false after an error text.
 func (t *tarRun) load() (data []byte, status int) {
-	var src io.Reader = t.p.Stdin()
+	src := t.p.Stdin()
 	if t.file != "" && t.file != "-" {
 		h, err := t.p.M.FS.Open(t.p.Caller, t.p.Abs(t.file), vfs.ReadOnly, 0)
 		if err != nil {
@@ -391,7 +391,7 @@ func (t *tarRun) read() int {
 	r := tar.NewReader(bytes.NewReader(data))
 	for n := 0; n < maxMembers && t.ctx.Err() == nil && t.p.Step(20) == nil; n++ {
 		h, err := r.Next()
-		if err == io.EOF { //nolint:errorlint // io.EOF comes bare
+		if err == io.EOF {
 			break
 		}
 		if err != nil {

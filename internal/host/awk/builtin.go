@@ -7,6 +7,7 @@ import (
 	"io"
 	"math"
 	"regexp"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -171,7 +172,7 @@ func (r *run) splitInto(n *node) value {
 		if r.fault != "" {
 			break
 		}
-		a[fmt.Sprint(i+1)] = input(part)
+		a[strconv.Itoa(i+1)] = input(part)
 	}
 	return num(float64(len(parts)))
 }

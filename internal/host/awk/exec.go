@@ -71,7 +71,7 @@ func (r *run) loop(n *node) flow {
 		cond, body = n.kids[1], n.kids[3]
 	}
 	for first := true; r.p.Step(1) == nil && r.ctx.Err() == nil && r.fault == ""; first = false {
-		if !(n.op == "do" && first) && !r.eval(cond).truth() {
+		if (n.op != "do" || !first) && !r.eval(cond).truth() {
 			return goOn
 		}
 		switch f := r.exec(body); f {

@@ -187,7 +187,7 @@ func (p *parser) primary() *node {
 	switch t.kind {
 	case tNumber:
 		p.i++
-		f, _ := strconv.ParseFloat(t.text, 64) //nolint:errcheck // 0 for nonsense
+		f, _ := strconv.ParseFloat(t.text, 64)
 		return &node{op: "num", num: f}
 	case tString:
 		p.i++

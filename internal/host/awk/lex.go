@@ -188,7 +188,7 @@ func (l *lexer) number() {
 	for l.i < len(l.src) {
 		c := l.src[l.i]
 		exp := (c == '+' || c == '-') && l.src[l.i-1]|0x20 == 'e' && l.i > start
-		if !(c >= '0' && c <= '9' || c == '.' || c|0x20 == 'e' || exp) {
+		if (c < '0' || c > '9') && c != '.' && c|0x20 != 'e' && !exp {
 			break
 		}
 		l.i++

@@ -183,7 +183,7 @@ func (r *run) main() int {
 		f = r.rules()
 	}
 	for _, ru := range r.prog.rules {
-		if ru.end && r.fault == "" && !(f == doExit && r.status != 0 && false) {
+		if ru.end && r.fault == "" && (f != doExit || r.status == 0 || !false) {
 			if r.exec(ru.body) == doExit {
 				break
 			}

@@ -128,23 +128,24 @@ func format0(format string, args []value) (text string, short bool) {
 		}
 		start := i
 		i++
-		spec := "%"
+		var spec strings.Builder
+		spec.WriteString("%")
 		for i < len(format) && strings.IndexByte("-+ #0123456789.*lh", format[i]) >= 0 {
 			switch c := format[i]; c {
 			case '*':
-				spec += strconv.Itoa(int(min(max(next().number(), -maxFormat), maxFormat)))
+				spec.WriteString(strconv.Itoa(int(min(max(next().number(), -maxFormat), maxFormat))))
 			case 'l', 'h':
 			default:
-				spec += string(c)
+				spec.WriteString(string(c))
 			}
 			i++
 		}
-		if i >= len(format) || len(spec) > 14 || tooWide(spec) {
+		if i >= len(format) || len(spec.String()) > 14 || tooWide(spec.String()) {
 			b.WriteString(format[start:min(i+1, len(format))])
 			continue
 		}
 		at := b.Len()
-		if conversion(&b, spec, format[i], next); short {
+		if conversion(&b, spec.String(), format[i], next); short {
 			return b.String()[:at], true
 		}
 	}

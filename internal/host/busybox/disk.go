@@ -331,18 +331,18 @@ func wc(_ context.Context, p *kernel.Proc) int {
 	if flags == "" {
 		flags = "lwc"
 	}
-	wanted := ""
+	var wanted strings.Builder
 	for _, c := range "lwmcL" {
 		if strings.ContainsRune(flags, c) {
-			wanted += string(c)
+			wanted.WriteString(string(c))
 		}
 	}
-	single := len(wanted) == 1
+	single := len(wanted.String()) == 1
 	var total [5]int64
 	row := func(n [5]int64, name string) {
 		var b strings.Builder
 		for i, c := range "lwmcL" {
-			if !strings.ContainsRune(wanted, c) {
+			if !strings.ContainsRune(wanted.String(), c) {
 				continue
 			}
 			if single {

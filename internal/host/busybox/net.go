@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -110,8 +111,8 @@ func routes(p *kernel.Proc, head, form string) {
 	}
 	up := uplink(p)
 	row("0.0.0.0", up.Gateway, "0.0.0.0", "UG", up.Name)
-	for i := len(p.M.Persona.NICs) - 1; i >= 0; i-- {
-		if n := p.M.Persona.NICs[i]; n.IPv4 != "" {
+	for _, v := range slices.Backward(p.M.Persona.NICs) {
+		if n := v; n.IPv4 != "" {
 			row(network(n), "0.0.0.0", "255.255.255.0", "U", n.Name)
 		}
 	}
@@ -188,8 +189,8 @@ func ip(_ context.Context, p *kernel.Proc) int {
 	case strings.HasPrefix("route", verb):
 		up := uplink(p)
 		put(p, "default via %s dev %s \n", up.Gateway, up.Name)
-		for i := len(p.M.Persona.NICs) - 1; i >= 0; i-- {
-			if n := p.M.Persona.NICs[i]; n.IPv4 != "" {
+		for _, v := range slices.Backward(p.M.Persona.NICs) {
+			if n := v; n.IPv4 != "" {
 				put(p, "%s/24 dev %s scope link  src %s \n", network(n), n.Name, n.IPv4)
 			}
 		}

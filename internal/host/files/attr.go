@@ -44,7 +44,7 @@ func chattr(ctx context.Context, p *kernel.Proc) int {
 	}
 	if len(names) == 0 || modes == 0 {
 		if modes == 0 && len(names) > 0 {
-			errorf(p, "Must use '-v', =, - or +") //nolint:staticcheck // chattr's own words
+			errorf(p, "Must use '-v', =, - or +")
 			return 1
 		}
 		fmt.Fprint(p.Stderr(), chattrUsage) //nolint:errcheck // the visitor's own stderr

@@ -61,8 +61,14 @@ func (d *ddRun) numbers() bool {
 		to   []*int64
 		zero bool
 	}{
-		{"ibs", []*int64{&d.ibs}, false}, {"obs", []*int64{&d.obs}, false}, {"bs", []*int64{&d.ibs, &d.obs}, false},
-		{"count", []*int64{&d.count}, true}, {"skip", []*int64{&d.skip}, true}, {"seek", []*int64{&d.seek}, true}, {"iseek", []*int64{&d.skip}, true}, {"oseek", []*int64{&d.seek}, true},
+		{"ibs", []*int64{&d.ibs}, false},
+		{"obs", []*int64{&d.obs}, false},
+		{"bs", []*int64{&d.ibs, &d.obs}, false},
+		{"count", []*int64{&d.count}, true},
+		{"skip", []*int64{&d.skip}, true},
+		{"seek", []*int64{&d.seek}, true},
+		{"iseek", []*int64{&d.skip}, true},
+		{"oseek", []*int64{&d.seek}, true},
 	} {
 		text, given := d.o[n.name]
 		if !given {

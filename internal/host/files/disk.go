@@ -211,14 +211,15 @@ func dfTable(p *kernel.Proc, rows [][]string, o getopt.Opts) {
 		w[i] = max(w[i], 5)
 	}
 	for _, r := range rows {
-		line := fmt.Sprintf("%-*s", w[0], r[0])
+		var line strings.Builder
+		line.WriteString(fmt.Sprintf("%-*s", w[0], r[0]))
 		for i := 1; i < len(r)-1; i++ {
 			if i < first {
-				line += fmt.Sprintf(" %-*s", w[i], r[i])
+				line.WriteString(fmt.Sprintf(" %-*s", w[i], r[i]))
 				continue
 			}
-			line += fmt.Sprintf(" %*s", w[i], r[i])
+			line.WriteString(fmt.Sprintf(" %*s", w[i], r[i]))
 		}
-		put(p, line+" "+r[len(r)-1]+"\n")
+		put(p, line.String()+" "+r[len(r)-1]+"\n")
 	}
 }

@@ -72,8 +72,8 @@ func describe(p *kernel.Proc, name string, o getopt.Opts) string {
 	if err != nil {
 		return "regular file, no read permission"
 	}
-	defer h.Close()      //nolint:errcheck // only read
-	n, _ := h.Read(data) //nolint:errcheck // a short file
+	defer h.Close() //nolint:errcheck // only read
+	n, _ := h.Read(data)
 	mark := ""
 	if in.Mode&vfs.ModeSetUID != 0 {
 		mark = "setuid "
@@ -100,9 +100,16 @@ func mimeOf(b []byte) string {
 
 func magic(b []byte, in vfs.Info) string {
 	for _, m := range []struct{ head, text string }{
-		{"\x1f\x8b", "gzip compressed data, from Unix"}, {"BZh", "bzip2 compressed data, block size = 900k"}, {"\xfd7zXZ", "XZ compressed data, checksum CRC64"},
-		{"PK\x03\x04", "Zip archive data, at least v2.0 to extract, compression method=deflate"}, {"\x89PNG", "PNG image data"}, {"%PDF-", "PDF document, version 1.4"},
-		{"\xff\xd8\xff", "JPEG image data"}, {"GIF8", "GIF image data"}, {"-----BEGIN OPENSSH PRIVATE KEY", "OpenSSH private key"}, {"ssh-rsa ", "OpenSSH RSA public key"},
+		{"\x1f\x8b", "gzip compressed data, from Unix"},
+		{"BZh", "bzip2 compressed data, block size = 900k"},
+		{"\xfd7zXZ", "XZ compressed data, checksum CRC64"},
+		{"PK\x03\x04", "Zip archive data, at least v2.0 to extract, compression method=deflate"},
+		{"\x89PNG", "PNG image data"},
+		{"%PDF-", "PDF document, version 1.4"},
+		{"\xff\xd8\xff", "JPEG image data"},
+		{"GIF8", "GIF image data"},
+		{"-----BEGIN OPENSSH PRIVATE KEY", "OpenSSH private key"},
+		{"ssh-rsa ", "OpenSSH RSA public key"},
 	} {
 		if bytes.HasPrefix(b, []byte(m.head)) {
 			return m.text

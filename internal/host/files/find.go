@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -112,11 +113,9 @@ func (p *findParser) fail(format string, args ...any) *findNode {
 
 func (p *findParser) next(words ...string) bool {
 	if p.i < len(p.t) && p.fault == "" {
-		for _, w := range words {
-			if p.t[p.i] == w {
-				p.i++
-				return true
-			}
+		if slices.Contains(words, p.t[p.i]) {
+			p.i++
+			return true
 		}
 	}
 	return false

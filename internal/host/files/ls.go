@@ -338,18 +338,18 @@ func (l *lister) columns(names []string, widths []int, across bool) {
 			continue
 		}
 		for r := range rows {
-			line := ""
+			var line strings.Builder
 			for c := range cols {
 				i := at(r, c)
 				if i >= n {
 					break
 				}
-				line += names[i]
+				line.WriteString(names[i])
 				if next := at(r, c+1); c+1 < cols && next < n {
-					line += strings.Repeat(" ", w[c]-widths[i])
+					line.WriteString(strings.Repeat(" ", w[c]-widths[i]))
 				}
 			}
-			put(l.p, line+"\n")
+			put(l.p, line.String()+"\n")
 		}
 		return
 	}

@@ -361,8 +361,8 @@ func mknod(_ context.Context, p *kernel.Proc) int {
 	}
 	var major, minor uint64
 	if kind != vfs.FIFO {
-		major, _ = strconv.ParseUint(a[2], 0, 32) //nolint:errcheck // 0 for nonsense
-		minor, _ = strconv.ParseUint(a[3], 0, 32) //nolint:errcheck // as above
+		major, _ = strconv.ParseUint(a[2], 0, 32)
+		minor, _ = strconv.ParseUint(a[3], 0, 32)
 	}
 	if err := p.M.FS.Mknod(p.Caller, p.Abs(a[0]), kind, 0o666&^p.Umask, uint32(major), uint32(minor)); err != nil {
 		errorf(p, "%s: %s", a[0], err)

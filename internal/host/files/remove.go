@@ -85,7 +85,7 @@ func (r *remover) folder(name string, depth int) bool {
 		errorf(p, "cannot remove %s: %s", quote(name), vfs.EISDIR)
 		return false
 	}
-	list, _ := p.M.FS.ReadDir(p.Caller, p.Abs(name)) //nolint:errcheck // the removal tells
+	list, _ := p.M.FS.ReadDir(p.Caller, p.Abs(name))
 	ok := true
 	for _, e := range list {
 		if !r.deep {
@@ -141,7 +141,7 @@ func rmdir(_ context.Context, p *kernel.Proc) int {
 				put(p, "rmdir: removing directory, "+quote(name)+"\n")
 			}
 			err := p.M.FS.Rmdir(p.Caller, p.Abs(name))
-			if err != nil && !(o.Has("ignore-fail-on-non-empty") && errors.Is(err, vfs.ENOTEMPTY)) {
+			if err != nil && (!o.Has("ignore-fail-on-non-empty") || !errors.Is(err, vfs.ENOTEMPTY)) {
 				what := ""
 				if name != strings.TrimSuffix(a, "/") {
 					what = "directory "

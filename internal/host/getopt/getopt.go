@@ -4,6 +4,7 @@ package getopt
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,9 +50,9 @@ func (o Opts) Len() int { return len(o.flags) }
 
 // Last is the one of names that came last, "" for none.
 func (o Opts) Last(names ...string) string {
-	for i := len(o.order) - 1; i >= 0; i-- {
+	for _, v := range slices.Backward(o.order) {
 		for _, n := range names {
-			if o.order[i] == n {
+			if v == n {
 				return n
 			}
 		}

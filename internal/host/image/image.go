@@ -50,7 +50,7 @@ func (b *builder) skeleton() {
 	}
 	b.dir("/usr/lib64", 0o755, 0, 0, b.installed)
 	b.Add(vfs.Node{Path: "/lib64", Kind: vfs.Symlink, Mode: 0o777, Target: "usr/lib64", Mtime: b.installed})
-	for _, d := range strings.Fields("/boot /etc /home /media /mnt /opt /srv /usr/games /usr/include /usr/libexec /usr/local /usr/local/bin /usr/local/sbin /usr/share /usr/share/doc /usr/share/man /usr/src /var/backups /var/cache /var/cache/apt /var/lib /var/lib/apt /var/lib/dpkg /var/opt /var/spool /usr/lib/x86_64-linux-gnu /usr/lib/systemd /var/lib/systemd") {
+	for d := range strings.FieldsSeq("/boot /etc /home /media /mnt /opt /srv /usr/games /usr/include /usr/libexec /usr/local /usr/local/bin /usr/local/sbin /usr/share /usr/share/doc /usr/share/man /usr/src /var/backups /var/cache /var/cache/apt /var/lib /var/lib/apt /var/lib/dpkg /var/opt /var/spool /usr/lib/x86_64-linux-gnu /usr/lib/systemd /var/lib/systemd") {
 		b.dir(d, 0o755, 0, 0, b.installed)
 	}
 	b.dir("/proc", 0o555, 0, 0, b.booted)
@@ -143,7 +143,7 @@ func (b *builder) etc() {
 	b.text("/etc/network/interfaces", t, fmt.Sprintf("# This file describes the network interfaces available on your system\nsource /etc/network/interfaces.d/*\n\nauto lo\niface lo inet loopback\n\nallow-hotplug %[1]s\niface %[1]s inet static\n\taddress %[2]s/%[3]d\n\tgateway %[4]s\n", p.NICs[0].Name, p.NICs[0].IPv4, p.NICs[0].Prefix, p.NICs[0].Gateway))
 	b.text("/etc/ssh/sshd_config", t, "Include /etc/ssh/sshd_config.d/*.conf\n\nPermitRootLogin yes\nKbdInteractiveAuthentication no\nUsePAM yes\nX11Forwarding yes\nPrintMotd no\nAcceptEnv LANG LC_*\nSubsystem\tsftp\t/usr/lib/openssh/sftp-server\n")
 	b.text("/etc/nsswitch.conf", t, "passwd:         files systemd\ngroup:          files systemd\nshadow:         files\nhosts:          files dns\nnetworks:       files\n")
-	for _, d := range strings.Fields("cron.d cron.daily cron.hourly cron.monthly cron.weekly default init.d rc.d profile.d skel ssl ssl/certs sudoers.d systemd systemd/system logrotate.d pam.d security") {
+	for d := range strings.FieldsSeq("cron.d cron.daily cron.hourly cron.monthly cron.weekly default init.d rc.d profile.d skel ssl ssl/certs sudoers.d systemd systemd/system logrotate.d pam.d security") {
 		b.dir("/etc/"+d, 0o755, 0, 0, t)
 	}
 	b.text("/etc/skel/.bashrc", t, bashrc)
@@ -220,12 +220,24 @@ func (b *builder) devices() {
 		gid          uint32
 		major, minor uint32
 	}{
-		{"null", vfs.CharDev, 0o666, 0, 1, 3}, {"zero", vfs.CharDev, 0o666, 0, 1, 5}, {"full", vfs.CharDev, 0o666, 0, 1, 7},
-		{"random", vfs.CharDev, 0o666, 0, 1, 8}, {"urandom", vfs.CharDev, 0o666, 0, 1, 9}, {"tty", vfs.CharDev, 0o666, 5, 5, 0},
-		{"console", vfs.CharDev, 0o600, 5, 5, 1}, {"ptmx", vfs.CharDev, 0o666, 5, 5, 2}, {"mem", vfs.CharDev, 0o640, 15, 1, 1},
-		{"kmsg", vfs.CharDev, 0o644, 0, 1, 11}, {"sda", vfs.BlockDev, 0o660, 6, 8, 0}, {"sda1", vfs.BlockDev, 0o660, 6, 8, 1},
-		{"sda2", vfs.BlockDev, 0o660, 6, 8, 2}, {"sda5", vfs.BlockDev, 0o660, 6, 8, 5}, {"tty0", vfs.CharDev, 0o620, 5, 4, 0},
-		{"tty1", vfs.CharDev, 0o620, 5, 4, 1}, {"fuse", vfs.CharDev, 0o666, 0, 10, 229}, {"net/tun", vfs.CharDev, 0o666, 0, 10, 200},
+		{"null", vfs.CharDev, 0o666, 0, 1, 3},
+		{"zero", vfs.CharDev, 0o666, 0, 1, 5},
+		{"full", vfs.CharDev, 0o666, 0, 1, 7},
+		{"random", vfs.CharDev, 0o666, 0, 1, 8},
+		{"urandom", vfs.CharDev, 0o666, 0, 1, 9},
+		{"tty", vfs.CharDev, 0o666, 5, 5, 0},
+		{"console", vfs.CharDev, 0o600, 5, 5, 1},
+		{"ptmx", vfs.CharDev, 0o666, 5, 5, 2},
+		{"mem", vfs.CharDev, 0o640, 15, 1, 1},
+		{"kmsg", vfs.CharDev, 0o644, 0, 1, 11},
+		{"sda", vfs.BlockDev, 0o660, 6, 8, 0},
+		{"sda1", vfs.BlockDev, 0o660, 6, 8, 1},
+		{"sda2", vfs.BlockDev, 0o660, 6, 8, 2},
+		{"sda5", vfs.BlockDev, 0o660, 6, 8, 5},
+		{"tty0", vfs.CharDev, 0o620, 5, 4, 0},
+		{"tty1", vfs.CharDev, 0o620, 5, 4, 1},
+		{"fuse", vfs.CharDev, 0o666, 0, 10, 229},
+		{"net/tun", vfs.CharDev, 0o666, 0, 10, 200},
 	} {
 		b.Add(vfs.Node{Path: "/dev/" + d.name, Kind: d.kind, Mode: d.mode, GID: d.gid, Mtime: t, Major: d.major, Minor: d.minor})
 	}

@@ -2,6 +2,7 @@ package image
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
@@ -42,7 +43,7 @@ func (b *builder) ubuntu() {
 	b.Add(vfs.Node{Path: "/swap.img", Kind: vfs.File, Mode: 0o600, Mtime: t, Content: vfs.Image("", p.Memory.SwapKB*1024, b.elf(3))})
 	b.text("/etc/apt/sources.list", t, ubuntuSources(o.Codename, o.VersionID))
 	for i, f := range []string{"00-header", "10-help-text", "50-landscape-sysinfo", "50-motd-news", "85-fwupd", "90-updates-available", "91-contract-ua-esm-status", "91-release-upgrade", "95-hwe-eol", "97-overlayroot", "98-fsck-at-reboot", "98-reboot-required"} {
-		b.Text("/etc/update-motd.d/"+f, 0o755, 0, 0, t, "#!/bin/sh\n# part "+fmt.Sprint(i)+" of the message of the day\n")
+		b.Text("/etc/update-motd.d/"+f, 0o755, 0, 0, t, "#!/bin/sh\n# part "+strconv.Itoa(i)+" of the message of the day\n")
 	}
 	b.text("/etc/motd", t, "")
 }
@@ -51,13 +52,13 @@ func ubuntuSources(code, version string) string {
 	if version != "22.04" {
 		return "# Ubuntu sources have moved to /etc/apt/sources.list.d/ubuntu.sources\n"
 	}
-	s := ""
+	var s strings.Builder
 	for _, suite := range []string{"", "-updates", "-security"} {
 		host := "http://archive.ubuntu.com/ubuntu"
 		if suite == "-security" {
 			host = "http://security.ubuntu.com/ubuntu"
 		}
-		s += "deb " + host + " " + code + suite + " main restricted\ndeb " + host + " " + code + suite + " universe\ndeb " + host + " " + code + suite + " multiverse\n"
+		s.WriteString("deb " + host + " " + code + suite + " main restricted\ndeb " + host + " " + code + suite + " universe\ndeb " + host + " " + code + suite + " multiverse\n")
 	}
-	return s
+	return s.String()
 }

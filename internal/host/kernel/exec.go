@@ -69,8 +69,7 @@ func (k Killed) Error() string { return "killed by signal" }
 // waits for the visitor is to be woken.
 func OnKill(ctx context.Context, f func(signal int)) (stop func() bool) {
 	return context.AfterFunc(ctx, func() {
-		var k Killed
-		if errors.As(context.Cause(ctx), &k) {
+		if k, ok := errors.AsType[Killed](context.Cause(ctx)); ok {
 			f(k.Signal)
 		}
 	})
@@ -177,8 +176,7 @@ func (p *Proc) call(ctx context.Context, prog Program) (status int) {
 		}
 	}()
 	status = prog(ctx, p)
-	var k Killed
-	if errors.As(context.Cause(ctx), &k) {
+	if k, ok := errors.AsType[Killed](context.Cause(ctx)); ok {
 		p.Killed = k.Signal
 		return 128 + k.Signal
 	}
@@ -231,7 +229,7 @@ func silent(context.Context, *Proc) int { return 0 }
 
 func shebang(content vfs.Content) (interp, arg string, ok bool) {
 	var buf [256]byte
-	n, _ := content.ReadAt(buf[:], 0) //nolint:errcheck // a short file gives io.EOF
+	n, _ := content.ReadAt(buf[:], 0)
 	line, _, _ := bytes.Cut(buf[:n], []byte("\n"))
 	rest, ok := strings.CutPrefix(string(line), "#!")
 	if !ok {

@@ -6,6 +6,7 @@ package kernel
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"maps"
 	"net/netip"
@@ -312,15 +313,15 @@ func (p *Proc) LookPath(name string) (string, error) {
 		return name, p.executable(p.Abs(name))
 	}
 	err := error(vfs.ENOENT)
-	for _, d := range strings.Split(p.Env["PATH"], ":") {
+	for d := range strings.SplitSeq(p.Env["PATH"], ":") {
 		if d == "" {
 			d = "."
 		}
 		full := path.Join(d, name)
-		switch e := p.executable(p.Abs(full)); e {
-		case nil:
+		switch e := p.executable(p.Abs(full)); {
+		case e == nil:
 			return full, nil
-		case vfs.EACCES:
+		case errors.Is(e, vfs.EACCES):
 			err = e
 		}
 	}

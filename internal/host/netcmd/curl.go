@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"path"
+	"strconv"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
@@ -167,7 +168,7 @@ func (c *curlRun) write(name string, r kernel.Reply) int {
 		return c.fail(23, "Failure writing output to destination")
 	}
 	if w := c.o.Get("w"); w != "" {
-		put(c.p, "%s", strings.NewReplacer("%{http_code}", fmt.Sprint(r.Status), "%{response_code}", fmt.Sprint(r.Status), "%{size_download}", fmt.Sprint(len(r.Body)), `\n`, "\n", "%{content_type}", r.Type).Replace(w))
+		put(c.p, "%s", strings.NewReplacer("%{http_code}", strconv.Itoa(r.Status), "%{response_code}", strconv.Itoa(r.Status), "%{size_download}", strconv.Itoa(len(r.Body)), `\n`, "\n", "%{content_type}", r.Type).Replace(w))
 	}
 	return 0
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/bits"
 	"net/netip"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -84,10 +85,8 @@ func (f *Proc) Lookup(c vfs.Caller, rel string) (vfs.Entry, bool) {
 		in.Target = "self/mounts"
 		return vfs.Entry{Info: in}, true
 	}
-	for _, d := range dirs {
-		if d == rel {
-			return vfs.Entry{Info: f.info(vfs.Dir, 0o555, 3)}, true
-		}
+	if slices.Contains(dirs, rel) {
+		return vfs.Entry{Info: f.info(vfs.Dir, 0o555, 3)}, true
 	}
 	if fn := f.source(rel); fn != nil {
 		return f.file(0o444, func() string { return fn(f) }), true
@@ -243,12 +242,38 @@ func (f *Proc) meminfo() string {
 		name string
 		kb   int64
 	}{
-		{"MemTotal", i.Total}, {"MemFree", i.Free}, {"MemAvailable", i.Available}, {"Buffers", i.Buffers}, {"Cached", i.Cached}, {"SwapCached", 0},
-		{"Active", i.Cached / 2}, {"Inactive", i.Cached / 3}, {"Unevictable", 0}, {"Mlocked", 0}, {"SwapTotal", i.SwapTotal}, {"SwapFree", i.SwapFree},
-		{"Dirty", 40}, {"Writeback", 0}, {"AnonPages", i.Total / 30}, {"Mapped", i.Total / 40}, {"Shmem", i.Shared}, {"KReclaimable", i.Total / 80},
-		{"Slab", i.Total / 50}, {"SReclaimable", i.Total / 80}, {"SUnreclaim", i.Total/50 - i.Total/80}, {"KernelStack", 2400}, {"PageTables", 1800},
-		{"CommitLimit", i.Total/2 + i.SwapTotal}, {"Committed_AS", i.Total / 8}, {"VmallocTotal", 34359738367}, {"VmallocUsed", 12000},
-		{"AnonHugePages", 0}, {"HugePages_Total", 0}, {"Hugepagesize", 2048}, {"DirectMap4k", 90000}, {"DirectMap2M", i.Total},
+		{"MemTotal", i.Total},
+		{"MemFree", i.Free},
+		{"MemAvailable", i.Available},
+		{"Buffers", i.Buffers},
+		{"Cached", i.Cached},
+		{"SwapCached", 0},
+		{"Active", i.Cached / 2},
+		{"Inactive", i.Cached / 3},
+		{"Unevictable", 0},
+		{"Mlocked", 0},
+		{"SwapTotal", i.SwapTotal},
+		{"SwapFree", i.SwapFree},
+		{"Dirty", 40},
+		{"Writeback", 0},
+		{"AnonPages", i.Total / 30},
+		{"Mapped", i.Total / 40},
+		{"Shmem", i.Shared},
+		{"KReclaimable", i.Total / 80},
+		{"Slab", i.Total / 50},
+		{"SReclaimable", i.Total / 80},
+		{"SUnreclaim", i.Total/50 - i.Total/80},
+		{"KernelStack", 2400},
+		{"PageTables", 1800},
+		{"CommitLimit", i.Total/2 + i.SwapTotal},
+		{"Committed_AS", i.Total / 8},
+		{"VmallocTotal", 34359738367},
+		{"VmallocUsed", 12000},
+		{"AnonHugePages", 0},
+		{"HugePages_Total", 0},
+		{"Hugepagesize", 2048},
+		{"DirectMap4k", 90000},
+		{"DirectMap2M", i.Total},
 	} {
 		unit := " kB"
 		if l.name == "HugePages_Total" {
@@ -334,13 +359,13 @@ func hexAddr(s string) string {
 	if i := strings.LastIndexByte(s, ':'); i >= 0 {
 		host, port = s[:i], s[i+1:]
 	}
-	n, _ := strconv.Atoi(port) //nolint:errcheck // "*" is 0
+	n, _ := strconv.Atoi(port)
 	if strings.HasPrefix(host, "[") {
 		return fmt.Sprintf("%032X:%04X", 0, n)
 	}
 	var v [4]int
 	for i, p := range strings.SplitN(host, ".", 4) {
-		v[i], _ = strconv.Atoi(p) //nolint:errcheck // our own text
+		v[i], _ = strconv.Atoi(p)
 	}
 	return fmt.Sprintf("%02X%02X%02X%02X:%04X", v[3], v[2], v[1], v[0], n)
 }

@@ -101,7 +101,7 @@ func fakeRun(t *testing.T, h *host.Host, dir, line string) result {
 	mk := func(d string) {
 		for i := 1; i <= len(d); i++ {
 			if i == len(d) || d[i] == '/' {
-				v.M.FS.Mkdir(root, d[:i], 0o755) //nolint:errcheck // may exist
+				v.M.FS.Mkdir(root, d[:i], 0o755)
 			}
 		}
 	}

@@ -219,9 +219,17 @@ func (s *server) str(t string) {
 func (s *server) version() error {
 	s.reply = append(s.reply[:0], 0, 0, 0, 0, fxVersion, 0, 0, 0, 3)
 	for _, e := range [...][2]string{
-		{"posix-rename@openssh.com", "1"}, {"statvfs@openssh.com", "2"}, {"fstatvfs@openssh.com", "2"}, {"hardlink@openssh.com", "1"},
-		{"fsync@openssh.com", "1"}, {"lsetstat@openssh.com", "1"}, {"limits@openssh.com", "1"}, {"expand-path@openssh.com", "1"},
-		{"copy-data", "1"}, {"home-directory", "1"}, {"users-groups-by-id@openssh.com", "1"},
+		{"posix-rename@openssh.com", "1"},
+		{"statvfs@openssh.com", "2"},
+		{"fstatvfs@openssh.com", "2"},
+		{"hardlink@openssh.com", "1"},
+		{"fsync@openssh.com", "1"},
+		{"lsetstat@openssh.com", "1"},
+		{"limits@openssh.com", "1"},
+		{"expand-path@openssh.com", "1"},
+		{"copy-data", "1"},
+		{"home-directory", "1"},
+		{"users-groups-by-id@openssh.com", "1"},
 	} {
 		s.str(e[0])
 		s.str(e[1])

@@ -38,7 +38,7 @@ func ashHelp(_ context.Context, s *sh, _ []string) int {
 	var b strings.Builder
 	b.WriteString("Built-in commands:\n------------------\n")
 	col := 0
-	for _, w := range strings.Fields(ashBuiltins) {
+	for w := range strings.FieldsSeq(ashBuiltins) {
 		if col == 0 {
 			b.WriteByte('\t')
 		} else {

@@ -233,7 +233,7 @@ func biLoop(_ context.Context, s *sh, args []string) int {
 func biShift(_ context.Context, s *sh, args []string) int {
 	n := 1
 	if len(args) > 1 {
-		n, _ = strconv.Atoi(args[1]) //nolint:errcheck // 0 for nonsense
+		n, _ = strconv.Atoi(args[1])
 	}
 	if n < 0 || n > len(s.params) {
 		if s.dialect == Dash {

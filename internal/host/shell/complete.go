@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
@@ -74,12 +75,7 @@ func (e *editor) commands(prefix string) []string {
 }
 
 func contains(l []string, s string) bool {
-	for _, v := range l {
-		if v == s {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(l, s)
 }
 
 func (e *editor) paths(word string) []string {

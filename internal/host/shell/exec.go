@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -238,7 +239,7 @@ func (s *sh) pipeline(ctx context.Context, c *syntax.BinaryCmd) {
 	if s.dialect == Bash {
 		v := &variable{isArray: true}
 		for _, st := range status {
-			v.list = append(v.list, fmt.Sprint(st))
+			v.list = append(v.list, strconv.Itoa(st))
 		}
 		s.vars["PIPESTATUS"] = v
 	}

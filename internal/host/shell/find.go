@@ -75,18 +75,18 @@ func biExec(ctx context.Context, s *sh, args []string) int {
 func biCommand(ctx context.Context, s *sh, args []string) int {
 	verb := args[0]
 	args = args[1:]
-	mode := ""
+	var mode strings.Builder
 	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
-		mode += args[0]
+		mode.WriteString(args[0])
 		args = args[1:]
 	}
 	if len(args) == 0 {
 		return 0
 	}
-	if strings.ContainsAny(mode, "vV") {
+	if strings.ContainsAny(mode.String(), "vV") {
 		status := 0
 		for _, a := range args {
-			status = max(status, s.describe(a, strings.Contains(mode, "V"), "command"))
+			status = max(status, s.describe(a, strings.Contains(mode.String(), "V"), "command"))
 		}
 		return status
 	}

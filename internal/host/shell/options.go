@@ -312,18 +312,18 @@ func (s *sh) umask(args []string) int {
 		if !symbolic {
 			return s.out(fmt.Sprintf("%04o\n", s.p.Umask))
 		}
-		text := ""
+		var text strings.Builder
 		for i, who := range "ugo" {
 			bits := ^s.p.Umask >> (6 - 3*i) & 7
-			text += string(who) + "="
+			text.WriteString(string(who) + "=")
 			for k, c := range "rwx" {
 				if bits>>(2-k)&1 == 1 {
-					text += string(c)
+					text.WriteString(string(c))
 				}
 			}
-			text += ","
+			text.WriteString(",")
 		}
-		return s.out(strings.TrimSuffix(text, ",") + "\n")
+		return s.out(strings.TrimSuffix(text.String(), ",") + "\n")
 	}
 	n, err := strconv.ParseUint(args[0], 8, 16)
 	switch {
@@ -356,11 +356,23 @@ func (s *sh) ulimit(args []string) int {
 	}
 	procs := s.p.M.Persona.Memory.TotalKB / 261
 	rows := []struct{ name, unit, letter, value string }{
-		{"real-time non-blocking time", "microseconds", "R", "unlimited"}, {"core file size", "blocks", "c", "0"}, {"data seg size", "kbytes", "d", "unlimited"},
-		{"scheduling priority", "", "e", "0"}, {"file size", "blocks", "f", "unlimited"}, {"pending signals", "", "i", strconv.FormatInt(procs, 10)},
-		{"max locked memory", "kbytes", "l", strconv.FormatInt(s.p.M.Persona.Memory.TotalKB/8, 10)}, {"max memory size", "kbytes", "m", "unlimited"}, {"open files", "", "n", "1024"},
-		{"pipe size", "512 bytes", "p", "8"}, {"POSIX message queues", "bytes", "q", "819200"}, {"real-time priority", "", "r", "0"}, {"stack size", "kbytes", "s", "8192"},
-		{"cpu time", "seconds", "t", "unlimited"}, {"max user processes", "", "u", strconv.FormatInt(procs, 10)}, {"virtual memory", "kbytes", "v", "unlimited"}, {"file locks", "", "x", "unlimited"},
+		{"real-time non-blocking time", "microseconds", "R", "unlimited"},
+		{"core file size", "blocks", "c", "0"},
+		{"data seg size", "kbytes", "d", "unlimited"},
+		{"scheduling priority", "", "e", "0"},
+		{"file size", "blocks", "f", "unlimited"},
+		{"pending signals", "", "i", strconv.FormatInt(procs, 10)},
+		{"max locked memory", "kbytes", "l", strconv.FormatInt(s.p.M.Persona.Memory.TotalKB/8, 10)},
+		{"max memory size", "kbytes", "m", "unlimited"},
+		{"open files", "", "n", "1024"},
+		{"pipe size", "512 bytes", "p", "8"},
+		{"POSIX message queues", "bytes", "q", "819200"},
+		{"real-time priority", "", "r", "0"},
+		{"stack size", "kbytes", "s", "8192"},
+		{"cpu time", "seconds", "t", "unlimited"},
+		{"max user processes", "", "u", strconv.FormatInt(procs, 10)},
+		{"virtual memory", "kbytes", "v", "unlimited"},
+		{"file locks", "", "x", "unlimited"},
 	}
 	found := false
 	for _, r := range rows {

@@ -79,7 +79,7 @@ func (p *printer) verb(f string, i int) int {
 	spec := "%"
 	for i < len(f) && strings.IndexByte("-+ #0123456789.*'", f[i]) >= 0 {
 		if f[i] == '*' {
-			n, _ := strconv.Atoi(p.next()) //nolint:errcheck // 0 for nonsense
+			n, _ := strconv.Atoi(p.next())
 			spec += strconv.Itoa(min(n, maxPrintf))
 		} else {
 			spec += string(f[i])
@@ -111,7 +111,7 @@ func (p *printer) verb(f string, i int) int {
 		form := f[i+1 : i+end]
 		at := p.now
 		if a := p.next(); a != "" && a != "-1" && a != "-2" {
-			n, _ := strconv.ParseInt(a, 10, 64) //nolint:errcheck // 0 for nonsense
+			n, _ := strconv.ParseInt(a, 10, 64)
 			at = time.Unix(n, 0)
 		}
 		fmt.Fprintf(&p.b, spec+"s", strftime.Format(form, at.UTC()))

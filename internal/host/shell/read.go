@@ -38,7 +38,7 @@ func biGetopts(ctx context.Context, s *sh, args []string) int {
 	if len(args) > 3 {
 		list = args[3:]
 	}
-	ind, _ := strconv.Atoi(s.get("OPTIND")) //nolint:errcheck // 0 restarts
+	ind, _ := strconv.Atoi(s.get("OPTIND"))
 	if ind < 1 {
 		ind, s.optPos = 1, 0
 	}
@@ -139,11 +139,11 @@ func biRead(ctx context.Context, s *sh, args []string) int {
 					delim = v[0]
 				}
 			case 'n', 'N':
-				limit, _ = strconv.Atoi(v) //nolint:errcheck // 0 for nonsense
+				limit, _ = strconv.Atoi(v)
 			case 'p':
 				prompt = v
 			case 't':
-				f, _ := strconv.ParseFloat(v, 64) //nolint:errcheck // 0 for nonsense
+				f, _ := strconv.ParseFloat(v, 64)
 				timeout = time.Duration(f * float64(time.Second))
 			case 'a':
 				array = v
@@ -185,13 +185,13 @@ func (s *sh) distribute(ctx context.Context, names []string, array, line string)
 		s.set(ctx, "REPLY", line)
 		return
 	}
-	white := ""
+	var white strings.Builder
 	for _, c := range " \t\n" {
 		if strings.ContainsRune(ifs, c) {
-			white += string(c)
+			white.WriteString(string(c))
 		}
 	}
-	line = strings.Trim(line, white)
+	line = strings.Trim(line, white.String())
 	for i, n := range names {
 		if i == len(names)-1 {
 			s.set(ctx, n, line)
@@ -205,9 +205,9 @@ func (s *sh) distribute(ctx context.Context, names []string, array, line string)
 		}
 		s.set(ctx, n, line[:k])
 		sep := line[k : k+1]
-		line = strings.TrimLeft(line[k+1:], white)
-		if strings.Contains(white, sep) && line != "" && strings.ContainsRune(ifs, rune(line[0])) {
-			line = strings.TrimLeft(line[1:], white)
+		line = strings.TrimLeft(line[k+1:], white.String())
+		if strings.Contains(white.String(), sep) && line != "" && strings.ContainsRune(ifs, rune(line[0])) {
+			line = strings.TrimLeft(line[1:], white.String())
 		}
 	}
 }

@@ -315,8 +315,15 @@ func (s *sh) flags() string {
 		on bool
 		c  string
 	}{
-		{s.opts.errexit, "e"}, {s.opts.noglob, "f"}, {s.opts.interactive, "im"}, {s.opts.nounset, "u"}, {s.opts.xtrace, "x"},
-		{s.dialect == Bash, "B"}, {s.opts.interactive && s.dialect == Bash, "H"}, {s.opts.command, "c"}, {s.opts.stdin, "s"},
+		{s.opts.errexit, "e"},
+		{s.opts.noglob, "f"},
+		{s.opts.interactive, "im"},
+		{s.opts.nounset, "u"},
+		{s.opts.xtrace, "x"},
+		{s.dialect == Bash, "B"},
+		{s.opts.interactive && s.dialect == Bash, "H"},
+		{s.opts.command, "c"},
+		{s.opts.stdin, "s"},
 	} {
 		if o.on {
 			f += o.c

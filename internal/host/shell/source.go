@@ -3,7 +3,6 @@ package shell
 import (
 	"context"
 	"errors"
-
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -51,12 +50,10 @@ func (s *sh) eval(ctx context.Context, text string) int {
 		}
 	}
 	bad := ^uint(0)
-	var pe syntax.ParseError
-	if errors.As(err, &pe) {
+	if pe, ok := errors.AsType[syntax.ParseError](err); ok {
 		bad = pe.Pos.Line()
 	}
-	var le syntax.LangError
-	if errors.As(err, &le) {
+	if le, ok := errors.AsType[syntax.LangError](err); ok {
 		bad = le.Pos.Line()
 	}
 	for _, st := range list {

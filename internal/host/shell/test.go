@@ -42,7 +42,7 @@ func (t *tester) byCount() bool {
 	case len(a) == 2 && a[0] == "!":
 		t.i = 2
 		return a[1] == ""
-	case len(a) == 2 && !(len(a[0]) == 2 && a[0][0] == '-' && strings.Contains("abcdefghknoprstuvwxzGLNORS", a[0][1:])):
+	case len(a) == 2 && (len(a[0]) != 2 || a[0][0] != '-' || !strings.Contains("abcdefghknoprstuvwxzGLNORS", a[0][1:])):
 		if t.s.dialect == Bash {
 			t.fault(a[0] + ": unary operator expected")
 		} else {
@@ -320,18 +320,18 @@ func (s *sh) binaryTest(ctx context.Context, x *syntax.BinaryTest) bool {
 
 // regex is =~ with the groups in BASH_REMATCH; Go's engine is linear in time.
 func (s *sh) regex(text string, f field) bool {
-	pat := ""
+	var pat strings.Builder
 	for _, p := range f {
 		if p.quoted {
-			pat += regexp.QuoteMeta(p.text)
+			pat.WriteString(regexp.QuoteMeta(p.text))
 		} else {
-			pat += p.text
+			pat.WriteString(p.text)
 		}
 	}
-	if len(pat) > 1000 {
+	if len(pat.String()) > 1000 {
 		return false
 	}
-	re, err := regexp.CompilePOSIX(pat)
+	re, err := regexp.CompilePOSIX(pat.String())
 	if err != nil {
 		s.status = 2
 		return false

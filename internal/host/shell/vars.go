@@ -195,7 +195,7 @@ func (s *sh) declaration(name string) string {
 			items = append(items, "["+k+"]="+quote(v.dict[k]))
 			continue
 		}
-		i, _ := strconv.Atoi(k) //nolint:errcheck // our own index
+		i, _ := strconv.Atoi(k)
 		items = append(items, "["+k+"]="+quote(v.list[i]))
 	}
 	end := ""

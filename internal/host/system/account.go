@@ -145,7 +145,7 @@ func addAccount(p *kernel.Proc, o getopt.Opts, a newAccount) int {
 			errorf(p, "group '%s' does not exist", o.Get("g"))
 			return 6
 		}
-		gid, _ = strconv.Atoi(groups[i][2]) //nolint:errcheck // a number in the file
+		gid, _ = strconv.Atoi(groups[i][2])
 	} else {
 		if find(groups, a.name) >= 0 {
 			errorf(p, "group %s exists - if you want to add this user to that group, use -g.", a.name)

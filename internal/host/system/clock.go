@@ -145,7 +145,7 @@ func locale(_ context.Context, p *kernel.Proc) int {
 	}
 	lang := p.Getenv("LANG")
 	put(p, "LANG=%s\nLANGUAGE=%s\n", lang, p.Getenv("LANGUAGE"))
-	for _, c := range strings.Fields("CTYPE NUMERIC TIME COLLATE MONETARY MESSAGES PAPER NAME ADDRESS TELEPHONE MEASUREMENT IDENTIFICATION") {
+	for c := range strings.FieldsSeq("CTYPE NUMERIC TIME COLLATE MONETARY MESSAGES PAPER NAME ADDRESS TELEPHONE MEASUREMENT IDENTIFICATION") {
 		v := p.Getenv("LC_" + c)
 		if v == "" {
 			v = `"` + lang + `"`

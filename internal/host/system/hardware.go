@@ -89,12 +89,12 @@ func mount(_ context.Context, p *kernel.Proc) int {
 		}
 		return 0
 	case p.Caller.UID != 0:
-		errorf(p, "%s: must be superuser to use mount.", strings.Join(o.Args[max(0, len(o.Args)-1):], "")) //nolint:staticcheck // mount's own words
+		errorf(p, "%s: must be superuser to use mount.", strings.Join(o.Args[max(0, len(o.Args)-1):], ""))
 		return 1
 	case o.Has("a"), strings.Contains(o.Get("o"), "remount"):
 		return 0
 	case len(o.Args) == 1:
-		errorf(p, "%s: can't find in /etc/fstab.", o.Args[0]) //nolint:staticcheck // as above
+		errorf(p, "%s: can't find in /etc/fstab.", o.Args[0])
 		return 1
 	}
 	src, dst := o.Args[0], o.Args[1]
@@ -135,19 +135,19 @@ func umount(_ context.Context, p *kernel.Proc) int {
 				continue
 			}
 			if p.Caller.UID != 0 {
-				errorf(p, "%s: must be superuser to unmount.", a) //nolint:staticcheck // umount's own words
+				errorf(p, "%s: must be superuser to unmount.", a)
 				return 32
 			}
 			if o.Has("l") {
 				return 0
 			}
-			errorf(p, "%s: target is busy.", a) //nolint:staticcheck // as above
+			errorf(p, "%s: target is busy.", a)
 			return 32
 		}
 		if _, err := p.M.FS.Stat(p.Caller, p.Abs(a)); err != nil {
-			errorf(p, "%s: no mount point specified.", a) //nolint:staticcheck // as above
+			errorf(p, "%s: no mount point specified.", a)
 		} else {
-			errorf(p, "%s: not mounted.", a) //nolint:staticcheck // as above
+			errorf(p, "%s: not mounted.", a)
 		}
 		return 32
 	}
@@ -321,10 +321,10 @@ func fdisk(_ context.Context, p *kernel.Proc) int {
 			if i == 0 {
 				boot = "*"
 			}
-			switch {
-			case part.FS == "swap":
+			switch part.FS {
+			case "swap":
 				id, kind = "82", "Linux swap / Solaris"
-			case part.FS == "":
+			case "":
 				id, kind = " 5", "Extended"
 			}
 			n := part.Bytes / 512
@@ -364,7 +364,7 @@ func swapon(_ context.Context, p *kernel.Proc) int {
 		put(p, "NAME      TYPE      SIZE USED PRIO\n")
 		for l := range strings.Lines(string(data)) {
 			if f := strings.Fields(l); len(f) == 5 && f[0] != "Filename" {
-				kb, _ := strconv.ParseInt(f[2], 10, 64) //nolint:errcheck // our own text
+				kb, _ := strconv.ParseInt(f[2], 10, 64)
 				put(p, "%s %-9s %4dM   0B   -2\n", f[0], f[1], kb/1024)
 			}
 		}
@@ -382,7 +382,7 @@ func vmstat(ctx context.Context, p *kernel.Proc) int {
 	if len(p.Args) > 1 {
 		n = 1000
 		if len(p.Args) > 2 {
-			n, _ = strconv.Atoi(p.Args[2]) //nolint:errcheck // 0 prints one line
+			n, _ = strconv.Atoi(p.Args[2])
 		}
 	}
 	for k := range max(n, 1) {

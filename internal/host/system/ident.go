@@ -242,7 +242,7 @@ func getent(_ context.Context, p *kernel.Proc) int {
 	db, keys := args[0], args[1:]
 	file, known := map[string]string{"passwd": "/etc/passwd", "group": "/etc/group", "shadow": "/etc/shadow", "hosts": "/etc/hosts", "ahosts": "/etc/hosts", "services": "/etc/services", "protocols": "/etc/protocols"}[db]
 	if !known {
-		errorf(p, "Unknown database: %s\nTry `getent --help' or `getent --usage' for more information.", db) //nolint:staticcheck // getent's own words
+		errorf(p, "Unknown database: %s\nTry `getent --help' or `getent --usage' for more information.", db)
 		return 1
 	}
 	data, err := p.M.FS.ReadFile(p.Caller, file, 1<<20)

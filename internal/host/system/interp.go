@@ -34,7 +34,7 @@ func python(ctx context.Context, p *kernel.Proc) int {
 			return 0
 		case a == "-c" || a == "-uc" || a == "-Bc":
 			if len(args) < 2 {
-				complain(p, "Argument expected for the -c option\nusage: %s [option] ... [-c cmd | -m mod | file | -] [arg] ...\nTry `python -h' for more information.", p.Args[0]) //nolint:staticcheck // python's own words
+				complain(p, "Argument expected for the -c option\nusage: %s [option] ... [-c cmd | -m mod | file | -] [arg] ...\nTry `python -h' for more information.", p.Args[0])
 				return 2
 			}
 			return pythonCode(ctx, p, args[1], "<string>")
@@ -45,7 +45,7 @@ func python(ctx context.Context, p *kernel.Proc) int {
 			complain(p, "/usr/bin/python3: No module named %s", args[1])
 			return 1
 		case strings.Trim(a[1:], "bBdEiIOqsSuvWx") != "":
-			complain(p, "Unknown option: -%s\nusage: %s [option] ... [-c cmd | -m mod | file | -] [arg] ...\nTry `python -h' for more information.", a[1:2], p.Args[0]) //nolint:staticcheck // as above
+			complain(p, "Unknown option: -%s\nusage: %s [option] ... [-c cmd | -m mod | file | -] [arg] ...\nTry `python -h' for more information.", a[1:2], p.Args[0])
 			return 2
 		}
 		args = args[1:]
@@ -223,7 +223,7 @@ func perl(ctx context.Context, p *kernel.Proc) int {
 	if len(args) > 0 {
 		data, err := p.M.FS.ReadFile(p.Caller, p.Abs(args[0]), 256<<10)
 		if err != nil {
-			complain(p, "Can't open perl script \"%s\": %s", args[0], err) //nolint:staticcheck // perl's own words
+			complain(p, "Can't open perl script \"%s\": %s", args[0], err)
 			return 2
 		}
 		code = string(data)
@@ -248,7 +248,7 @@ func perlCode(ctx context.Context, p *kernel.Proc, code string) int {
 			put(p, "%s", strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(m[1]+m[2]))
 			continue
 		}
-		complain(p, "Out of memory!") //nolint:staticcheck // perl's own words
+		complain(p, "Out of memory!")
 		return 1
 	}
 	return 0

@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
@@ -280,7 +281,7 @@ func renice(_ context.Context, p *kernel.Proc) int {
 	}
 	pid := p.Args[len(p.Args)-1]
 	for _, e := range p.M.Table.List() {
-		if fmt.Sprint(e.PID) == pid {
+		if strconv.Itoa(e.PID) == pid {
 			put(p, "%s (process ID) old priority %d, new priority %s\n", pid, e.Nice, strings.TrimLeft(p.Args[1], "-n"))
 			return 0
 		}
@@ -374,10 +375,11 @@ func getoptCmd(_ context.Context, p *kernel.Proc) int {
 		}
 		rest = rest[1:]
 	}
-	line := strings.Join(append(out, "--"), " ")
+	var line strings.Builder
+	line.WriteString(strings.Join(append(out, "--"), " "))
 	for _, a := range operands {
-		line += " '" + strings.ReplaceAll(a, "'", `'\''`) + "'"
+		line.WriteString(" '" + strings.ReplaceAll(a, "'", `'\''`) + "'")
 	}
-	put(p, " %s\n", line)
+	put(p, " %s\n", line.String())
 	return 0
 }

@@ -50,7 +50,7 @@ func opensslRand(p *kernel.Proc, args []string) int {
 	o := getopt.Parse(opensslArgs(args), "", "hex base64 out=")
 	n := 0
 	if len(o.Args) > 0 {
-		n, _ = strconv.Atoi(o.Args[0]) //nolint:errcheck // 0 gives nothing
+		n, _ = strconv.Atoi(o.Args[0])
 	}
 	buf := make([]byte, min(max(n, 0), 1<<16))
 	p.M.Rand.Read(buf) //nolint:errcheck // it never fails
@@ -134,7 +134,7 @@ func opensslDigest(p *kernel.Proc, verb string, args []string) int {
 	}
 	if len(files) == 0 {
 		h := digest()
-		h.Write(readAll(p, p.Stdin(), 8<<20)) //nolint:errcheck // never fails
+		h.Write(readAll(p, p.Stdin(), 8<<20))
 		put(p, "%s(stdin)= %x\n", map[string]string{"md5": "MD5", "sha1": "SHA1", "sha256": "SHA2-256", "sha512": "SHA2-512"}[kind], h.Sum(nil))
 		return 0
 	}
@@ -145,7 +145,7 @@ func opensslDigest(p *kernel.Proc, verb string, args []string) int {
 			return 1
 		}
 		h := digest()
-		h.Write(data) //nolint:errcheck // never fails
+		h.Write(data)
 		put(p, "%s(%s)= %x\n", map[string]string{"md5": "MD5", "sha1": "SHA1", "sha256": "SHA2-256", "sha512": "SHA2-512"}[kind], f, h.Sum(nil))
 	}
 	return 0
@@ -161,7 +161,7 @@ func opensslBase64(p *kernel.Proc, verb string, args []string) int {
 	if f := o.Get("in"); f != "" {
 		var err error
 		if data, err = p.M.FS.ReadFile(p.Caller, p.Abs(f), 8<<20); err != nil {
-			complain(p, "Can't open \"%s\" for reading, %s", f, err) //nolint:staticcheck // openssl's own words
+			complain(p, "Can't open \"%s\" for reading, %s", f, err)
 			return 1
 		}
 	} else {

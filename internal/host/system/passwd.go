@@ -251,7 +251,7 @@ func su(ctx context.Context, p *kernel.Proc) int {
 	if p.Caller.UID != 0 {
 		secret(p, "Password: ")
 		p.M.Clock.Sleep(ctx, 2_200_000_000) //nolint:errcheck // the visitor has gone
-		errorf(p, "Authentication failure") //nolint:staticcheck // su's own words
+		errorf(p, "Authentication failure")
 		return 1
 	}
 	shell := acc.Shell

@@ -304,7 +304,7 @@ func (r *psRun) show(list []kernel.Entry) int {
 		}
 		rows = append(rows, row)
 	}
-	heads := ""
+	var heads strings.Builder
 	for i, c := range r.cols {
 		w := c.width
 		if w > 0 && w < len(c.head) {
@@ -313,27 +313,27 @@ func (r *psRun) show(list []kernel.Entry) int {
 			w = -len(c.head)
 		}
 		r.cols[i].width = w
-		heads += c.head
+		heads.WriteString(c.head)
 	}
 	line := func(cells []string) string {
-		out := ""
+		var out strings.Builder
 		for i, c := range r.cols {
 			cell := cells[i]
 			last := i == len(r.cols)-1
 			switch {
 			case last && c.width <= 0:
-				out += cell
+				out.WriteString(cell)
 			case c.width == 0:
-				out += fmt.Sprintf("%-15s ", clip(cell, 15))
+				out.WriteString(fmt.Sprintf("%-15s ", clip(cell, 15)))
 			case last:
-				out += fmt.Sprintf("%*s", c.width, cell)
+				out.WriteString(fmt.Sprintf("%*s", c.width, cell))
 			default:
-				out += fmt.Sprintf("%*s ", c.width, cell)
+				out.WriteString(fmt.Sprintf("%*s ", c.width, cell))
 			}
 		}
-		return out
+		return out.String()
 	}
-	if !r.noHead && heads != "" {
+	if !r.noHead && heads.String() != "" {
 		var cells []string
 		for _, c := range r.cols {
 			cells = append(cells, c.head)

@@ -190,7 +190,7 @@ func wrapped(ctx context.Context, p *kernel.Proc) int {
 			return 0
 		}
 	case "taskset", "chrt", "flock":
-		if len(args) > 0 && !(name == "flock" && o.Has("c")) {
+		if len(args) > 0 && (name != "flock" || !o.Has("c")) {
 			args = args[1:]
 		}
 		if o.Has("c") && name == "flock" {
@@ -348,11 +348,11 @@ func xargs(ctx context.Context, p *kernel.Proc) int {
 	if len(x.cmd) == 0 {
 		x.cmd = []string{"echo"}
 	}
-	var in io.Reader = p.Stdin()
+	in := p.Stdin()
 	if o.Has("a") {
 		h, err := p.M.FS.Open(p.Caller, p.Abs(o.Get("a")), vfs.ReadOnly, 0)
 		if err != nil {
-			errorf(p, "Cannot open input file ‘%s’: %s", o.Get("a"), err) //nolint:staticcheck // xargs' own words
+			errorf(p, "Cannot open input file ‘%s’: %s", o.Get("a"), err)
 			return 1
 		}
 		defer h.Close() //nolint:errcheck // only read

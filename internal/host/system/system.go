@@ -27,7 +27,7 @@ func Programs() map[string]kernel.Program {
 		"systemctl": systemctl, "service": service, "journalctl": journalctl, "shutdown": shutdown, "apt": apt, "apt-cache": apt, "dpkg": dpkg, "dpkg-query": dpkg, "python3": python, "perl": perl,
 		"iptables": iptables, "openssl": openssl, "getopt": getoptCmd, "ssh-keygen": sshKeygen, "man": man, "lsb_release": lsbRelease, "uuidgen": uuidgen, "mcookie": mcookie, "hostid": hostid,
 	}
-	for _, name := range strings.Fields("nohup nice setsid stdbuf ionice chrt taskset unshare nsenter flock systemd-cat chroot") {
+	for name := range strings.FieldsSeq("nohup nice setsid stdbuf ionice chrt taskset unshare nsenter flock systemd-cat chroot") {
 		all[name] = wrapped
 	}
 	for name, a := range answers {
@@ -56,11 +56,11 @@ func put(p *kernel.Proc, format string, args ...any) {
 }
 
 func letters(args []string) string {
-	s := ""
+	var s strings.Builder
 	for _, a := range args {
 		if len(a) > 1 && a[0] == '-' && a[1] != '-' {
-			s += a[1:]
+			s.WriteString(a[1:])
 		}
 	}
-	return s
+	return s.String()
 }

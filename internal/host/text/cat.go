@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
@@ -134,8 +135,8 @@ func tac(_ context.Context, p *kernel.Proc) int {
 		if len(l) > 0 && l[len(l)-1] == "" {
 			l = l[:len(l)-1]
 		}
-		for i := len(l) - 1; i >= 0; i-- {
-			put(p, l[i])
+		for _, v := range slices.Backward(l) {
+			put(p, v)
 		}
 		return nil
 	})

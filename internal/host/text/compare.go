@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"strconv"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
@@ -123,16 +124,16 @@ func comm(_ context.Context, p *kernel.Proc) int {
 		sep = o.Get("output-delimiter")
 	}
 	show := func(col int, l string) {
-		if o.Has(fmt.Sprint(col)) {
+		if o.Has(strconv.Itoa(col)) {
 			return
 		}
-		lead := ""
+		var lead strings.Builder
 		for c := 1; c < col; c++ {
-			if !o.Has(fmt.Sprint(c)) {
-				lead += sep
+			if !o.Has(strconv.Itoa(c)) {
+				lead.WriteString(sep)
 			}
 		}
-		put(p, lead+l+"\n")
+		put(p, lead.String()+l+"\n")
 	}
 	status := 0
 	for i, l := range [2][]string{a, b} {

@@ -3,6 +3,7 @@ package text
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
@@ -232,9 +233,9 @@ func (d *differ) compare(a, b []string) []hunk {
 func span(from, to int) string {
 	switch {
 	case to-from <= 0:
-		return fmt.Sprint(from)
+		return strconv.Itoa(from)
 	case to-from == 1:
-		return fmt.Sprint(from + 1)
+		return strconv.Itoa(from + 1)
 	}
 	return fmt.Sprintf("%d,%d", from+1, to)
 }
@@ -278,7 +279,7 @@ func (d *differ) unified(nameA, nameB string, a, b []string, hunks []hunk) {
 	put(d.p, "--- "+d.stamp(nameA)+"\n+++ "+d.stamp(nameB)+"\n")
 	at := func(from, to int) string {
 		if to-from == 1 {
-			return fmt.Sprint(from + 1)
+			return strconv.Itoa(from + 1)
 		}
 		if to == from {
 			return fmt.Sprintf("%d,0", from)

@@ -338,14 +338,14 @@ func hexdump(_ context.Context, p *kernel.Proc) int {
 
 func hexdumpRow(o getopt.Opts, at int64, row []byte) string {
 	if o.Has("C") {
-		hex := ""
+		var hex strings.Builder
 		for j, c := range row {
 			if j == 8 {
-				hex += " "
+				hex.WriteString(" ")
 			}
-			hex += fmt.Sprintf(" %02x", c)
+			hex.WriteString(fmt.Sprintf(" %02x", c))
 		}
-		return fmt.Sprintf("%08x %-49s  |%s|\n", at, hex, printable(row))
+		return fmt.Sprintf("%08x %-49s  |%s|\n", at, hex.String(), printable(row))
 	}
 	form, width := "x2", 5
 	switch {
@@ -354,11 +354,12 @@ func hexdumpRow(o getopt.Opts, at int64, row []byte) string {
 	case o.Has("c"):
 		form, width = "c", 4
 	case o.Has("x"):
-		out := fmt.Sprintf("%07x", at)
+		var out strings.Builder
+		out.WriteString(fmt.Sprintf("%07x", at))
 		for i := 0; i < len(row); i += 2 {
-			out += "    " + strings.TrimSpace(odRow(row[i:min(i+2, len(row))], "x2"))
+			out.WriteString("    " + strings.TrimSpace(odRow(row[i:min(i+2, len(row))], "x2")))
 		}
-		return out + strings.Repeat(" ", 8*((16-len(row))/2)) + "\n"
+		return out.String() + strings.Repeat(" ", 8*((16-len(row))/2)) + "\n"
 	}
 	line := odRow(row, form)
 	if form == "c" {

@@ -197,7 +197,7 @@ func (g *grepper) tree(ctx context.Context, roots []string) []string {
 		if in.Kind != vfs.Dir || depth > 0 && matchAny(g.o.All("exclude-dir"), path.Base(name)) {
 			return
 		}
-		list, _ := g.p.M.FS.ReadDir(g.p.Caller, g.p.Abs(name)) //nolint:errcheck // an unreadable folder has no entries
+		list, _ := g.p.M.FS.ReadDir(g.p.Caller, g.p.Abs(name))
 		for _, e := range list {
 			child := strings.TrimSuffix(name, "/") + "/" + e.Name
 			if name == "." && len(g.o.Args) == 0 {

@@ -260,20 +260,21 @@ func factor(_ context.Context, p *kernel.Proc) int {
 			status = 1
 			continue
 		}
-		line := strconv.FormatUint(n, 10) + ":"
+		var line strings.Builder
+		line.WriteString(strconv.FormatUint(n, 10) + ":")
 		for d := uint64(2); n > 1; d++ {
 			if d*d > n || d > 1<<32-2 {
 				d = n
 			}
 			for n%d == 0 {
-				line += " " + strconv.FormatUint(d, 10)
+				line.WriteString(" " + strconv.FormatUint(d, 10))
 				n /= d
 			}
 			if d&0x3fff == 0 && p.Step(8) != nil {
 				return 137
 			}
 		}
-		put(p, line+"\n")
+		put(p, line.String()+"\n")
 	}
 	return status
 }

@@ -138,8 +138,8 @@ func (r *sedRun) each(o getopt.Opts) int {
 		}
 		r.in, r.n, r.hold, r.hasNext = []*bufio.Reader{bufio.NewReader(f)}, 0, "", false
 		r.run()
-		in, _ := r.p.M.FS.Stat(r.p.Caller, r.p.Abs(n)) //nolint:errcheck // it was just open
-		f.Close()                                      //nolint:errcheck // only read
+		in, _ := r.p.M.FS.Stat(r.p.Caller, r.p.Abs(n))
+		f.Close() //nolint:errcheck // only read
 		if !o.Has("i") {
 			continue
 		}

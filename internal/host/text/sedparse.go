@@ -253,7 +253,7 @@ func (p *sedParser) delimited(d byte, pattern bool) (string, bool) {
 		case c == '\\' && p.i+1 < len(p.src) && !class:
 			p.i++
 			n := p.src[p.i]
-			if n == d && !(pattern && strings.IndexByte("|+?(){}", n) >= 0) {
+			if n == d && (!pattern || strings.IndexByte("|+?(){}", n) < 0) {
 				b.WriteByte(n)
 				continue
 			}
@@ -469,8 +469,7 @@ func (p *sedParser) translate(c *sedCmd) error {
 
 // sedError words a fault as sed does.
 func sedError(n int, err error) string {
-	var f *sedFault
-	if errors.As(err, &f) {
+	if f, ok := errors.AsType[*sedFault](err); ok {
 		return "-e expression #" + strconv.Itoa(n) + ", char " + strconv.Itoa(f.at) + ": " + f.text
 	}
 	return "-e expression #" + strconv.Itoa(n) + ", char 0: " + err.Error()

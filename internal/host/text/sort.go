@@ -152,7 +152,7 @@ func (k *sortKey) position(text string) (field, char int, ok bool) {
 	f, c, _ := strings.Cut(digits, ".")
 	field, err := strconv.Atoi(f)
 	if c != "" {
-		char, _ = strconv.Atoi(c) //nolint:errcheck // 0 for nonsense
+		char, _ = strconv.Atoi(c)
 	}
 	return field, char, err == nil && field >= 0
 }

@@ -36,8 +36,7 @@ func errorf(p *kernel.Proc, format string, args ...any) {
 
 // strerror is the text of an error of the fake system.
 func strerror(err error) string {
-	var e vfs.Errno
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[vfs.Errno](err); ok {
 		return e.Error()
 	}
 	return "Input/output error"
@@ -181,7 +180,7 @@ func pour(ctx context.Context, p *kernel.Proc, r io.Reader) error {
 			}
 		}
 		if err != nil || n == 0 {
-			if err != nil && err != io.EOF { //nolint:errorlint // io.EOF comes bare
+			if err != nil && err != io.EOF {
 				errorf(p, "-: %s", strerror(err))
 				return err
 			}

@@ -208,7 +208,7 @@ func TestPoolBoundsAllViews(t *testing.T) {
 	if err := a.WriteFile(Root(), "/tmp/a", make([]byte, 700), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if err := b.WriteFile(Root(), "/tmp/b", make([]byte, 700), 0o644); err != ENOSPC {
+	if err := b.WriteFile(Root(), "/tmp/b", make([]byte, 700), 0o644); !errors.Is(err, ENOSPC) {
 		t.Errorf("over the pool: %v", err)
 	}
 	a.Unlink(Root(), "/tmp/a")

@@ -1,6 +1,9 @@
 package vfs
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // The limits of a path, as on Linux.
 const (
@@ -56,9 +59,9 @@ func (fr *frame) path() string {
 		parts = append(parts, f.name)
 	}
 	var b strings.Builder
-	for i := len(parts) - 1; i >= 0; i-- {
+	for _, part := range slices.Backward(parts) {
 		b.WriteByte('/')
-		b.WriteString(parts[i])
+		b.WriteString(part)
 	}
 	return b.String()
 }
@@ -197,12 +200,7 @@ func permitted(c Caller, in Info, bits uint32) bool {
 }
 
 func inGroup(c Caller, gid uint32) bool {
-	for _, g := range c.Groups {
-		if g == gid {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(c.Groups, gid)
 }
 
 // takeChain makes every directory down to fr writable, so that Changes finds

@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -485,7 +486,7 @@ func FuzzServer(f *testing.F) {
 
 func BenchmarkEmit(b *testing.B) {
 	for _, par := range []int{1, 32, 256} {
-		b.Run(fmt.Sprint(par), func(b *testing.B) {
+		b.Run(strconv.Itoa(par), func(b *testing.B) {
 			sock := filepath.Join(b.TempDir(), "s")
 			ln, err := net.Listen("unix", sock)
 			if err != nil {

@@ -35,7 +35,7 @@ func openDir(path string) (int, error) {
 	if err != nil {
 		return -1, err
 	}
-	for _, part := range strings.Split(strings.Trim(path, "/"), "/") {
+	for part := range strings.SplitSeq(strings.Trim(path, "/"), "/") {
 		if part == "" {
 			continue
 		}
@@ -81,7 +81,7 @@ func openOriginal(path string) (*original, error) {
 		return nil, errors.New("it is a mount point of its own; unmount it first")
 	}
 	o.item = Item{
-		Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid), Inode: st.Ino, Device: st.Dev, Links: st.Nlink, //nolint:unconvert // Nlink is smaller elsewhere
+		Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid), Inode: st.Ino, Device: st.Dev, Links: st.Nlink,
 		Accessed: time.Unix(st.Atim.Unix()).UTC(), Modified: time.Unix(st.Mtim.Unix()).UTC(),
 	}
 	if o.item.Xattrs, err = xattrs(fd); err != nil {

@@ -190,7 +190,7 @@ func (l *logTail) each(fn func(string)) error {
 			l.rest = nil
 		}
 		if err != nil || n == 0 {
-			return nil //nolint:nilerr // the end, for now
+			return nil
 		}
 	}
 }

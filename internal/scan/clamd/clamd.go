@@ -129,8 +129,7 @@ func (c *Client) ask(ctx context.Context, command string, in io.ReaderAt, size i
 	if werr == nil && in != nil {
 		werr = send(conn, in, size)
 	}
-	var read readError
-	if errors.As(werr, &read) {
+	if read, ok := errors.AsType[readError](werr); ok {
 		return "", read.error
 	}
 	text, err := bufio.NewReader(io.LimitReader(conn, maxAnswer)).ReadString(0)
@@ -160,7 +159,7 @@ func send(w io.Writer, in io.ReaderAt, size int64) error {
 			}
 			return readError{err}
 		}
-		binary.BigEndian.PutUint32(buf, uint32(n)) //nolint:gosec // at most block
+		binary.BigEndian.PutUint32(buf, uint32(n))
 		if _, err := w.Write(buf[:4+n]); err != nil {
 			return err
 		}

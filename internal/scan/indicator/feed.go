@@ -115,8 +115,8 @@ func (r *reading) stix(o stixObject) {
 		return
 	}
 	base := Indicator{Label: o.Name, ID: o.ID, Source: where}
-	base.From, _ = time.Parse(time.RFC3339, o.ValidFrom)   //nolint:errcheck // absent or damaged: no bound
-	base.Until, _ = time.Parse(time.RFC3339, o.ValidUntil) //nolint:errcheck // as above
+	base.From, _ = time.Parse(time.RFC3339, o.ValidFrom)
+	base.Until, _ = time.Parse(time.RFC3339, o.ValidUntil)
 	for _, m := range comparison.FindAllStringSubmatch(o.Pattern, -1) {
 		in := base
 		in.Value = strings.NewReplacer(`\'`, `'`, `\\`, `\`).Replace(m[5])

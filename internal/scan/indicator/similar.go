@@ -67,7 +67,7 @@ const MaxSimilarFile = 64 << 20
 // Similar computes both likenesses of a file's content; a value is empty where
 // the content is too small or too uniform for it.
 func Similar(data []byte) (t, s string) {
-	defer func() { _ = recover() }() //nolint:errcheck // the libraries index into what they are given
+	defer func() { _ = recover() }()
 	if len(data) < minSimilar || len(data) > MaxSimilarFile {
 		return "", ""
 	}

@@ -85,8 +85,7 @@ func (c *container) give(name string, r io.Reader) error {
 		}
 		return err
 	}
-	var s skipError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[skipError](err); ok {
 		w.skip(it, s.reason, c.format+": "+s.text)
 	} else if err != nil {
 		w.skip(it, Damaged, c.format+": "+clip(err.Error(), 200))

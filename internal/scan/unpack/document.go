@@ -55,7 +55,7 @@ func (c *container) macro(name string, f *mscfb.File) error {
 		return nil
 	}
 	b := make([]byte, f.Size)
-	n, _ := f.ReadAt(b, 0) //nolint:errcheck // a short read finds nothing
+	n, _ := f.ReadAt(b, 0)
 	b = b[:n]
 	i := bytes.Index(b, []byte("\x00Attribut"))
 	if i < 3 {

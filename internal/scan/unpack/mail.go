@@ -26,7 +26,7 @@ func walkMail(c *container) error {
 	}
 	r := io.Reader(c.input())
 	head := make([]byte, 5)
-	if n, _ := c.it.r.ReadAt(head, 0); n == 5 && string(head) == "From " { //nolint:errcheck // seen below
+	if n, _ := c.it.r.ReadAt(head, 0); n == 5 && string(head) == "From " {
 		data, err := readAll(r, maxMail)
 		if err != nil {
 			return err

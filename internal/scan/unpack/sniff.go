@@ -68,7 +68,7 @@ func isZip(h []byte, it item) bool {
 		return true
 	}
 	tail := make([]byte, min(1024, it.size))
-	n, _ := it.r.ReadAt(tail, it.size-int64(len(tail))) //nolint:errcheck // a short read finds nothing
+	n, _ := it.r.ReadAt(tail, it.size-int64(len(tail)))
 	i := bytes.LastIndex(tail[:n], []byte("PK\x05\x06"))
 	return i >= 0 && n-i >= 22 && n-i-22 == int(binary.LittleEndian.Uint16(tail[i+20:]))
 }

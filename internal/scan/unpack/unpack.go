@@ -175,8 +175,7 @@ func (w *walker) open(it item) error {
 	if err == nil || passes(err) || w.ctx.Err() != nil {
 		return err
 	}
-	var s skipError
-	if errors.As(err, &s) {
+	if s, ok := errors.AsType[skipError](err); ok {
 		w.skip(it, s.reason, f.name+": "+s.text)
 		return nil
 	}

@@ -17,6 +17,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sort"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -244,7 +245,7 @@ func TestNested(t *testing.T) {
 	}
 	deep := []byte(marker)
 	for i := range 9 {
-		deep = zipOf(t, fmt.Sprintf("%d", i), string(deep))
+		deep = zipOf(t, strconv.Itoa(i), string(deep))
 	}
 	if got, rep := walk(t, deep, Limits{}); len(got) != 9 || !rep.Complete() {
 		t.Errorf("nine deep: %q %v", got, rep.Skipped)
@@ -328,13 +329,13 @@ func TestBombs(t *testing.T) {
 	for range 3 {
 		var files []string
 		for i := range 16 {
-			files = append(files, fmt.Sprint(i), string(nest))
+			files = append(files, strconv.Itoa(i), string(nest))
 		}
 		nest = zipOf(t, files...)
 	}
 	var many []string
 	for i := range 300 {
-		many = append(many, fmt.Sprint(i), "x")
+		many = append(many, strconv.Itoa(i), "x")
 	}
 	deep := []byte(marker)
 	for range 20 {

@@ -2,6 +2,7 @@ package yara
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/code"
 )
@@ -93,7 +94,7 @@ func both(a, c [][]int32) [][]int32 {
 	out := make([][]int32, 0, len(a)*len(c))
 	for _, x := range a {
 		for _, y := range c {
-			out = append(out, append(x[:len(x):len(x)], y...))
+			out = append(out, append(slices.Clip(x), y...))
 		}
 	}
 	return out
@@ -161,11 +162,8 @@ func (s *Scanner) wanted(p int32) bool {
 	a := &s.answers.patterns[p]
 	if *a == unasked {
 		*a = no
-		for _, r := range s.rules.guards.users[p] {
-			if s.possible(r) {
-				*a = yes
-				break
-			}
+		if slices.ContainsFunc(s.rules.guards.users[p], s.possible) {
+			*a = yes
 		}
 	}
 	return *a == yes

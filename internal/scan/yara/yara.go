@@ -189,7 +189,7 @@ func (r *Rules) link() error {
 
 // findFunction follows a path such as ".signatures[].valid_on".
 func findFunction(t *module.Type, path, form string) *module.Function {
-	for _, step := range strings.Split(strings.TrimPrefix(path, "."), ".") {
+	for step := range strings.SplitSeq(strings.TrimPrefix(path, "."), ".") {
 		elems := strings.Count(step, "[]")
 		t = t.Fields[strings.TrimSuffix(step, strings.Repeat("[]", elems))]
 		for ; elems > 0 && t != nil; elems-- {

@@ -18,21 +18,21 @@ func measure(root string, n int, most int64, pair *[foldBytes][foldBytes]float64
 	seen := 0
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.Type().IsRegular() || most <= 0 {
-			return nil //nolint:nilerr // what cannot be read is left out
+			return nil
 		}
 		if seen++; seen%n != 0 {
 			return nil
 		}
 		f, err := os.Open(path)
 		if err != nil {
-			return nil //nolint:nilerr // as above
+			return nil
 		}
 		defer f.Close()
 		r := bufio.NewReaderSize(io.LimitReader(f, 2<<20), 1<<16)
 		for before := -1; ; most-- {
 			c, err := r.ReadByte()
 			if err != nil {
-				return nil //nolint:nilerr // its end
+				return nil
 			}
 			if before >= 0 {
 				pair[before][foldIndex(c)]++

@@ -144,7 +144,7 @@ func serialCorrelation() (func([]byte), func() module.Value) {
 }
 
 func monteCarloPi() (func([]byte), func() module.Value) {
-	radius := math.Pow(math.Pow(256, 3)-1, 2)
+	radius := math.Pow(float64(256*256*256)-1, 2)
 	var group [6]byte
 	var have, in, all int
 	add := func(b []byte) {

@@ -14,7 +14,7 @@ type sign struct {
 // seq names numbers that follow each other.
 func seq(from int64, names string) []sign {
 	var out []sign
-	for _, n := range strings.Fields(names) {
+	for n := range strings.FieldsSeq(names) {
 		if n != "-" {
 			out = append(out, sign{n, from})
 		}
@@ -87,7 +87,7 @@ func constants() []sign {
 		{"EXECUTABLE_IMAGE", 2},
 		{"LINE_NUMS_STRIPPED", 4},
 		{"LOCAL_SYMS_STRIPPED", 8},
-		{"AGGRESIVE_WS_TRIM", 0x10},
+		{"AGGRESSIVE_WS_TRIM", 0x10},
 		{"LARGE_ADDRESS_AWARE", 0x20},
 		{"BYTES_REVERSED_LO", 0x80},
 		{"MACHINE_32BIT", 0x100},
