@@ -24,7 +24,7 @@ const (
 	ValuePercentile
 )
 
-var correlationNames = []string{"event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile"} //nolint:gochecknoglobals // a table that nobody writes
+var correlationNames = []string{"event_count", "value_count", "temporal", "temporal_ordered", "value_sum", "value_avg", "value_percentile"}
 
 // String is the word that rules use.
 func (t CorrelationType) String() string { return correlationNames[t] }

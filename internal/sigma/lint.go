@@ -9,11 +9,11 @@ import (
 )
 
 var (
-	statuses = []string{"stable", "test", "experimental", "deprecated", "unsupported"} //nolint:gochecknoglobals // a table that nobody writes
+	statuses = []string{"stable", "test", "experimental", "deprecated", "unsupported"}
 
 	// tactics are the names of ATT&CK up to v18 (defense-evasion) and from v19 on
 	// (stealth, defense-impairment); both are accepted.
-	tactics = []string{ //nolint:gochecknoglobals // a table that nobody writes
+	tactics = []string{
 		"reconnaissance", "resource-development", "initial-access", "execution", "persistence", "privilege-escalation",
 		"defense-evasion", "stealth", "defense-impairment", "credential-access", "discovery", "lateral-movement",
 		"collection", "command-and-control", "exfiltration", "impact",

@@ -204,7 +204,7 @@ func matchRef(mode refMode, a, b []byte) bool {
 
 // dateForms are the ways of writing a date that the time modifiers read. They
 // are taken as they stand: no time zone is converted.
-var dateForms = []string{ //nolint:gochecknoglobals // a table that nobody writes
+var dateForms = []string{
 	"2006-01-02T15:04:05", "2006-01-02 15:04:05", "2006/01/02 15:04:05", "2006-01-02T15:04", "2006-01-02 15:04",
 	"02/Jan/2006:15:04:05", "2006-01-02",
 }

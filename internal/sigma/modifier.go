@@ -9,7 +9,7 @@ import (
 )
 
 // modifierNames is every modifier that apply knows, for the linter's advice.
-var modifierNames = []string{ //nolint:gochecknoglobals // a table that nobody writes
+var modifierNames = []string{
 	"all", "startswith", "endswith", "contains", "exists", "cased", "neq", "windash", "re", "i", "m", "s",
 	"ignorecase", "multiline", "dotall", "base64", "base64offset", "utf16le", "utf16be", "utf16", "wide",
 	"lt", "lte", "gt", "gte", "minute", "hour", "day", "week", "month", "year", "cidr", "expand", "fieldref",
@@ -200,7 +200,7 @@ func encodeOffsets(v ruleValue) ([]pattern, *fault) {
 
 // dashes are what windash takes for each other: hyphen, slash, en dash, em
 // dash, horizontal bar.
-var dashes = []string{"-", "/", "–", "—", "―"} //nolint:gochecknoglobals // a table that nobody writes
+var dashes = []string{"-", "/", "–", "—", "―"}
 
 // windash gives every form of a value with its dashes varied: those that begin
 // a word and do not follow one.

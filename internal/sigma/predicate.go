@@ -33,7 +33,7 @@ const (
 	opGte
 )
 
-var opNames = [...]string{"eq", "neq", "lt", "lte", "gt", "gte"} //nolint:gochecknoglobals // a table that nobody writes
+var opNames = [...]string{"eq", "neq", "lt", "lte", "gt", "gte"}
 
 func (o compareOp) holds(a, b float64) bool {
 	switch o {
@@ -65,7 +65,7 @@ const (
 // timePart is a part of a date, by its place in partNames.
 type timePart uint8
 
-var partNames = [...]string{"minute", "hour", "day", "week", "month", "year"} //nolint:gochecknoglobals // a table that nobody writes
+var partNames = [...]string{"minute", "hour", "day", "week", "month", "year"}
 
 // predicate is one question about one field (or, for a keyword, about every
 // value of the record). It is immutable.

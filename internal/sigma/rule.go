@@ -19,7 +19,7 @@ const (
 	Critical
 )
 
-var levelNames = []string{"", "informational", "low", "medium", "high", "critical"} //nolint:gochecknoglobals // a table that nobody writes
+var levelNames = []string{"", "informational", "low", "medium", "high", "critical"}
 
 // String is the word that rules use, "" for NoLevel.
 func (l Level) String() string { return levelNames[l] }
@@ -75,7 +75,7 @@ func (r *Rule) Key() string {
 }
 
 // ruleKeys is what a rule, correlation or filter may have at its top.
-var ruleKeys = []string{ //nolint:gochecknoglobals // a table that nobody writes
+var ruleKeys = []string{
 	"title", "id", "name", "related", "taxonomy", "status", "description", "license", "references", "author",
 	"date", "modified", "logsource", "detection", "fields", "falsepositives", "level", "tags", "scope",
 	"correlation", "filter", "action", "sigma-version",

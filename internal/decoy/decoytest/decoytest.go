@@ -168,7 +168,7 @@ func (x Target) comesAndGoes(t *testing.T) {
 
 // inputs are what no client of any protocol sends.
 func inputs() map[string][]byte {
-	r := rand.New(rand.NewPCG(4, 2)) //nolint:gosec // noise
+	r := rand.New(rand.NewPCG(4, 2))
 	noise := make([]byte, 300<<10)
 	for i := range noise {
 		noise[i] = byte(r.Uint32())

@@ -41,7 +41,7 @@ func Run(t *testing.T, c *eventlog.Client) {
 		t.Run(tt.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
-			name := fmt.Sprintf("suite-%x", rand.Uint64()) //nolint:gosec // only a name
+			name := fmt.Sprintf("suite-%x", rand.Uint64())
 			tt.fn(t, &site{ctx: ctx, c: c, name: name, ids: event.NewIDs(nil, time.Now), where: eventlog.Is("observer.name", name)})
 		})
 	}
@@ -186,7 +186,7 @@ func order(t *testing.T, s *site) {
 		}
 		all = append(all, e)
 	}
-	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] }) //nolint:gosec // any order will do
+	rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
 	s.put(t, all...)
 	slices.SortFunc(all, func(a, b event.Event) int {
 		if c := a.Time.Compare(b.Time); c != 0 {

@@ -2,7 +2,7 @@ package busybox
 
 // applets are BusyBox's functions in order of their names. The synopses are
 // those of BusyBox 1.35.
-var applets = []applet{ //nolint:gochecknoglobals // a table that nobody writes
+var applets = []applet{
 	{name: "[", opts: "*", run: viaAsh},
 	{name: "[[", opts: "*", run: viaAsh},
 	{name: "arp", opts: "vnaHi:s:d:D", usage: "\n[-vn]\t[-H HWTYPE] [-i IF] -a [HOSTNAME]\n[-v]\t\t    [-i IF] -d HOSTNAME [pub]\n[-v]\t[-H HWTYPE] [-i IF] -s HOSTNAME HWADDR [temp]", run: arp},

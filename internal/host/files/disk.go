@@ -212,13 +212,13 @@ func dfTable(p *kernel.Proc, rows [][]string, o getopt.Opts) {
 	}
 	for _, r := range rows {
 		var line strings.Builder
-		line.WriteString(fmt.Sprintf("%-*s", w[0], r[0]))
+		fmt.Fprintf(&line, "%-*s", w[0], r[0])
 		for i := 1; i < len(r)-1; i++ {
 			if i < first {
-				line.WriteString(fmt.Sprintf(" %-*s", w[i], r[i]))
+				fmt.Fprintf(&line, " %-*s", w[i], r[i])
 				continue
 			}
-			line.WriteString(fmt.Sprintf(" %*s", w[i], r[i]))
+			fmt.Fprintf(&line, " %*s", w[i], r[i])
 		}
 		put(p, line.String()+" "+r[len(r)-1]+"\n")
 	}

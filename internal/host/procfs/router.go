@@ -8,7 +8,7 @@ import (
 
 // routerFiles are the files of /proc that a small router has besides, or has
 // in its own form.
-var routerFiles = map[string]func(*Proc) string{ //nolint:gochecknoglobals // a table that nobody writes
+var routerFiles = map[string]func(*Proc) string{
 	"mtd": (*Proc).mtd, "partitions": (*Proc).flashPartitions, "swaps": func(*Proc) string { return "Filename\t\t\t\tType\t\tSize\t\tUsed\t\tPriority\n" },
 	"filesystems": func(*Proc) string {
 		return "nodev\tsysfs\nnodev\ttmpfs\nnodev\tbdev\nnodev\tproc\nnodev\tdebugfs\nnodev\tsockfs\nnodev\tpipefs\nnodev\tramfs\nnodev\tdevpts\n\tsquashfs\nnodev\tjffs2\nnodev\toverlay\n"

@@ -324,11 +324,11 @@ func (r *psRun) show(list []kernel.Entry) int {
 			case last && c.width <= 0:
 				out.WriteString(cell)
 			case c.width == 0:
-				out.WriteString(fmt.Sprintf("%-15s ", clip(cell, 15)))
+				fmt.Fprintf(&out, "%-15s ", clip(cell, 15))
 			case last:
-				out.WriteString(fmt.Sprintf("%*s", c.width, cell))
+				fmt.Fprintf(&out, "%*s", c.width, cell)
 			default:
-				out.WriteString(fmt.Sprintf("%*s ", c.width, cell))
+				fmt.Fprintf(&out, "%*s ", c.width, cell)
 			}
 		}
 		return out.String()

@@ -343,7 +343,7 @@ func hexdumpRow(o getopt.Opts, at int64, row []byte) string {
 			if j == 8 {
 				hex.WriteString(" ")
 			}
-			hex.WriteString(fmt.Sprintf(" %02x", c))
+			fmt.Fprintf(&hex, " %02x", c)
 		}
 		return fmt.Sprintf("%08x %-49s  |%s|\n", at, hex.String(), printable(row))
 	}
@@ -355,7 +355,7 @@ func hexdumpRow(o getopt.Opts, at int64, row []byte) string {
 		form, width = "c", 4
 	case o.Has("x"):
 		var out strings.Builder
-		out.WriteString(fmt.Sprintf("%07x", at))
+		fmt.Fprintf(&out, "%07x", at)
 		for i := 0; i < len(row); i += 2 {
 			out.WriteString("    " + strings.TrimSpace(odRow(row[i:min(i+2, len(row))], "x2")))
 		}

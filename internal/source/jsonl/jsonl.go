@@ -201,7 +201,6 @@ func (s *Scanner) value(b []byte, p int, n int32, depth int, add bool) int {
 	return s.word(b, p, n, add)
 }
 
-//nolint:gochecknoglobals // a table that nobody writes
 var numeric = [256]bool{
 	'0': true, '1': true, '2': true, '3': true, '4': true, '5': true, '6': true, '7': true, '8': true, '9': true,
 	'.': true, 'e': true, 'E': true, '+': true, '-': true,
@@ -385,7 +384,6 @@ func quote(b []byte, p int) (end int, esc bool) {
 	}
 }
 
-//nolint:gochecknoglobals // a table that nobody writes
 var plainEscape = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // unescape resolves the escapes of a string into the arena; one that JSON does

@@ -67,7 +67,7 @@ func (d *Decoder) Audit(lines [][]byte, rec *sigma.Record) bool {
 
 // The system calls of x86-64 that rules name.
 //
-//nolint:gochecknoglobals // a table that nobody writes
+
 var syscalls = map[string]string{
 	"41": "socket", "42": "connect", "43": "accept", "49": "bind", "50": "listen", "56": "clone", "57": "fork", "59": "execve", "62": "kill", "82": "rename",
 	"87": "unlink", "90": "chmod", "91": "fchmod", "92": "chown", "101": "ptrace", "105": "setuid", "165": "mount", "166": "umount2", "175": "init_module",

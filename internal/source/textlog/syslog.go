@@ -63,13 +63,11 @@ func (d *Decoder) syslog(b []byte, head *logsource.Head) bool {
 	return true
 }
 
-//nolint:gochecknoglobals // a table that nobody writes
 var facilities = [...]string{
 	"kern", "user", "mail", "daemon", "auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp", "ntp", "audit", "alert", "clock",
 	"local0", "local1", "local2", "local3", "local4", "local5", "local6", "local7",
 }
 
-//nolint:gochecknoglobals // a table that nobody writes
 var severities = [...]string{"emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"}
 
 func (d *Decoder) rfc5424(b []byte, head *logsource.Head) bool {
