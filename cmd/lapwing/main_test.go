@@ -56,7 +56,7 @@ func freePort(t *testing.T) string {
 func newInstance(t *testing.T) *instance {
 	t.Helper()
 	// The path of a socket is short by law, that of a test's folder is not.
-	dir, err := os.MkdirTemp("", "lw")
+	dir, err := os.MkdirTemp("", "lw") //nolint:usetesting // see above
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -224,7 +224,7 @@ func (d Dir) each(ctx context.Context, c call, fn func(line []byte) error) error
 			}
 		}
 		if ctx.Err() != nil {
-			return nil
+			return nil //nolint:nilerr // the person ended it
 		}
 		return sc.Err()
 	})

@@ -47,15 +47,15 @@ func (e FatalError) Error() string { return e.Text }
 
 // The backoff between restarts of a child.
 const (
-	backoffMin = 100 * time.Millisecond
-	backoffMax = 10 * time.Second
-	steady     = time.Minute // a child that lived this long starts over at backoffMin
+	backoffFirst = 100 * time.Millisecond
+	backoffLast  = 10 * time.Second
+	steady       = time.Minute // a child that lived this long starts over at backoffFirst
 )
 
 // run keeps the child running until ctx ends, then stops it gently. The error
 // is a FatalError or the reason why it cannot be started at all.
 func (c *child) run(ctx context.Context) error {
-	wait := backoffMin
+	wait := backoffFirst
 	for {
 		began := time.Now()
 		err := c.once(ctx)
@@ -69,7 +69,7 @@ func (c *child) run(ctx context.Context) error {
 			return FatalError{fmt.Sprintf("%s does not start: %v", c.name, err)}
 		}
 		if time.Since(began) > steady {
-			wait = backoffMin
+			wait = backoffFirst
 		}
 		c.restarts.Add(1)
 		c.log.Warn("a process of ours ended and is started again", "process", c.name, "error", err, "in", wait.String())
@@ -78,7 +78,7 @@ func (c *child) run(ctx context.Context) error {
 			return nil
 		case <-time.After(wait):
 		}
-		wait = min(2*wait, backoffMax)
+		wait = min(2*wait, backoffLast)
 	}
 }
 
@@ -161,7 +161,7 @@ func (c *child) start() (*net.UnixConn, *exec.Cmd, error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		cmd := exec.Command(exe, c.args...)
+		cmd := exec.Command(exe, c.args...) //nolint:noctx // ended in order by its own stop, not killed with ctx
 		cmd.ExtraFiles = append([]*os.File{theirs}, c.files...)
 		cmd.Stderr = c.stderr
 		cmd.Dir = "/"

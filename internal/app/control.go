@@ -137,7 +137,7 @@ func (c *control) dial() (net.Conn, error) {
 // answerDial gives the child a connection to socket, or none.
 func answerDial(c *net.UnixConn, socket string) error {
 	var rights []byte
-	hub, err := net.Dial("unix", socket)
+	hub, err := net.Dial("unix", socket) //nolint:noctx // a local socket answers or fails at once
 	if err == nil {
 		defer hub.Close() //nolint:errcheck // the child has its own copy
 		if f, err := hub.(*net.UnixConn).File(); err == nil {

@@ -156,7 +156,7 @@ func (k *desk) forgetFiles(s casebook.Source) error {
 	drop := func(e event.Event) bool {
 		return s.Session() != "" && e.Session == s.Session() || s.Has(e.Source.Addr())
 	}
-	if _, err := filterFile(k.dir.aside(), drop); err != nil {
+	if err := filterFile(k.dir.aside(), drop); err != nil {
 		return fmt.Errorf("forget what was put aside: %w", err)
 	}
 	if s.Session() == "" {
@@ -170,7 +170,7 @@ func (k *desk) forgetFiles(s casebook.Source) error {
 		return fmt.Errorf("forget copied events: %w", err)
 	}
 	for _, f := range files {
-		if _, err := filterFile(k.dir.Path("held", f.Name()), drop); err != nil {
+		if err := filterFile(k.dir.Path("held", f.Name()), drop); err != nil {
 			return fmt.Errorf("forget copied events: %w", err)
 		}
 	}

@@ -83,7 +83,7 @@ func (k *keeper) Cast(_ context.Context, session string, offset int64, data []by
 const hubGarbage = 400
 
 // RunHub is the hub process.
-func RunHub(ctx context.Context, log *slog.Logger) error {
+func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // its parts, opened in order
 	var o HubOrders
 	ctl, err := openControl(&o)
 	if err != nil {
@@ -170,7 +170,7 @@ func listenUnix(path string) (net.Listener, error) {
 	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}
-	ln, err := net.Listen("unix", path)
+	ln, err := net.Listen("unix", path) //nolint:noctx // nothing to wait for
 	if err != nil {
 		return nil, fmt.Errorf("listen on %s: %w", path, err)
 	}

@@ -215,15 +215,16 @@ func (k *desk) held(s casebook.Source, fn func(line []byte) error) error {
 }
 
 // filterFile rewrites a file of events without those that drop says so of.
-func filterFile(name string, drop func(event.Event) bool) (removed int64, err error) {
+func filterFile(name string, drop func(event.Event) bool) error {
 	f, err := os.Open(name)
 	if errors.Is(err, os.ErrNotExist) {
-		return 0, nil
+		return nil
 	}
 	if err != nil {
-		return 0, err
+		return err
 	}
 	defer f.Close() //nolint:errcheck // only read
+	removed := 0
 	var out bytes.Buffer
 	sc := bufio.NewScanner(f)
 	sc.Buffer(make([]byte, 64<<10), maxHeldEvent)
@@ -236,7 +237,7 @@ func filterFile(name string, drop func(event.Event) bool) (removed int64, err er
 		out.WriteByte('\n')
 	}
 	if err := sc.Err(); err != nil || removed == 0 {
-		return removed, err
+		return err
 	}
-	return removed, writeFile(name, out.Bytes())
+	return writeFile(name, out.Bytes())
 }

@@ -60,7 +60,7 @@ func minFree(dir string) int64 {
 	if syscall.Statfs(dir, &st) != nil {
 		return 0
 	}
-	return min(most, int64(st.Blocks)*int64(st.Bsize)/8)
+	return min(most, int64(st.Blocks)*int64(st.Bsize)/8) //nolint:unconvert // its type differs by platform
 }
 
 // storeChild is the store process as the supervisor, or a command on a

@@ -107,7 +107,7 @@ func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Ins
 	defer stopHub()
 	hubDone, workerDone := make(chan error, 1), make(chan error, 1)
 	go func() { hubDone <- hub.run(hubCtx) }()
-	stop := func() { stopHub(); <-hubDone }
+	stop := func() { stopHub(); <-hubDone } //nolint:errcheck // it was told to end
 	select {
 	case <-hub.ready:
 	case err := <-hubDone:

@@ -115,6 +115,7 @@ func port(b *testing.B) string {
 }
 
 func startEmpty(b *testing.B) (addr string, pid int) {
+	b.Helper()
 	addr = port(b)
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), asEmpty+"="+addr)
@@ -128,7 +129,7 @@ const raised = "limits: {connections: {per_source: 2000, total: 20000}}\n"
 func startLapwing(b *testing.B) (addr string, w *whole) {
 	b.Helper()
 	b.Logf("raised: %s", strings.TrimSpace(raised))
-	dir, err := os.MkdirTemp("", "lw")
+	dir, err := os.MkdirTemp("", "lw") //nolint:usetesting // the path of a socket is short by law
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -149,7 +150,10 @@ func startLapwing(b *testing.B) (addr string, w *whole) {
 	}
 	b.Cleanup(w.stop)
 	sc := bufio.NewScanner(out)
-	for sc.Scan() && sc.Text() != "ready" {
+	for sc.Scan() {
+		if sc.Text() == "ready" {
+			break
+		}
 	}
 	go func() {
 		for sc.Scan() {

@@ -51,7 +51,7 @@ func binary(b *testing.B) string {
 // up starts it and gives the time until it was ready.
 func up(b *testing.B) (*whole, time.Duration) {
 	b.Helper()
-	dir, err := os.MkdirTemp("", "lw") // the path of a socket is short by law
+	dir, err := os.MkdirTemp("", "lw") //nolint:usetesting // the path of a socket is short by law
 	if err != nil {
 		b.Fatal(err)
 	}

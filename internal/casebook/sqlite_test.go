@@ -28,19 +28,20 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-func open(t testing.TB, file string) *casebook.SQLite {
-	t.Helper()
-	b, err := casebook.Open(t.Context(), casebook.Config{File: file, Check: true})
+func open(tb testing.TB, file string) *casebook.SQLite {
+	tb.Helper()
+	b, err := casebook.Open(tb.Context(), casebook.Config{File: file, Check: true})
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() { b.Close() })
+	tb.Cleanup(func() { b.Close() })
 	return b
 }
 
 func TestSuite(t *testing.T) {
 	dirs := map[string]string{}
 	casebooktest.Run(t, func(t *testing.T) casebook.Book {
+		t.Helper()
 		if dirs[t.Name()] == "" {
 			dirs[t.Name()] = t.TempDir()
 		}
@@ -133,13 +134,15 @@ func TestDamage(t *testing.T) {
 		want error
 		say  string
 	}{
-		{"not a database", func(t *testing.T, file string) { os.WriteFile(file, bytes.Repeat([]byte("nonsense"), 1000), 0o600) }, casebook.ErrDamaged, "lapwing restore"},
-		{"another program's", func(t *testing.T, file string) { run(t, file, "CREATE TABLE x (y)") }, casebook.ErrDamaged, "another program"},
+		{"not a database", func(_ *testing.T, file string) { os.WriteFile(file, bytes.Repeat([]byte("nonsense"), 1000), 0o600) }, casebook.ErrDamaged, "lapwing restore"},
+		{"another program's", func(t *testing.T, file string) { t.Helper(); run(t, file, "CREATE TABLE x (y)") }, casebook.ErrDamaged, "another program"},
 		{"newer", func(t *testing.T, file string) {
+			t.Helper()
 			open(t, file).Close()
 			run(t, file, "PRAGMA user_version = 999")
 		}, casebook.ErrNewer, "schema 999"},
 		{"a broken page", func(t *testing.T, file string) {
+			t.Helper()
 			b := open(t, file)
 			var batch casebook.Batch
 			for n := range 500 {

@@ -126,7 +126,7 @@ func (a *applier) close() {
 }
 
 func (a *applier) exec(ctx context.Context, query string, args ...any) error {
-	s, err := a.stmt(ctx, query)
+	s, err := a.stmt(ctx, query) //nolint:sqlclosecheck // kept for the transaction
 	if err != nil {
 		return err
 	}
@@ -135,7 +135,7 @@ func (a *applier) exec(ctx context.Context, query string, args ...any) error {
 }
 
 func (a *applier) alert(ctx context.Context, c *change) error {
-	s, err := a.stmt(ctx, putAlert)
+	s, err := a.stmt(ctx, putAlert) //nolint:sqlclosecheck // kept for the transaction
 	if err != nil {
 		return err
 	}

@@ -259,7 +259,7 @@ func find(c *cobra.Command, g *globals, id string, events bool) (*visitSession, 
 }
 
 func newSession(g *globals) *cobra.Command {
-	c := &cobra.Command{Use: "session", Short: "Show, replay or export one session", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+	c := &cobra.Command{Use: "session", Short: "Show, replay or export one session", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
 		return usageError{errors.New("session: say show, replay or cast")}
 	}}
 	show := &cobra.Command{
@@ -361,7 +361,7 @@ func newCaptures(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			w := io.Writer(g.Out)
+			w := g.Out
 			if out != "" {
 				f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 				if err != nil {

@@ -95,7 +95,7 @@ func (f *feed) alert(line []byte, a *alert.Alert) error {
 
 // oneLine is an event for a person.
 func oneLine(e event.Event) string {
-	what := ""
+	var what string
 	switch e.Action {
 	case event.ActionConnectionOpened:
 		what = fmt.Sprintf("connected to %s on %s", e.Protocol, e.Host)

@@ -262,7 +262,7 @@ func (g *Engine) join(s *source, e *event.Event, prints []known) {
 				continue
 			}
 			s.Prints++
-			it := &item{key: p.key, print: &print{Seen: e.Time, Campaign: s.Campaign, Owner: me}}
+			it := &item{key: p.key, print: &imprint{Seen: e.Time, Campaign: s.Campaign, Owner: me}}
 			g.mem.put(it)
 			g.mem.dirty[p.key] = it
 			continue

@@ -35,8 +35,8 @@ type group struct {
 	Session string      `json:"session,omitempty"`
 }
 
-// print is a thing that sources have in common, and whose it was first.
-type print struct {
+// imprint is a thing that sources have in common, and whose it was first.
+type imprint struct {
 	Seen     time.Time  `json:"seen"`
 	Campaign string     `json:"campaign"`
 	Owner    netip.Addr `json:"owner"` // first address of the source's prefix
@@ -70,14 +70,14 @@ type memory struct {
 type item struct {
 	key    string
 	source *source
-	print  *print
+	print  *imprint
 }
 
 // get finds an item, in memory or where it is kept; nil where there is none.
 func (m *memory) get(ctx context.Context, key string) (*item, error) {
 	if el := m.byKey[key]; el != nil {
 		m.order.MoveToFront(el)
-		return el.Value.(*item), nil //nolint:errcheck,forcetypeassert // nothing else is put in
+		return el.Value.(*item), nil // nothing else is put in
 	}
 	if m.recall == nil {
 		return nil, nil //nolint:nilnil // none is an answer
@@ -91,7 +91,7 @@ func (m *memory) get(ctx context.Context, key string) (*item, error) {
 		it.source = &source{}
 		err = json.Unmarshal(data, it.source)
 	} else {
-		it.print = &print{}
+		it.print = &imprint{}
 		err = json.Unmarshal(data, it.print)
 	}
 	if err != nil {
@@ -109,7 +109,7 @@ func (m *memory) put(it *item) {
 	}
 	m.byKey[it.key] = m.order.PushFront(it)
 	for el := m.order.Back(); el != nil && len(m.byKey) > m.limit; {
-		old, prev := el.Value.(*item), el.Prev() //nolint:errcheck,forcetypeassert // as above
+		old, prev := el.Value.(*item), el.Prev() // as above
 		if m.recall == nil || m.dirty[old.key] == nil {
 			m.order.Remove(el)
 			delete(m.byKey, old.key)

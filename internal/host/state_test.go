@@ -51,19 +51,19 @@ func (s *store) State(_ context.Context, key string, _ uint64, data []byte) erro
 	return nil
 }
 
-func testHost(t testing.TB, st Store, clk clock.Clock) *Host {
-	t.Helper()
+func testHost(tb testing.TB, st Store, clk clock.Clock) *Host {
+	tb.Helper()
 	p, err := persona.Generate("debian-server", 1, t0)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return New(Config{Name: "files", Persona: p, Clock: clk, Seed: 3, Store: st})
 }
 
-func write(t testing.TB, v *Visit, path, text string) {
-	t.Helper()
+func write(tb testing.TB, v *Visit, path, text string) {
+	tb.Helper()
 	if err := v.M.FS.WriteFile(vfs.Root(), path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 }
 

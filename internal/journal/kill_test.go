@@ -25,8 +25,10 @@ func TestMain(m *testing.M) {
 
 func TestSuite(t *testing.T) {
 	journaltest.Run(t, func(t *testing.T) journaltest.Opener {
+		t.Helper()
 		dir := t.TempDir()
 		return func(t *testing.T) (journal.Journal, func()) {
+			t.Helper()
 			s, err := journal.Open(journal.Config{Dir: dir, SegmentSize: 256 << 10})
 			if err != nil {
 				t.Fatal(err)

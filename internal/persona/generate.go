@@ -258,7 +258,7 @@ func (d *drawer) mounts(source, options string, root int64) {
 		{"udev", "/dev", "devtmpfs", fmt.Sprintf("rw,nosuid,relatime,size=%dk,nr_inodes=%d,mode=755,inode64", total/2-36_000, total/8), tmp(total/2 - 36_000), 0, total / 8, 380},
 		{"devpts", "/dev/pts", "devpts", "rw,nosuid,noexec,relatime,gid=5,mode=620,ptmxmode=000", 0, 0, 0, 0},
 		{"tmpfs", "/run", "tmpfs", fmt.Sprintf("rw,nosuid,nodev,noexec,relatime,size=%dk,mode=755,inode64", total/10/4*4), tmp(total / 10), 560 + int64(d.r.IntN(400)), total / 4, 620},
-		{source, "/", "ext4", options, rootKB, rootKB/20 + int64(d.r.Int64N(rootKB/3)), inodes, inodes / 40},
+		{source, "/", "ext4", options, rootKB, rootKB/20 + d.r.Int64N(rootKB/3), inodes, inodes / 40},
 		{"securityfs", "/sys/kernel/security", "securityfs", "rw,nosuid,nodev,noexec,relatime", 0, 0, 0, 0},
 		{"tmpfs", "/dev/shm", "tmpfs", "rw,nosuid,nodev,inode64", tmp(total / 2), 0, total / 8, 1},
 		{"tmpfs", "/run/lock", "tmpfs", "rw,nosuid,nodev,noexec,relatime,size=5120k,inode64", 5120, 0, total / 8, 3},

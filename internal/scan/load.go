@@ -100,8 +100,8 @@ func include(paths []string) func(name, from string) ([]byte, string, error) {
 		if info, err := os.Stat(p); err == nil && !info.IsDir() {
 			p = filepath.Dir(p)
 		}
-		if real, err := filepath.EvalSymlinks(p); err == nil {
-			roots = append(roots, real)
+		if target, err := filepath.EvalSymlinks(p); err == nil {
+			roots = append(roots, target)
 		}
 	}
 	return func(name, from string) ([]byte, string, error) {
@@ -109,14 +109,14 @@ func include(paths []string) func(name, from string) ([]byte, string, error) {
 		if !filepath.IsAbs(path) {
 			path = filepath.Join(filepath.Dir(from), name)
 		}
-		real, err := filepath.EvalSymlinks(path)
+		target, err := filepath.EvalSymlinks(path)
 		if err != nil {
 			return nil, "", err
 		}
 		for _, root := range roots {
-			if rel, err := filepath.Rel(root, absolute(real, root)); err == nil && filepath.IsLocal(rel) {
-				text, err := readRules(real)
-				return text, real, err
+			if rel, err := filepath.Rel(root, absolute(target, root)); err == nil && filepath.IsLocal(rel) {
+				text, err := readRules(target)
+				return text, target, err
 			}
 		}
 		return nil, "", errOutside

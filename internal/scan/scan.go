@@ -42,7 +42,7 @@ type Scanner interface {
 }
 
 // Incomplete is a file that was not looked at to the end.
-type Incomplete struct{ Reasons []string }
+type Incomplete struct{ Reasons []string } //nolint:errname // a part of a report
 
 func (e *Incomplete) Error() string {
 	const most = 5

@@ -119,9 +119,9 @@ func (t *Tree) Stream(ctx context.Context, r io.Reader, name string, report func
 const maxStream = 4 << 30 // bytes
 
 func (t *Tree) walk(ctx context.Context, root string, todo chan<- string, tell func(Report)) {
-	if real, err := filepath.EvalSymlinks(root); err == nil {
-		if info, err := os.Stat(real); err == nil && info.IsDir() && real != filepath.Clean(root) {
-			root = real
+	if target, err := filepath.EvalSymlinks(root); err == nil {
+		if info, err := os.Stat(target); err == nil && info.IsDir() && target != filepath.Clean(root) {
+			root = target
 		}
 	}
 	// The walk's own error is ctx's, which Run returns.
@@ -131,7 +131,7 @@ func (t *Tree) walk(ctx context.Context, root string, todo chan<- string, tell f
 			return ctx.Err()
 		case err != nil:
 			tell(Report{File: path, Err: err})
-			return nil
+			return nil //nolint:nilerr // told
 		case d.IsDir():
 			return nil
 		case path != root && !d.Type().IsRegular():

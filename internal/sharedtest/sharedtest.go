@@ -10,14 +10,14 @@ import (
 
 // Dir is the folder of the shared data: $LAPWING_SHARED, else ../shared beside
 // the repository. It skips the test where there is none.
-func Dir(t testing.TB) string {
-	t.Helper()
+func Dir(tb testing.TB) string {
+	tb.Helper()
 	if d := os.Getenv("LAPWING_SHARED"); d != "" {
 		return d
 	}
 	dir, err := os.Getwd()
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	for ; dir != filepath.Dir(dir); dir = filepath.Dir(dir) {
 		if _, err := os.Stat(filepath.Join(dir, "go.mod")); err != nil {
@@ -29,6 +29,6 @@ func Dir(t testing.TB) string {
 		}
 		break
 	}
-	t.Skip("no shared data: set LAPWING_SHARED, or put it in ../shared beside the repository")
+	tb.Skip("no shared data: set LAPWING_SHARED, or put it in ../shared beside the repository")
 	return ""
 }

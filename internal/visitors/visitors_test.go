@@ -68,7 +68,7 @@ func TestOnlyTheSourceGetsIt(t *testing.T) {
 	if _, data, err := s.Get("files", "198.51.100.8"); err == nil || data != nil {
 		t.Errorf("another source reads %q, %v", data, err)
 	}
-	filepath.Walk(dir, func(p string, st os.FileInfo, _ error) error {
+	filepath.Walk(dir, func(p string, _ os.FileInfo, _ error) error {
 		data, _ := os.ReadFile(p)
 		if strings.Contains(p, "198.51") || bytes.Contains(data, []byte("what he left")) {
 			t.Errorf("%s tells whose it is or what it holds", p)

@@ -73,7 +73,7 @@ func TestQuick(t *testing.T) {
 func TestQuickCorpus(t *testing.T) {
 	root := filepath.Join(sharedtest.Dir(t), "sigma", "rules")
 	all, read := 0, 0
-	err := filepath.WalkDir(root, func(p string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(p string, _ fs.DirEntry, err error) error {
 		if err != nil || filepath.Ext(p) != ".yml" {
 			return err
 		}

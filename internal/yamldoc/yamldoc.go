@@ -20,7 +20,7 @@ import (
 const MaxSize = 4 << 20
 
 // Fault is one thing wrong with a document.
-type Fault struct {
+type Fault struct { //nolint:errname // the word that people read
 	File   string
 	Line   int // 1-based; 0 when it concerns the whole file
 	Text   string
@@ -42,7 +42,7 @@ func (f Fault) Error() string {
 }
 
 // Faults is every fault of a document, in order of line. It is an error.
-type Faults []Fault
+type Faults []Fault //nolint:errname // the word that people read
 
 // Error joins the faults with newlines.
 func (fs Faults) Error() string {

@@ -17,7 +17,7 @@ import (
 )
 
 // T0 is when everything in the suite begins.
-var T0 = time.Date(2026, 5, 6, 7, 8, 9, 123456789, time.UTC)
+var T0 = time.Date(2026, 5, 6, 7, 8, 9, 123456789, time.UTC) //nolint:gochecknoglobals // nobody writes it
 
 // ID is a UUID for a number.
 func ID(n int) string {
@@ -42,6 +42,7 @@ func Alert(n int, source string, count int64) alert.Alert {
 
 // Run runs the suite; open opens the same book again each time for one t.
 func Run(t *testing.T, open func(t *testing.T) casebook.Book) {
+	t.Helper()
 	for _, tt := range []struct {
 		name string
 		run  func(*testing.T, func(*testing.T) casebook.Book)
@@ -106,6 +107,7 @@ func source(t *testing.T, text string) casebook.Source {
 }
 
 func alertsGrow(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	n := 0
 	grow := func(from, to int64) {
@@ -122,7 +124,7 @@ func alertsGrow(t *testing.T, open func(*testing.T) casebook.Book) {
 	}
 	grow(4, 60)
 	grow(61, 400)
-	b.Close()
+	shut(t, b)
 	a, err := open(t).Alert(t.Context(), ID(1001))
 	if err != nil {
 		t.Fatal(err)
@@ -148,18 +150,20 @@ func alertsGrow(t *testing.T, open func(*testing.T) casebook.Book) {
 }
 
 func positions(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	if p, err := b.Position(t.Context()); p != "" || err != nil {
 		t.Fatalf("a new book is at %q, %v", p, err)
 	}
 	apply(t, b, func(batch *casebook.Batch) { batch.Position = "3:77" })
-	b.Close()
+	shut(t, b)
 	if p, err := open(t).Position(t.Context()); p != "3:77" || err != nil {
 		t.Fatalf("got %q, %v", p, err)
 	}
 }
 
 func queries(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	for i := range 9 {
 		apply(t, b, func(batch *casebook.Batch) {
@@ -194,6 +198,7 @@ func queries(t *testing.T, open func(*testing.T) casebook.Book) {
 }
 
 func sessions(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	id := ID(500)
 	for n, action := range []string{event.ActionSessionStarted, event.ActionCommandExecuted, event.ActionCommandExecuted, event.ActionFileCaptured, event.ActionSessionEnded} {
@@ -225,6 +230,7 @@ func left(n int, source, session, path string) *event.Event {
 }
 
 func captures(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	for n := range 4 {
 		apply(t, b, func(batch *casebook.Batch) { batch.Index(left(n, "198.51.100.7", ID(500), "/tmp/x\x1b[2J")) })
@@ -236,6 +242,7 @@ func captures(t *testing.T, open func(*testing.T) casebook.Book) {
 }
 
 func states(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	want := casebook.State{Key: "s", Source: netip.MustParseAddr("198.51.100.7"), Seen: T0, Data: []byte("one\x00")}
 	apply(t, b, func(batch *casebook.Batch) { batch.State(want) })
@@ -251,6 +258,7 @@ func states(t *testing.T, open func(*testing.T) casebook.Book) {
 }
 
 func desk(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	h := casebook.Hold{Source: source(t, "198.51.100.7"), Why: "a case", Who: "ada", At: T0}
 	if err := b.Hold(t.Context(), h); err != nil {
@@ -293,6 +301,7 @@ func fill(t *testing.T, b casebook.Book) {
 }
 
 func forgetSource(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	fill(t, b)
 	got, err := b.Forget(t.Context(), source(t, "198.51.100.7"), "alias")
@@ -309,6 +318,7 @@ func forgetSource(t *testing.T, open func(*testing.T) casebook.Book) {
 }
 
 func forgetSession(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	fill(t, b)
 	got, err := b.Forget(t.Context(), source(t, ID(501)), "alias")
@@ -322,6 +332,7 @@ func forgetSession(t *testing.T, open func(*testing.T) casebook.Book) {
 }
 
 func expire(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	fill(t, b)
 	if err := b.Hold(t.Context(), casebook.Hold{Source: source(t, "198.51.100.7"), At: T0}); err != nil {
@@ -342,6 +353,7 @@ func expire(t *testing.T, open func(*testing.T) casebook.Book) {
 }
 
 func moves(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	fill(t, b)
 	apply(t, b, func(batch *casebook.Batch) { batch.Move(casebook.Move{From: ID(5000), To: ID(6000)}) })
@@ -353,6 +365,7 @@ func moves(t *testing.T, open func(*testing.T) casebook.Book) {
 }
 
 func copies(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	fill(t, b)
 	file := filepath.Join(t.TempDir(), "copy.db")
@@ -361,5 +374,12 @@ func copies(t *testing.T, open func(*testing.T) casebook.Book) {
 	}
 	if err := b.Copy(t.Context(), file); err == nil {
 		t.Error("a copy overwrote a file")
+	}
+}
+
+func shut(t *testing.T, b casebook.Book) {
+	t.Helper()
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
 	}
 }

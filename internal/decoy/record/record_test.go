@@ -54,11 +54,11 @@ var fake = sync.OnceValue(func() *host.Host {
 	return host.New(host.Config{Name: "h", Persona: p, Clock: clock.NewManual(t0)})
 })
 
-func session(t testing.TB) (*Session, *memory) {
-	t.Helper()
+func session(tb testing.TB) (*Session, *memory) {
+	tb.Helper()
 	m := &memory{}
 	clk := clock.NewManual(t0)
-	return New(t.Context(), &decoy.Session{Host: fake(), Clock: clk, IDs: event.NewIDs(nil, clk.Now), Rec: m}, "root", "shell"), m
+	return New(tb.Context(), &decoy.Session{Host: fake(), Clock: clk, IDs: event.NewIDs(nil, clk.Now), Rec: m}, "root", "shell"), m
 }
 
 func TestEventsOfASessionAreBounded(t *testing.T) {

@@ -115,14 +115,14 @@ func TestIdentification(t *testing.T) {
 	}
 	t.Run("as Debian's sshd", func(t *testing.T) {
 		d := newDebian(t)
-		real := make([]string, len(identProbes))
+		genuine := make([]string, len(identProbes))
 		for i, p := range identProbes {
-			wg.Go(func() { real[i] = probe(t, d.addr, p.send) })
+			wg.Go(func() { genuine[i] = probe(t, d.addr, p.send) })
 		}
 		wg.Wait()
 		for i, p := range identProbes {
-			if got[i] != real[i] {
-				t.Errorf("%s: %s, Debian's sshd: %s", p.name, got[i], real[i])
+			if got[i] != genuine[i] {
+				t.Errorf("%s: %s, Debian's sshd: %s", p.name, got[i], genuine[i])
 			}
 		}
 	})

@@ -71,7 +71,7 @@ func TestOutbox(t *testing.T) {
 			t.Errorf("write: %v", err)
 		}
 	})
-	t.Run("an end does not wait for a write", func(t *testing.T) {
+	t.Run("an end does not wait for a write", func(*testing.T) {
 		o := &outbox{w: &segments{}}
 		o.mu.Lock()
 		o.last()

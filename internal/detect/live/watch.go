@@ -43,14 +43,14 @@ func fingerprint(paths []string) uint64 {
 	for _, p := range paths {
 		filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error { //nolint:errcheck // the callback gives none
 			if err != nil {
-				fmt.Fprintln(h, path, err)
+				fmt.Fprintln(h, path, err) //nolint:errcheck // a hash takes all
 				return nil
 			}
 			if d.IsDir() || !ruleset.IsRule(d.Name()) {
 				return nil
 			}
 			if info, err := d.Info(); err == nil {
-				fmt.Fprintln(h, path, info.Size(), info.ModTime().UnixNano())
+				fmt.Fprintln(h, path, info.Size(), info.ModTime().UnixNano()) //nolint:errcheck // a hash takes all
 			}
 			return nil
 		})

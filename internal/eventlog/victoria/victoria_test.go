@@ -58,7 +58,7 @@ type store struct {
 
 func newStore(tb testing.TB) *store {
 	tb.Helper()
-	dir, err := os.MkdirTemp("", "lw") // the path of a socket is short by law
+	dir, err := os.MkdirTemp("", "lw") //nolint:usetesting // the path of a socket is short by law
 	if err != nil {
 		tb.Fatal(err)
 	}

@@ -35,13 +35,13 @@ func complain(p *kernel.Proc, format string, args ...any) {
 	fmt.Fprintf(p.Stderr(), format+"\n", args...) //nolint:errcheck // the visitor's own stderr
 }
 
-// slurp reads a stream up to limit within the session's budget.
-func slurp(p *kernel.Proc, r io.Reader, limit int64) ([]byte, error) {
+// slurp reads a stream up to maxUnpacked within the session's budget.
+func slurp(p *kernel.Proc, r io.Reader) ([]byte, error) {
 	var b bytes.Buffer
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := r.Read(buf)
-		if int64(b.Len()+n) > limit || p.S.Budget.Grow(int64(n)) != nil {
+		if int64(b.Len()+n) > maxUnpacked || p.S.Budget.Grow(int64(n)) != nil {
 			return nil, ErrMemory
 		}
 		b.Write(buf[:n])
@@ -74,7 +74,7 @@ func formatOf(name string) format {
 			if !bytes.HasPrefix(d, []byte("BZh")) {
 				return nil, ErrFormat
 			}
-			return slurp(p, bzip2.NewReader(bytes.NewReader(d)), maxUnpacked)
+			return slurp(p, bzip2.NewReader(bytes.NewReader(d)))
 		}}
 	case strings.Contains(name, "xz"), strings.Contains(name, "lzma"):
 		return format{"xz", ".xz", func(_ *kernel.Proc, d []byte) []byte { return Xz(d) }, func(_ *kernel.Proc, d []byte) ([]byte, error) { return UnXz(d) }}
@@ -95,7 +95,7 @@ func gunzipped(p *kernel.Proc, data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, ErrFormat
 	}
-	return slurp(p, z, maxUnpacked)
+	return slurp(p, z)
 }
 
 // packRun is a parsed gzip, bzip2 or xz.
@@ -154,7 +154,7 @@ func (r *packRun) stream() int {
 		r.say("compressed data not written to a terminal. Use -f to force compression.\nFor help, type: %s -h", r.f.tool)
 		return 1
 	}
-	data, err := slurp(r.p, r.p.Stdin(), maxUnpacked)
+	data, err := slurp(r.p, r.p.Stdin())
 	if err != nil {
 		return 1
 	}
@@ -240,7 +240,7 @@ func (r *packRun) file(name string) int {
 	if err != nil {
 		return r.missing(name, err)
 	}
-	data, err := slurp(p, h, maxUnpacked)
+	data, err := slurp(p, h)
 	h.Close() //nolint:errcheck // only read
 	if err != nil {
 		r.say("%s: %s", name, vfs.EFBIG)

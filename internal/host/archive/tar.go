@@ -305,7 +305,7 @@ func (t *tarRun) load() (data []byte, status int) {
 	} else if t.file == "" && t.p.IsTTY(0) {
 		return nil, t.fail("Refusing to read archive contents from terminal (missing -f option?)")
 	}
-	data, err := slurp(t.p, src, maxUnpacked)
+	data, err := slurp(t.p, src)
 	if err != nil {
 		return nil, t.fail("%s: Cannot read: %s", t.file, vfs.EFBIG)
 	}
@@ -451,7 +451,7 @@ func (t *tarRun) target(h *tar.Header) string {
 
 func (t *tarRun) extract(h *tar.Header, r io.Reader) {
 	if t.o.Has("O") {
-		data, err := slurp(t.p, r, maxUnpacked)
+		data, err := slurp(t.p, r)
 		if err == nil {
 			t.p.Stdout().Write(data) //nolint:errcheck // the visitor's own output
 		}
@@ -489,7 +489,7 @@ func (t *tarRun) extract(h *tar.Header, r io.Reader) {
 		err = fs.Link(who, t.abs(h.Linkname), abs)
 	case tar.TypeReg:
 		var data []byte
-		if data, err = slurp(t.p, r, maxUnpacked); err != nil {
+		if data, err = slurp(t.p, r); err != nil {
 			err = vfs.ENOSPC
 			break
 		}

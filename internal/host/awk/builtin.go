@@ -373,8 +373,8 @@ func (r *run) system(cmd string) value {
 func (r *run) getline(n *node) value {
 	kids := n.kids
 	var line string
-	ok := false
-	if n.text == "" {
+	var ok bool
+	if n.text == "" { //nolint:nestif // the two sources of a record
 		line, ok = r.nextRecord()
 	} else {
 		name := r.text(kids[0])

@@ -143,9 +143,9 @@ func (l *lexer) quoted(end byte, k kind) error {
 		l.i++
 	}
 	if end == '"' {
-		return fmt.Errorf("line %d: runaway string constant %s ...", l.line, l.src[start:min(len(l.src), start+10)])
+		return fmt.Errorf("line %d: runaway string constant %s ...", l.line, l.src[start:min(len(l.src), start+10)]) //nolint:revive,staticcheck // the words of the real program
 	}
-	return fmt.Errorf("line %d: runaway regular expression %s ...", l.line, l.src[start:min(len(l.src), start+10)])
+	return fmt.Errorf("line %d: runaway regular expression %s ...", l.line, l.src[start:min(len(l.src), start+10)]) //nolint:revive,staticcheck // the words of the real program
 }
 
 func (l *lexer) escape(b *strings.Builder) {

@@ -131,7 +131,7 @@ func hexdump(ctx context.Context, p *kernel.Proc) int {
 			for i := 0; i < n; i += 2 {
 				pair := [2]byte{buf[i]}
 				if i+1 < n {
-					pair[1] = buf[i+1]
+					pair[1] = buf[i+1] //nolint:gosec // i+1 < n <= len(buf)
 				}
 				if p.M.Persona.CPU.Elf.Data != 2 { // words in the machine's own byte order
 					pair[0], pair[1] = pair[1], pair[0]

@@ -218,7 +218,7 @@ func install(ctx context.Context, p *kernel.Proc) int {
 			return missing(p, "file ")
 		}
 		for _, d := range o.Args {
-			parents(p, d, false)
+			parents(p, d, false)                   //nolint:errcheck // it says why itself
 			p.M.FS.Chmod(p.Caller, p.Abs(d), mode) //nolint:errcheck // just made
 		}
 		return 0
@@ -228,7 +228,7 @@ func install(ctx context.Context, p *kernel.Proc) int {
 		return 1
 	}
 	if o.Has("D") {
-		parents(p, path.Dir(dst), false)
+		parents(p, path.Dir(dst), false) //nolint:errcheck // the copy that follows fails then
 	}
 	c := &copier{p: p, ctx: ctx, verbose: o.Has("v"), keep: o.Has("p")}
 	status := 0

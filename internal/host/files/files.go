@@ -159,11 +159,10 @@ func tree(ctx context.Context, p *kernel.Proc, name string, deep bool, depth int
 	if ctx.Err() != nil || depth > 60 || p.Step(5) != nil {
 		return false
 	}
-	ok := true
 	if !deep || in.Kind != vfs.Dir {
 		return fn(name, in)
 	}
-	ok = fn(name, in)
+	ok := fn(name, in)
 	list, err := p.M.FS.ReadDir(p.Caller, p.Abs(name))
 	if err != nil {
 		errorf(p, "cannot read directory %s: %s", quote(name), err)

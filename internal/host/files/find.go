@@ -298,12 +298,12 @@ func (p *findParser) owner(n *findNode) *findNode {
 }
 
 func (p *findParser) number(n *findNode) *findNode {
-	text, unit := n.arg, int64(1)
+	text := n.arg
 	if text != "" && (text[0] == '+' || text[0] == '-') {
 		n.sign, text = text[0], text[1:]
 	}
 	if n.op == "-size" {
-		unit = 512
+		unit := int64(512)
 		if u, ok := map[string]int64{"c": 1, "w": 2, "b": 512, "k": 1 << 10, "M": 1 << 20, "G": 1 << 30}[text[max(len(text)-1, 0):]]; ok {
 			unit, text = u, text[:len(text)-1]
 		}
@@ -429,7 +429,7 @@ func (n *findNode) compares(v int64) bool {
 	return v == n.num
 }
 
-func (f *findRun) test(n *findNode, name string, in vfs.Info) bool {
+func (f *findRun) test(n *findNode, name string, in vfs.Info) bool { //nolint:funlen // one case a test
 	now, access := f.p.Now(), func(bits uint32) bool { return f.p.M.FS.Access(f.p.Caller, f.p.Abs(name), bits) == nil }
 	age := func(t time.Time, unit time.Duration) bool { return n.compares(int64(now.Sub(t) / unit)) }
 	switch n.op {

@@ -281,7 +281,8 @@ func linkOne(p *kernel.Proc, o getopt.Opts, src, dst string) bool {
 	if o.Has("f") {
 		fs.Unlink(who, p.Abs(dst)) //nolint:errcheck // may not be there
 	}
-	kind, arrow, err := "symbolic link", " -> ", error(nil)
+	kind, arrow := "symbolic link", " -> "
+	var err error
 	if o.Has("s") {
 		err = fs.Symlink(who, src, p.Abs(dst))
 	} else {

@@ -31,32 +31,9 @@ func ChangeMode(spec string, in vfs.Info, umask uint32) (uint32, bool) {
 			who = "ugo"
 		}
 		op := clause[i]
-		var bits, special uint32
-		for _, c := range clause[i+1:] {
-			switch c {
-			case 'r':
-				bits |= 4
-			case 'w':
-				bits |= 2
-			case 'x':
-				bits |= 1
-			case 'X':
-				if in.Kind == vfs.Dir || in.Mode&0o111 != 0 {
-					bits |= 1
-				}
-			case 's':
-				special |= vfs.ModeSetUID | vfs.ModeSetGID
-			case 't':
-				special |= vfs.ModeSticky
-			case 'u':
-				bits |= in.Mode >> 6 & 7
-			case 'g':
-				bits |= in.Mode >> 3 & 7
-			case 'o':
-				bits |= in.Mode & 7
-			default:
-				return 0, false
-			}
+		bits, special, ok := modeBits(clause[i+1:], in)
+		if !ok {
+			return 0, false
 		}
 		for _, w := range who {
 			shift := map[rune]uint32{'u': 6, 'g': 3, 'o': 0}[w]
@@ -85,6 +62,37 @@ func ChangeMode(spec string, in vfs.Info, umask uint32) (uint32, bool) {
 		}
 	}
 	return mode, true
+}
+
+// modeBits reads the letters after the operator of a symbolic mode.
+func modeBits(letters string, in vfs.Info) (bits, special uint32, ok bool) {
+	for _, c := range letters {
+		switch c {
+		case 'r':
+			bits |= 4
+		case 'w':
+			bits |= 2
+		case 'x':
+			bits |= 1
+		case 'X':
+			if in.Kind == vfs.Dir || in.Mode&0o111 != 0 {
+				bits |= 1
+			}
+		case 's':
+			special |= vfs.ModeSetUID | vfs.ModeSetGID
+		case 't':
+			special |= vfs.ModeSticky
+		case 'u':
+			bits |= in.Mode >> 6 & 7
+		case 'g':
+			bits |= in.Mode >> 3 & 7
+		case 'o':
+			bits |= in.Mode & 7
+		default:
+			return 0, 0, false
+		}
+	}
+	return bits, special, true
 }
 
 func chmod(ctx context.Context, p *kernel.Proc) int {
@@ -149,7 +157,7 @@ func owners(p *kernel.Proc, spec string) (uid, gid uint32, fault string) {
 	const keep = ^uint32(0)
 	uid, gid = keep, keep
 	user, group, both := strings.Cut(spec, ":")
-	if user != "" {
+	if user != "" { //nolint:nestif // a name, a number or neither
 		acc, ok := p.M.Account(user)
 		if ok {
 			uid = acc.UID

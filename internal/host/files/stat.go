@@ -125,7 +125,7 @@ func statFormat(p *kernel.Proc, form, name string, in vfs.Info) string {
 	return b.String()
 }
 
-func statField(p *kernel.Proc, c byte, name string, in vfs.Info) string {
+func statField(p *kernel.Proc, c byte, name string, in vfs.Info) string { //nolint:funlen // one case a directive
 	unix := func(t time.Time) string { return strconv.FormatInt(t.Unix(), 10) }
 	switch c {
 	case 'n':
@@ -212,7 +212,7 @@ func statFS(p *kernel.Proc, o getopt.Opts, name string) {
 
 // readlink is readlink and realpath.
 func readlink(_ context.Context, p *kernel.Proc) int {
-	real := getopt.Base(p.Args[0]) == "realpath"
+	whole := getopt.Base(p.Args[0]) == "realpath"
 	o := getopt.Parse(p.Args[1:], "femnqsvzLP", "canonicalize/f canonicalize-existing/e canonicalize-missing/m no-newline/n quiet/q silent/q verbose/v zero/z strip/s logical/L physical/P relative-to= relative-base=")
 	if o.Bad != "" {
 		return getopt.Usage(p, o, 1)
@@ -224,14 +224,14 @@ func readlink(_ context.Context, p *kernel.Proc) int {
 	for _, a := range o.Args {
 		var out string
 		var err error
-		if o.Has("f", "e", "m") || real {
+		if o.Has("f", "e", "m") || whole {
 			out, err = canonical(p, a, o)
 		} else {
 			out, err = p.M.FS.Readlink(p.Caller, p.Abs(a))
 		}
 		if err != nil {
 			status = 1
-			if real && !o.Has("q") || o.Has("v") {
+			if whole && !o.Has("q") || o.Has("v") {
 				errorf(p, "%s: %s", a, err)
 			}
 			continue

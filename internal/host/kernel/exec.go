@@ -60,7 +60,7 @@ func SignalName(n int) string {
 }
 
 // Killed is the cause of a context that a signal ended.
-type Killed struct{ Signal int }
+type Killed struct{ Signal int } //nolint:errname // reads as what happened
 
 // Error names the signal's number.
 func (k Killed) Error() string { return "killed by signal" }

@@ -179,7 +179,7 @@ func ssTable(p *kernel.Proc, o getopt.Opts, list []persona.Socket) {
 	}
 }
 
-func netstat(ctx context.Context, p *kernel.Proc) int {
+func netstat(_ context.Context, p *kernel.Proc) int {
 	o := getopt.Parse(p.Args[1:], "rigsMvWnNetuUwxlapoCcF46", "route/r interfaces/i groups/g statistics/s numeric/n tcp/t udp/u raw/w unix/x listening/l all/a programs/p extend/e verbose/v wide/W inet/4 inet6/6")
 	switch {
 	case o.Bad != "":

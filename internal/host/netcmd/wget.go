@@ -196,7 +196,7 @@ func (w *wgetRun) receive(u, name, stamp string, r kernel.Reply) int {
 	}
 	verb := "saved"
 	if name == "-" {
-		verb, shown = "written to stdout", "-"
+		verb = "written to stdout"
 		w.say("%s (%.1f MB/s) - %s [%d/%d]\n\n", stamp, speed, verb, size, size)
 	} else {
 		w.say("%s (%.1f MB/s) - ‘%s’ %s [%d/%d]\n\n", stamp, speed, shown, verb, size, size)

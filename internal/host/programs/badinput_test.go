@@ -35,11 +35,11 @@ func (n *notes) Limit(name string) { n.Note(context.Background(), name, "") }
 
 // small is a host with little of everything, so that bad input meets its
 // limits soon.
-func small(t testing.TB) *host.Host {
-	t.Helper()
+func small(tb testing.TB) *host.Host {
+	tb.Helper()
 	p, err := persona.Generate("debian-server", 7, time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC))
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return host.New(host.Config{
 		Name: "files", Persona: p, Programs: All(), Clock: clock.System(), Net: netcmd.World{Downloads: "serve"},
@@ -77,11 +77,11 @@ func (c *capped) Read([]byte) (int, error) { return 0, vfs.EBADF }
 const hang = 5 * time.Minute
 
 // hostile runs a line in a small session and gives its output and status.
-func hostile(t testing.TB, h *host.Host, line string, n *notes) (*capped, int, *kernel.Session) {
-	t.Helper()
-	v := h.Visit(t.Context(), netip.MustParseAddr("198.51.100.9"))
+func hostile(tb testing.TB, h *host.Host, line string, n *notes) (*capped, int, *kernel.Session) {
+	tb.Helper()
+	v := h.Visit(tb.Context(), netip.MustParseAddr("198.51.100.9"))
 	defer v.Close()
-	ctx, stop := context.WithTimeout(t.Context(), hang)
+	ctx, stop := context.WithTimeout(tb.Context(), hang)
 	defer stop()
 	s, ctx, cancel := v.Open(ctx, host.Login{User: "root", From: netip.MustParseAddrPort("198.51.100.9:4000"), To: netip.MustParseAddrPort("127.0.0.1:22"), Service: "ssh", Recorder: n})
 	defer cancel(nil)
@@ -89,7 +89,7 @@ func hostile(t testing.TB, h *host.Host, line string, n *notes) (*capped, int, *
 	fds := map[int]*kernel.FD{0: kernel.NewFD("pipe:[1]", stdin{strings.NewReader("")}, nil), 1: kernel.NewFD("pipe:[2]", w, nil), 2: kernel.NewFD("pipe:[3]", w, nil)}
 	st := shell.Exec(ctx, host.Shell(s, fds), line)
 	if ctx.Err() != nil && context.Cause(ctx) == context.DeadlineExceeded { //nolint:errorlint // it comes bare
-		t.Errorf("%.80s: hangs", line)
+		tb.Errorf("%.80s: hangs", line)
 	}
 	return w, st, s
 }

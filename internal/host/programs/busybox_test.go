@@ -19,17 +19,17 @@ import (
 )
 
 // router is a visitor's view of a fake router with a processor of that name.
-func router(t testing.TB, machine string) *host.Visit {
-	t.Helper()
+func router(tb testing.TB, machine string) *host.Visit {
+	tb.Helper()
 	p := new(persona.Persona)
 	for seed := uint64(1); p.Kernel.Machine != machine; seed++ {
 		var err error
 		if p, err = persona.Generate("busybox-router", seed, time.Now()); err != nil || seed > 100 {
-			t.Fatal("no such machine: ", machine, err)
+			tb.Fatal("no such machine: ", machine, err)
 		}
 	}
 	h := host.New(host.Config{Name: "gateway", Persona: p, Programs: All(), Clock: clock.System(), Net: netcmd.World{Downloads: "serve"}})
-	return h.Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
+	return h.Visit(tb.Context(), netip.MustParseAddr("198.51.100.7"))
 }
 
 // version is what differs between two builds of BusyBox.

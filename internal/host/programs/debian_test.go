@@ -44,8 +44,8 @@ var scratch = map[string]string{
 	"sorted2":    "a x\nc y\nd z\n",
 }
 
-// real reports whether this machine is the Debian that the persona claims.
-func real(t *testing.T) {
+// onDebian reports whether this machine is the Debian that the persona claims.
+func onDebian(t *testing.T) {
 	t.Helper()
 	v, err := os.ReadFile("/etc/debian_version")
 	if err != nil || !strings.HasPrefix(string(v), "12.") {
@@ -129,7 +129,7 @@ func fakeRun(t *testing.T, h *host.Host, dir, line string) result {
 // TestDebian holds the fake host against the real Debian: the same line, the
 // same directory, the same texts and status.
 func TestDebian(t *testing.T) {
-	real(t)
+	onDebian(t)
 	files, err := filepath.Glob("testdata/debian/*.txt")
 	if err != nil || len(files) == 0 {
 		t.Fatal("no tables in testdata/debian: ", err)

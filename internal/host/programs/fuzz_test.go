@@ -11,6 +11,7 @@ import (
 // fed runs line with data in /tmp/x, in a session with small limits: no
 // program of ours panics, the output is bounded, the status is one.
 func fed(f *testing.F, seeds []string, line string) {
+	f.Helper()
 	if len(seeds) == 0 {
 		f.Fatal("no seeds")
 	}

@@ -24,11 +24,11 @@ import (
 
 type silent struct{}
 
-func (silent) Line(context.Context, kernel.Line)               {}
-func (silent) Fetch(context.Context, kernel.Fetch)             {}
-func (silent) Password(context.Context, string, string)        {}
-func (silent) Note(ctx context.Context, action, reason string) {}
-func (silent) Limit(string)                                    {}
+func (silent) Line(context.Context, kernel.Line)        {}
+func (silent) Fetch(context.Context, kernel.Fetch)      {}
+func (silent) Password(context.Context, string, string) {}
+func (silent) Note(context.Context, string, string)     {}
+func (silent) Limit(string)                             {}
 
 type safe struct {
 	mu sync.Mutex
@@ -42,19 +42,19 @@ type stdin struct{ *strings.Reader }
 
 func (stdin) Write([]byte) (int, error) { return 0, os.ErrClosed }
 
-func testHost(t testing.TB, limits kernel.Limits) *host.Host {
-	t.Helper()
+func testHost(tb testing.TB, limits kernel.Limits) *host.Host {
+	tb.Helper()
 	p, err := persona.Generate("debian-server", 7, time.Now())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return host.New(host.Config{Name: "files", Persona: p, Programs: All(), Clock: clock.System(), Net: netcmd.World{Downloads: "serve"}, Limits: limits})
 }
 
 // run executes a line as an ssh exec request does; output is both streams.
-func run(t testing.TB, v *host.Visit, line, input string) (out string, status int) {
-	t.Helper()
-	ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+func run(tb testing.TB, v *host.Visit, line, input string) (out string, status int) {
+	tb.Helper()
+	ctx, stop := context.WithTimeout(tb.Context(), 20*time.Second)
 	defer stop()
 	s, ctx, cancel := v.Open(ctx, host.Login{User: "root", From: netip.MustParseAddrPort("198.51.100.7:4000"), To: netip.MustParseAddrPort("127.0.0.1:22"), Service: "ssh", Recorder: silent{}})
 	defer cancel(nil)

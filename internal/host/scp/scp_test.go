@@ -34,21 +34,21 @@ type stdout struct{ *bytes.Buffer }
 
 func (stdout) Read([]byte) (int, error) { return 0, io.EOF }
 
-func fake(t testing.TB) *host.Host {
-	t.Helper()
+func fake(tb testing.TB) *host.Host {
+	tb.Helper()
 	p, err := persona.Generate("debian-server", 3, time.Now())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return host.New(host.Config{Name: "h", Persona: p, Clock: clock.System(), FS: vfs.Options{Quota: 1 << 20, MaxNodes: 200}, Limits: kernel.Limits{Steps: 100_000}})
 }
 
 // run is scp with args and input; fs is what the visitor sees.
-func run(t testing.TB, h *host.Host, input string, args ...string) (out string, status int, fs *vfs.FS) {
-	t.Helper()
-	v := h.Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
+func run(tb testing.TB, h *host.Host, input string, args ...string) (out string, status int, fs *vfs.FS) {
+	tb.Helper()
+	v := h.Visit(tb.Context(), netip.MustParseAddr("198.51.100.7"))
 	defer v.Close()
-	s, ctx, cancel := v.Open(t.Context(), host.Login{User: "root", Recorder: silent{}})
+	s, ctx, cancel := v.Open(tb.Context(), host.Login{User: "root", Recorder: silent{}})
 	defer cancel(nil)
 	var b bytes.Buffer
 	p := host.Shell(s, map[int]*kernel.FD{
@@ -57,7 +57,7 @@ func run(t testing.TB, h *host.Host, input string, args ...string) (out string, 
 	p.Args = append([]string{"scp"}, args...)
 	status, err := p.RunProgram(ctx, scp.Programs()["scp"])
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.String(), status, v.M.FS
 }

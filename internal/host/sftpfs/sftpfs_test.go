@@ -31,15 +31,15 @@ func (silent) Limit(string)                             {}
 func (silent) Read(string)                              {}
 func (silent) Changed(_, _, _ string)                   {}
 
-func proc(t testing.TB) *kernel.Proc {
-	t.Helper()
+func proc(tb testing.TB) *kernel.Proc {
+	tb.Helper()
 	p, err := persona.Generate("debian-server", 3, time.Now())
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	h := host.New(host.Config{Name: "h", Persona: p, Clock: clock.System(), FS: vfs.Options{Quota: 1 << 20, MaxNodes: 300}})
-	s, _, cancel := h.Visit(t.Context(), netip.MustParseAddr("198.51.100.7")).Open(t.Context(), host.Login{User: "root", Recorder: silent{}})
-	t.Cleanup(func() { cancel(nil) })
+	s, _, cancel := h.Visit(tb.Context(), netip.MustParseAddr("198.51.100.7")).Open(tb.Context(), host.Login{User: "root", Recorder: silent{}})
+	tb.Cleanup(func() { cancel(nil) })
 	return host.Shell(s, nil)
 }
 

@@ -12,7 +12,7 @@ import (
 type builtinFunc func(ctx context.Context, s *sh, args []string) int
 
 // builtin finds the builtin called name in a dialect.
-func builtin(d Dialect, name string) builtinFunc {
+func builtin(d Dialect, name string) builtinFunc { //nolint:funlen // one case a builtin
 	if d == Ash {
 		if b := ashBuiltin(name); b != nil || !strings.Contains(ashBuiltins, " "+name+" ") {
 			return b

@@ -255,7 +255,7 @@ func biShopt(_ context.Context, s *sh, args []string) int {
 	return status
 }
 
-func biMisc(ctx context.Context, s *sh, args []string) int {
+func biMisc(_ context.Context, s *sh, args []string) int {
 	switch args[0] {
 	case "umask":
 		return s.umask(args[1:])

@@ -56,8 +56,8 @@ func (m *matcher) match(pat, s string) bool {
 		}
 		ok, restPat, restStr := m.next(pat, s)
 		if len(pat) > 1 && pat[1] == '(' && strings.IndexByte("?*+@!", pat[0]) >= 0 {
-			if close := closing(pat); close > 0 {
-				return m.ext(pat[0], pat[2:close], pat[close+1:], s)
+			if shut := closing(pat); shut > 0 {
+				return m.ext(pat[0], pat[2:shut], pat[shut+1:], s)
 			}
 		}
 		switch {

@@ -74,6 +74,24 @@ func printfEscape(s string) (string, bool) {
 	return out, false
 }
 
+// date is %(form)T, whose bracket stands at i.
+func (p *printer) date(spec, f string, i int) int {
+	end := strings.Index(f[i:], ")T")
+	if end < 0 {
+		p.warn = append(p.warn, "`(': invalid format character")
+		p.stop = true
+		return i
+	}
+	form := f[i+1 : i+end]
+	at := p.now
+	if a := p.next(); a != "" && a != "-1" && a != "-2" {
+		n, _ := strconv.ParseInt(a, 10, 64)
+		at = time.Unix(n, 0)
+	}
+	fmt.Fprintf(&p.b, spec+"s", strftime.Format(form, at.UTC()))
+	return i + end + 1
+}
+
 func (p *printer) verb(f string, i int) int {
 	start := i
 	spec := "%"
@@ -102,20 +120,7 @@ func (p *printer) verb(f string, i int) int {
 	}
 	switch f[i] {
 	case '(':
-		end := strings.Index(f[i:], ")T")
-		if end < 0 {
-			p.warn = append(p.warn, "`(': invalid format character")
-			p.stop = true
-			return i
-		}
-		form := f[i+1 : i+end]
-		at := p.now
-		if a := p.next(); a != "" && a != "-1" && a != "-2" {
-			n, _ := strconv.ParseInt(a, 10, 64)
-			at = time.Unix(n, 0)
-		}
-		fmt.Fprintf(&p.b, spec+"s", strftime.Format(form, at.UTC()))
-		return i + end + 1
+		return p.date(spec, f, i)
 	case '%':
 		p.b.WriteByte('%')
 	case 's':

@@ -105,9 +105,9 @@ type sh struct {
 }
 
 type options struct {
-	errexit, nounset, xtrace, noglob, pipefail, noexec, verbose, allexport bool
-	interactive, login, stdin, command                                     bool
-	nullglob, dotglob, nocase, extglob, failglob, noclobber                bool
+	errexit, nounset, xtrace, noglob, pipefail, allexport   bool
+	interactive, login, stdin, command                      bool
+	nullglob, dotglob, nocase, extglob, failglob, noclobber bool
 }
 
 // closer is an open process substitution.

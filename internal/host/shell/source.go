@@ -79,11 +79,15 @@ func (s *sh) parse(text string) (list []*syntax.Stmt, err error) {
 			err = errParser
 		}
 	}()
-	err = s.parser().Stmts(strings.NewReader(text), func(st *syntax.Stmt) bool {
-		list = append(list, st)
-		return s.p.Step(1) == nil
-	})
-	return list, err
+	for st, err := range s.parser().StmtsSeq(strings.NewReader(text)) {
+		if err != nil {
+			return list, err
+		}
+		if list = append(list, st); s.p.Step(1) != nil {
+			break
+		}
+	}
+	return list, nil
 }
 
 // source runs a script to its end in this shell, exit trap included.

@@ -78,15 +78,7 @@ func biDeclare(ctx context.Context, s *sh, args []string) int {
 	case len(args) == 0:
 		return s.listVars(verb, flags)
 	case has("p") && verb != "export" && verb != "readonly":
-		status := 0
-		for _, a := range args {
-			if s.vars[a] == nil {
-				status = s.usage(1, verb, "%s: not found", a)
-				continue
-			}
-			s.out(s.declaration(a))
-		}
-		return status
+		return s.declared(verb, args)
 	}
 	status := 0
 	for _, a := range args {
@@ -127,6 +119,19 @@ func biDeclare(ctx context.Context, s *sh, args []string) int {
 		case verb == "export", has("x"):
 			v.exported = true
 		}
+	}
+	return status
+}
+
+// declared is declare -p NAME...
+func (s *sh) declared(verb string, names []string) int {
+	status := 0
+	for _, a := range names {
+		if s.vars[a] == nil {
+			status = s.usage(1, verb, "%s: not found", a)
+			continue
+		}
+		s.out(s.declaration(a))
 	}
 	return status
 }

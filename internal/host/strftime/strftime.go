@@ -57,7 +57,6 @@ func adjust(text, flags string, width int, pad byte, digits int) string {
 	for _, f := range flags {
 		switch f {
 		case '-':
-			pad, width = 0, 0
 			if digits > 0 {
 				text = strings.TrimLeft(text, " 0")
 				if text == "" {
@@ -96,7 +95,7 @@ func adjust(text, flags string, width int, pad byte, digits int) string {
 }
 
 // convert gives one conversion; digits is the least width of a number, 0 for text.
-func convert(c byte, colons int, t time.Time) (text string, pad byte, digits int, ok bool) {
+func convert(c byte, colons int, t time.Time) (text string, pad byte, digits int, ok bool) { //nolint:funlen // one case a conversion
 	num := func(n, width int) (string, byte, int, bool) { return strconv.Itoa(n), '0', width, true }
 	word := func(layout string) (string, byte, int, bool) { return t.Format(layout), 0, 0, true }
 	hour := (t.Hour()+11)%12 + 1

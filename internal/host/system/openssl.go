@@ -79,7 +79,7 @@ func opensslArgs(args []string) []string {
 
 func opensslPasswd(p *kernel.Proc, args []string) int {
 	o := getopt.Parse(opensslArgs(args), "156", "apr1 salt= stdin")
-	pw := ""
+	var pw string
 	switch {
 	case o.Has("stdin"):
 		pw = readLine(p)
@@ -157,7 +157,7 @@ func opensslBase64(p *kernel.Proc, verb string, args []string) int {
 		complain(p, "bad decrypt")
 		return 1
 	}
-	data := []byte(nil)
+	var data []byte
 	if f := o.Get("in"); f != "" {
 		var err error
 		if data, err = p.M.FS.ReadFile(p.Caller, p.Abs(f), 8<<20); err != nil {

@@ -253,7 +253,7 @@ func (r *psRun) pick(a psArgs) []kernel.Entry {
 	all := strings.ContainsAny(a.unix, "eA") || strings.Contains(a.bsd, "x") && strings.ContainsAny(a.bsd, "a")
 	var out []kernel.Entry
 	for _, e := range r.p.M.Table.List() {
-		ok := false
+		var ok bool
 		switch {
 		case len(a.pids) > 0 || len(a.users) > 0 || len(a.comms) > 0:
 			ok = slices.Contains(a.pids, strconv.Itoa(e.PID)) || slices.Contains(a.comms, e.Name) || slices.Contains(a.users, uid(r.p, e)) || slices.Contains(a.users, strconv.Itoa(int(e.UID)))

@@ -223,20 +223,7 @@ func wrapped(ctx context.Context, p *kernel.Proc) int {
 		}
 	}
 	if len(args) == 0 {
-		if name == "setsid" {
-			errorf(p, "no command specified")
-			return getopt.Hint(p, 1)
-		}
-		if name == "flock" {
-			errorf(p, "not enough arguments\nTry 'flock --help' for more information.")
-			return 64
-		}
-		if name == "ionice" {
-			put(p, "none: prio 0\n")
-			return 0
-		}
-		errorf(p, "missing operand")
-		return getopt.Hint(p, 125)
+		return noCommand(p, name)
 	}
 	c := p.Child(args...)
 	if name == "nohup" {
@@ -249,6 +236,23 @@ func wrapped(ctx context.Context, p *kernel.Proc) int {
 		c.Nice += o.Int("n", 10)
 	}
 	return run(ctx, p, c)
+}
+
+// noCommand is what a wrapping program says when nothing follows its options.
+func noCommand(p *kernel.Proc, name string) int {
+	switch name {
+	case "setsid":
+		errorf(p, "no command specified")
+		return getopt.Hint(p, 1)
+	case "flock":
+		errorf(p, "not enough arguments\nTry 'flock --help' for more information.")
+		return 64
+	case "ionice":
+		put(p, "none: prio 0\n")
+		return 0
+	}
+	errorf(p, "missing operand")
+	return getopt.Hint(p, 125)
 }
 
 // nohup redirects what is a terminal.
@@ -322,11 +326,11 @@ func timeout(ctx context.Context, p *kernel.Proc) int {
 
 // xargsRun is a parsed xargs.
 type xargsRun struct {
-	p              *kernel.Proc
-	o              getopt.Opts
-	cmd            []string
-	per, lines     int
-	replace, delim string
+	p          *kernel.Proc
+	o          getopt.Opts
+	cmd        []string
+	per, lines int
+	replace    string
 }
 
 func xargs(ctx context.Context, p *kernel.Proc) int {

@@ -186,7 +186,7 @@ func joinCmd(_ context.Context, p *kernel.Proc) int {
 	}
 	for len(a) > 0 || len(b) > 0 {
 		var x, y []string
-		c := 0
+		var c int
 		switch {
 		case len(a) == 0:
 			y, c = j.split(b[0]), 1

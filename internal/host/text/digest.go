@@ -48,7 +48,7 @@ func feed(p *kernel.Proc, h io.Writer, r io.Reader) (int64, error) {
 			return total, e
 		}
 		if err != nil || n == 0 {
-			return total, nil
+			return total, nil //nolint:nilerr // an end is an end
 		}
 	}
 }

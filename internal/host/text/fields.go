@@ -148,10 +148,6 @@ func cut(_ context.Context, p *kernel.Proc) int {
 	}
 	what := "field"
 	if !o.Has("f") {
-		what = "byte or character position"
-		if o.Has("c") {
-			what = "byte/character position"
-		}
 		what = "byte/character position"
 	}
 	list, fault := ranges(o.Get("f", "c", "b"), what)

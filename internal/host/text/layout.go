@@ -150,7 +150,7 @@ func seq(_ context.Context, p *kernel.Proc) int {
 	var args []string // negative numbers are no options
 	letters := p.Args[1:]
 	for i, a := range letters {
-		if a[:min(len(a), 1)] != "-" && !(i > 0 && (letters[i-1] == "-f" || letters[i-1] == "-s")) {
+		if a[:min(len(a), 1)] != "-" && (i == 0 || letters[i-1] != "-f" && letters[i-1] != "-s") {
 			break
 		}
 		if len(a) > 1 && a[0] == '-' && (a[1] >= '0' && a[1] <= '9' || a[1] == '.') {

@@ -37,7 +37,6 @@ type sedRun struct {
 	quit    bool
 	missing bool // the last output had no newline
 	status  int
-	budget  int64
 }
 
 func sed(_ context.Context, p *kernel.Proc) int {

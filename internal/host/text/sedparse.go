@@ -38,7 +38,7 @@ type sedAddr struct {
 }
 
 // sedFault is an error at a character of the script.
-type sedFault struct {
+type sedFault struct { //nolint:errname // a fault is the word of this package
 	at   int
 	text string
 }

@@ -54,7 +54,7 @@ func pieces(o getopt.Opts, data []byte) [][]byte {
 	if o.Has("b") || o.Has("n") {
 		n, ok := count(o.Get("b"))
 		if k := o.Int("n", 0); k > 0 {
-			n, ok = int64(len(data))/int64(k), true
+			n = int64(len(data)) / int64(k)
 			for range k - 1 {
 				out, data = append(out, data[:n]), data[n:]
 			}

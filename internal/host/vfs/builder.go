@@ -29,7 +29,7 @@ func (b *Builder) dir(p string) *node {
 	parent := b.dir(path.Dir(p))
 	name := path.Base(p)
 	n := parent.children[name]
-	for n != nil && n.kind == Symlink { // /bin -> usr/bin
+	if n != nil && n.kind == Symlink { // /bin -> usr/bin
 		t := n.target
 		if !path.IsAbs(t) {
 			t = path.Join(path.Dir(p), t)

@@ -1,7 +1,7 @@
 package vfs
 
 // Errno is an error of the fake system. Its text is what strerror gives.
-type Errno uint8
+type Errno uint8 //nolint:errname // the word of POSIX
 
 // The errors.
 const (

@@ -15,8 +15,8 @@ import (
 
 var t0 = time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 
-func testFS(t testing.TB) *FS {
-	t.Helper()
+func testFS(tb testing.TB) *FS {
+	tb.Helper()
 	b := NewBuilder(t0)
 	b.Text("/etc/passwd", 0o644, 0, 0, t0, "root:x:0:0\n")
 	b.Add(Node{Path: "/bin", Kind: Symlink, Mode: 0o777, Target: "usr/bin"})

@@ -124,7 +124,7 @@ func (f *FS) walkTo(c Caller, path string, follow bool) (*frame, *missing, error
 			}
 			return nil, &missing{cur, name}, nil
 		}
-		if next.kind() == Symlink && (rest != "" || follow) {
+		if next.kind() == Symlink && (rest != "" || follow) { //nolint:nestif // one step of the walk
 			if links++; links > maxLinks {
 				return nil, nil, ELOOP
 			}

@@ -224,7 +224,7 @@ func (f *FS) rename(c Caller, from, to string) (*lost, error) {
 		return nil, err
 	}
 	var l *lost
-	if miss == nil {
+	if miss == nil { //nolint:nestif // the order of the kernel's checks
 		if dst.prov != nil {
 			return nil, EXDEV
 		}

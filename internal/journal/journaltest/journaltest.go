@@ -78,6 +78,7 @@ func expect(t *testing.T, got []string, from, to int) {
 }
 
 func order(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	defer done()
 	got, pos := read(t, j, journal.Position{})
@@ -94,6 +95,7 @@ func order(t *testing.T, open Opener) {
 }
 
 func resume(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	defer done()
 	mid := add(t, j, 0, 40)
@@ -106,6 +108,7 @@ func resume(t *testing.T, open Opener) {
 }
 
 func reopen(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	mid := add(t, j, 0, 10)
 	done()
@@ -126,6 +129,7 @@ func reopen(t *testing.T, open Opener) {
 }
 
 func concurrent(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	const workers, each = 16, 50
 	var wg sync.WaitGroup
@@ -153,6 +157,7 @@ func concurrent(t *testing.T, open Opener) {
 }
 
 func once(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	key := journal.Key{Client: [16]byte{1, 2, 3}}
 	put := func(seq uint64, n int) journal.Position {
@@ -181,6 +186,7 @@ func once(t *testing.T, open Opener) {
 }
 
 func wait(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	defer done()
 	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
@@ -201,6 +207,7 @@ func wait(t *testing.T, open Opener) {
 }
 
 func release(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	big := []byte(`{"x":"` + strings.Repeat("x", 60_000) + `"}` + "\n")
 	var mid journal.Position
@@ -238,6 +245,7 @@ func release(t *testing.T, open Opener) {
 }
 
 func refuses(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	defer done()
 	for name, data := range map[string][]byte{
@@ -250,6 +258,7 @@ func refuses(t *testing.T, open Opener) {
 }
 
 func stopsAtError(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	defer done()
 	add(t, j, 0, 10)
@@ -270,6 +279,7 @@ func stopsAtError(t *testing.T, open Opener) {
 }
 
 func cancelled(t *testing.T, open Opener) {
+	t.Helper()
 	j, done := open(t)
 	defer done()
 	ctx, cancel := context.WithCancel(t.Context())

@@ -155,7 +155,7 @@ func (s *Server) Serve(ctx context.Context, conn net.Conn) error {
 	if errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed) {
 		return nil
 	}
-	if err != nil && !errors.Is(err, ErrProtocol) {
+	if !errors.Is(err, ErrProtocol) {
 		err = fmt.Errorf("read uplink: %w", err)
 	}
 	return err

@@ -38,7 +38,7 @@ type Indicator struct {
 }
 
 // Problem is a line that could not be used.
-type Problem struct {
+type Problem struct { //nolint:errname // a line of a report
 	Source string // "list.txt:17"
 	Text   string
 }

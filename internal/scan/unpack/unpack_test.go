@@ -46,25 +46,25 @@ func walk(t *testing.T, data []byte, l Limits) ([]string, Report) {
 	return got, rep
 }
 
-func zipOf(t testing.TB, files ...string) []byte {
-	t.Helper()
+func zipOf(tb testing.TB, files ...string) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
 		f, err := w.Create(files[i])
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		io.WriteString(f, files[i+1])
 	}
 	if err := w.Close(); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	return b.Bytes()
 }
 
-func gz(t testing.TB, name string, data []byte) []byte {
-	t.Helper()
+func gz(tb testing.TB, name string, data []byte) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := gzip.NewWriter(&b)
 	w.Name = name
@@ -73,8 +73,8 @@ func gz(t testing.TB, name string, data []byte) []byte {
 	return b.Bytes()
 }
 
-func tarOf(t testing.TB, files ...string) []byte {
-	t.Helper()
+func tarOf(tb testing.TB, files ...string) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := tar.NewWriter(&b)
 	for i := 0; i < len(files); i += 2 {
@@ -114,8 +114,8 @@ func cpioOf(name, body string) []byte {
 }
 
 // cabOf makes a cabinet of one folder with one block.
-func cabOf(t testing.TB, name, body string, zipped bool) []byte {
-	t.Helper()
+func cabOf(tb testing.TB, name, body string, zipped bool) []byte {
+	tb.Helper()
 	data, method := []byte(body), uint16(0)
 	if zipped {
 		var b bytes.Buffer
@@ -182,24 +182,26 @@ func mailOf(attachment []byte) []byte {
 		base64.StdEncoding.EncodeToString(attachment) + "\r\n--XX--\r\n")
 }
 
-func samples(t testing.TB) map[string][]byte {
-	z := zipOf(t, "a/b.txt", marker)
+func samples(tb testing.TB) map[string][]byte {
+	tb.Helper()
+	z := zipOf(tb, "a/b.txt", marker)
 	wide := make([]byte, 0, 200)
 	for _, r := range "Write-Output 'harmless marker in a command'" {
 		wide = append(wide, byte(r), 0)
 	}
 	return map[string][]byte{
-		"zip": z, "gzip": gz(t, "", []byte(marker)), "tar": tarOf(t, "dir/x", marker), "tgz": gz(t, "x.tar", tarOf(t, "dir/x", marker)),
-		"zstd": zst([]byte(marker)), "ar": arOf("debian-binary", "2.0\n", "data.tar.gz", string(gz(t, "", tarOf(t, "./usr/x", marker)))),
-		"cpio": cpioOf("etc/x", marker), "cab": cabOf(t, "x.txt", marker, false), "mszip": cabOf(t, "x.txt", marker, true), "iso": isoOf("X.TXT", marker),
-		"mail": mailOf(z), "exe+zip": append([]byte("MZ not a program"), zipAt(t)...),
+		"zip": z, "gzip": gz(tb, "", []byte(marker)), "tar": tarOf(tb, "dir/x", marker), "tgz": gz(tb, "x.tar", tarOf(tb, "dir/x", marker)),
+		"zstd": zst([]byte(marker)), "ar": arOf("debian-binary", "2.0\n", "data.tar.gz", string(gz(tb, "", tarOf(tb, "./usr/x", marker)))),
+		"cpio": cpioOf("etc/x", marker), "cab": cabOf(tb, "x.txt", marker, false), "mszip": cabOf(tb, "x.txt", marker, true), "iso": isoOf("X.TXT", marker),
+		"mail": mailOf(z), "exe+zip": append([]byte("MZ not a program"), zipAt(tb)...),
 		"script": []byte("#!/bin/sh\necho " + base64.StdEncoding.EncodeToString(z) + " | base64 -d\n"),
 		"wide":   []byte("powershell -enc " + base64.StdEncoding.EncodeToString(wide)),
 		"pdf":    []byte("%PDF-1.4\n1 0 obj <</Length 9/Filter/FlateDecode>>\nstream\n" + zlibOf(marker) + "\nendstream endobj"),
 	}
 }
 
-func zipAt(t testing.TB) []byte {
+func zipAt(tb testing.TB) []byte {
+	tb.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	w.SetOffset(16)
@@ -307,8 +309,9 @@ func TestTools(t *testing.T) {
 }
 
 // overlapZip has n central entries that share one body.
-func overlapZip(t testing.TB, n int) []byte {
-	body := zipOf(t, "x", strings.Repeat("A", 1<<20))
+func overlapZip(tb testing.TB, n int) []byte {
+	tb.Helper()
+	body := zipOf(tb, "x", strings.Repeat("A", 1<<20))
 	i := bytes.Index(body, []byte("PK\x01\x02"))
 	j := bytes.Index(body, []byte("PK\x05\x06"))
 	central := body[i:j]

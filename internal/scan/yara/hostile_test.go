@@ -122,7 +122,7 @@ func TestScanErrors(t *testing.T) {
 	stopped, cancel := context.WithCancel(t.Context())
 	cancel()
 	for name, c := range map[string]struct {
-		ctx  context.Context
+		ctx  context.Context //nolint:containedctx // a row of a table
 		in   io.ReaderAt
 		size int64
 		o    yara.ScanOptions

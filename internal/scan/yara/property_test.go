@@ -15,15 +15,15 @@ import (
 )
 
 // places scans text with one rule and gives where its strings were found.
-func places(t testing.TB, rule string, text []byte) ([]yara.StringMatch, bool) {
-	t.Helper()
+func places(tb testing.TB, rule string, text []byte) ([]yara.StringMatch, bool) {
+	tb.Helper()
 	rules, problems := yara.Compile([]yara.Source{{Name: "rule", Text: []byte(rule)}}, yara.Options{})
 	if yara.Failed(problems) {
 		return nil, false
 	}
-	res, err := rules.Scan(t.Context(), bytes.NewReader(text), int64(len(text)), yara.ScanOptions{Limits: yara.Limits{Report: 1 << 20}})
+	res, err := rules.Scan(tb.Context(), bytes.NewReader(text), int64(len(text)), yara.ScanOptions{Limits: yara.Limits{Report: 1 << 20}})
 	if err != nil || len(res.Limits) > 0 {
-		t.Fatalf("%s: %v %v", rule, err, res.Limits)
+		tb.Fatalf("%s: %v %v", rule, err, res.Limits)
 	}
 	if len(res.Matches) == 0 {
 		return nil, true

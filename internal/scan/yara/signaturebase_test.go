@@ -20,16 +20,16 @@ import (
 )
 
 // unpack reads a .tar.gz of the shared data into memory.
-func unpack(t testing.TB, name string) map[string][]byte {
-	t.Helper()
-	f, err := os.Open(filepath.Join(sharedtest.Dir(t), "yara", name))
+func unpack(tb testing.TB, name string) map[string][]byte {
+	tb.Helper()
+	f, err := os.Open(filepath.Join(sharedtest.Dir(tb), "yara", name))
 	if err != nil {
-		t.Skip(err)
+		tb.Skip(err)
 	}
 	defer f.Close()
 	z, err := gzip.NewReader(f)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	out := map[string][]byte{}
 	for r := tar.NewReader(z); ; {
@@ -38,23 +38,23 @@ func unpack(t testing.TB, name string) map[string][]byte {
 			return out
 		}
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		if h.Typeflag != tar.TypeReg {
 			continue
 		}
 		b, err := io.ReadAll(r)
 		if err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 		out[strings.TrimPrefix(h.Name, "./")] = b
 	}
 }
 
 // signatureBase compiles the 5,883 rules.
-func signatureBase(t testing.TB) *yara.Rules {
-	t.Helper()
-	files := unpack(t, "signature-base-rules.tar.gz")
+func signatureBase(tb testing.TB) *yara.Rules {
+	tb.Helper()
+	files := unpack(tb, "signature-base-rules.tar.gz")
 	var sources []yara.Source
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		if ext := filepath.Ext(name); ext == ".yar" || ext == ".yara" {
@@ -65,11 +65,11 @@ func signatureBase(t testing.TB) *yara.Rules {
 	rules, problems := yara.Compile(sources, yara.Options{Externals: externals})
 	for _, p := range problems {
 		if !p.Warning {
-			t.Error(p)
+			tb.Error(p)
 		}
 	}
 	if rules.Len() != 5883 {
-		t.Fatalf("%d rules compile, want 5883", rules.Len())
+		tb.Fatalf("%d rules compile, want 5883", rules.Len())
 	}
 	return rules
 }

@@ -19,6 +19,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -68,7 +69,7 @@ func Write(w io.Writer, f File, data func(io.Writer) error) error {
 	if err != nil {
 		return fmt.Errorf("begin the archive: %w", err)
 	}
-	if _, err = body.Write(append(salt, check...)); err != nil {
+	if _, err = body.Write(slices.Concat(salt, check)); err != nil {
 		return fmt.Errorf("write the archive: %w", err)
 	}
 	s.w = body

@@ -63,9 +63,7 @@ func (b *Builder) chained(word string, term func() (operand, error), op code.Op)
 	if err != nil || !b.keyword(word) {
 		return o, err
 	}
-	if o, err = b.boolean(o); err != nil {
-		return o, err
-	}
+	o = b.boolean(o)
 	nodes, needs := []int32{o.node}, o.needs
 	for b.keyword(word) {
 		if err := b.advance(); err != nil {
@@ -74,9 +72,7 @@ func (b *Builder) chained(word string, term func() (operand, error), op code.Op)
 		if o, err = term(); err != nil {
 			return o, err
 		}
-		if o, err = b.boolean(o); err != nil {
-			return o, err
-		}
+		o = b.boolean(o)
 		nodes = append(nodes, o.node)
 		if op == code.OpAnd {
 			needs = needs || o.needs
@@ -89,14 +85,14 @@ func (b *Builder) chained(word string, term func() (operand, error), op code.Op)
 }
 
 // boolean makes a truth of an operand.
-func (b *Builder) boolean(o operand) (operand, error) {
+func (b *Builder) boolean(o operand) operand {
 	if o.kind == module.String {
 		if o.literal {
 			b.warn(b.tok.Line, "using literal string %q in a boolean operation", o.name)
 		}
 		o.node = b.emit(code.Node{Op: code.OpStrBool, A: o.node})
 	}
-	return operand{node: o.node, kind: module.Bool, needs: o.needs && o.kind == module.Bool}, nil
+	return operand{node: o.node, kind: module.Bool, needs: o.needs && o.kind == module.Bool}
 }
 
 func (b *Builder) negation() (operand, error) {
@@ -118,9 +114,7 @@ func (b *Builder) negation() (operand, error) {
 	if err != nil {
 		return o, err
 	}
-	if o, err = b.boolean(o); err != nil {
-		return o, err
-	}
+	o = b.boolean(o)
 	return operand{node: b.emit(code.Node{Op: op, A: o.node}), kind: module.Bool}, nil
 }
 

@@ -273,9 +273,7 @@ func (b *Builder) loopBody() (int32, error) {
 	if err != nil {
 		return 0, err
 	}
-	if o, err = b.boolean(o); err != nil {
-		return 0, err
-	}
+	o = b.boolean(o)
 	return o.node, b.expect(")")
 }
 
@@ -374,7 +372,7 @@ func (b *Builder) loopItems(l *loop) (source []int32, kind int32, err error) {
 		return nil, 0, err
 	}
 	kind = code.IterList
-	if b.punct("..") {
+	if b.punct("..") { //nolint:nestif // a range or a list
 		lo, hi, err := b.upTo(first)
 		if err != nil {
 			return nil, 0, err

@@ -77,26 +77,27 @@ func (b *Builder) finishRule() error {
 }
 
 func (b *Builder) tags() error {
-	if b.punct(":") {
+	if !b.punct(":") {
+		return b.expect("{")
+	}
+	if err := b.advance(); err != nil {
+		return err
+	}
+	if b.tok.Kind != lex.Ident {
+		return b.unexpected("identifier")
+	}
+	seen := map[string]bool{}
+	for b.tok.Kind == lex.Ident {
+		if seen[b.tok.Text] {
+			return b.fail(codeDupTag, "duplicated tag identifier %q", b.tok.Text)
+		}
+		if len(seen) >= maxTags {
+			return b.fail(codeSyntax, "more than %d tags", maxTags)
+		}
+		seen[b.tok.Text] = true
+		b.rule.out.Tags = append(b.rule.out.Tags, b.tok.Text)
 		if err := b.advance(); err != nil {
 			return err
-		}
-		if b.tok.Kind != lex.Ident {
-			return b.unexpected("identifier")
-		}
-		seen := map[string]bool{}
-		for b.tok.Kind == lex.Ident {
-			if seen[b.tok.Text] {
-				return b.fail(codeDupTag, "duplicated tag identifier %q", b.tok.Text)
-			}
-			if len(seen) >= maxTags {
-				return b.fail(codeSyntax, "more than %d tags", maxTags)
-			}
-			seen[b.tok.Text] = true
-			b.rule.out.Tags = append(b.rule.out.Tags, b.tok.Text)
-			if err := b.advance(); err != nil {
-				return err
-			}
 		}
 	}
 	return b.expect("{")
@@ -194,9 +195,7 @@ func (b *Builder) condition() error {
 	if err != nil {
 		return err
 	}
-	if o, err = b.boolean(o); err != nil {
-		return err
-	}
+	o = b.boolean(o)
 	if len(b.prog.Nodes) > maxNodes {
 		return b.fail(codeSyntax, "the conditions are too many")
 	}

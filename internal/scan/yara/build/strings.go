@@ -196,24 +196,31 @@ func (b *Builder) xorKey() (int64, error) {
 	return v, b.advance()
 }
 
+// ownAlphabet reads what may stand in brackets after base64.
+func (b *Builder) ownAlphabet() (string, error) {
+	if !b.punct("(") {
+		return stdAlphabet, nil
+	}
+	if err := b.advance(); err != nil {
+		return "", err
+	}
+	if b.tok.Kind != lex.Text {
+		return "", b.unexpected("text string")
+	}
+	a := b.tok.Text
+	if len(a) != 64 {
+		return "", b.fail(codeModifier, "length of base64 alphabet must be 64")
+	}
+	if err := b.advance(); err != nil {
+		return "", err
+	}
+	return a, b.expect(")")
+}
+
 func (b *Builder) alphabet(m *modifiers) error {
-	a := stdAlphabet
-	if b.punct("(") {
-		if err := b.advance(); err != nil {
-			return err
-		}
-		if b.tok.Kind != lex.Text {
-			return b.unexpected("text string")
-		}
-		if a = b.tok.Text; len(a) != 64 {
-			return b.fail(codeModifier, "length of base64 alphabet must be 64")
-		}
-		if err := b.advance(); err != nil {
-			return err
-		}
-		if err := b.expect(")"); err != nil {
-			return err
-		}
+	a, err := b.ownAlphabet()
+	if err != nil {
+		return err
 	}
 	if m.alphabet != "" && m.alphabet != a {
 		return b.fail(codeModifier, "can not specify multiple alphabets")

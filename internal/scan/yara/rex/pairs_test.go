@@ -78,6 +78,7 @@ func wordBits(s string) float64 {
 }
 
 func writePairs(t *testing.T) {
+	t.Helper()
 	var pair [foldBytes][foldBytes]float64
 	measure("/usr/bin", 3, 60<<20, &pair)
 	measure("/usr/lib", 7, 60<<20, &pair)

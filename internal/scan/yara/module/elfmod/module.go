@@ -17,7 +17,9 @@ type sign struct {
 	value int64
 }
 
-func seq(from int64, names string) []sign {
+// seq numbers names from 0; "-" leaves a number out.
+func seq(names string) []sign {
+	var from int64
 	var out []sign
 	for n := range strings.FieldsSeq(names) {
 		if n != "-" {
@@ -29,18 +31,18 @@ func seq(from int64, names string) []sign {
 }
 
 func constants() []sign {
-	out := seq(0, "ET_NONE ET_REL ET_EXEC ET_DYN ET_CORE")
-	out = append(out, seq(0, "EM_NONE EM_M32 EM_SPARC EM_386 EM_68K EM_88K - EM_860 EM_MIPS EM_S370 EM_MIPS_RS3_LE")...)
+	out := seq("ET_NONE ET_REL ET_EXEC ET_DYN ET_CORE")
+	out = append(out, seq("EM_NONE EM_M32 EM_SPARC EM_386 EM_68K EM_88K - EM_860 EM_MIPS EM_S370 EM_MIPS_RS3_LE")...)
 	out = append(out, sign{"EM_PPC", 20}, sign{"EM_PPC64", 21}, sign{"EM_S390", 22}, sign{"EM_ARM", 40}, sign{"EM_SH", 42}, sign{"EM_IA_64", 50},
 		sign{"EM_X86_64", 62}, sign{"EM_AARCH64", 183}, sign{"EM_RISCV", 243}, sign{"EM_SPARCV9", 43})
-	out = append(out, seq(0, "SHT_NULL SHT_PROGBITS SHT_SYMTAB SHT_STRTAB SHT_REAL SHT_HASH SHT_DYNAMIC SHT_NOTE SHT_NOBITS SHT_REL SHT_SHLIB SHT_DYNSYM")...)
+	out = append(out, seq("SHT_NULL SHT_PROGBITS SHT_SYMTAB SHT_STRTAB SHT_REAL SHT_HASH SHT_DYNAMIC SHT_NOTE SHT_NOBITS SHT_REL SHT_SHLIB SHT_DYNSYM")...)
 	out = append(out, sign{"SHF_WRITE", 1}, sign{"SHF_ALLOC", 2}, sign{"SHF_EXECINSTR", 4}, sign{"PF_X", 1}, sign{"PF_W", 2}, sign{"PF_R", 4})
-	out = append(out, seq(0, "PT_NULL PT_LOAD PT_DYNAMIC PT_INTERP PT_NOTE PT_SHLIB PT_PHDR PT_TLS")...)
+	out = append(out, seq("PT_NULL PT_LOAD PT_DYNAMIC PT_INTERP PT_NOTE PT_SHLIB PT_PHDR PT_TLS")...)
 	out = append(out, sign{"PT_GNU_EH_FRAME", 0x6474e550}, sign{"PT_GNU_STACK", 0x6474e551})
-	out = append(out, seq(0, "DT_NULL DT_NEEDED DT_PLTRELSZ DT_PLTGOT DT_HASH DT_STRTAB DT_SYMTAB DT_REAL DT_RELASZ DT_RELAENT DT_STRSZ DT_SYMENT DT_INIT DT_FINI DT_SONAME DT_RPATH DT_SYMBOLIC DT_REL DT_RELSZ DT_RELENT DT_PLTREL DT_DEBUG DT_TEXTREL DT_JMPREL DT_BIND_NOW DT_INIT_ARRAY DT_FINI_ARRAY DT_INIT_ARRAYSZ DT_FINI_ARRAYSZ DT_RUNPATH DT_FLAGS")...)
+	out = append(out, seq("DT_NULL DT_NEEDED DT_PLTRELSZ DT_PLTGOT DT_HASH DT_STRTAB DT_SYMTAB DT_REAL DT_RELASZ DT_RELAENT DT_STRSZ DT_SYMENT DT_INIT DT_FINI DT_SONAME DT_RPATH DT_SYMBOLIC DT_REL DT_RELSZ DT_RELENT DT_PLTREL DT_DEBUG DT_TEXTREL DT_JMPREL DT_BIND_NOW DT_INIT_ARRAY DT_FINI_ARRAY DT_INIT_ARRAYSZ DT_FINI_ARRAYSZ DT_RUNPATH DT_FLAGS")...)
 	out = append(out, sign{"DT_ENCODING", 32})
-	out = append(out, seq(0, "STT_NOTYPE STT_OBJECT STT_FUNC STT_SECTION STT_FILE STT_COMMON STT_TLS")...)
-	return append(out, seq(0, "STB_LOCAL STB_GLOBAL STB_WEAK")...)
+	out = append(out, seq("STT_NOTYPE STT_OBJECT STT_FUNC STT_SECTION STT_FILE STT_COMMON STT_TLS")...)
+	return append(out, seq("STB_LOCAL STB_GLOBAL STB_WEAK")...)
 }
 
 func ints(names ...string) map[string]*module.Type {
