@@ -46,25 +46,14 @@ type node struct {
 	re    *regexp.Regexp
 }
 
-// Is holds where a field has exactly this value. The name is one of Columns.
+// Is holds where a field has exactly this value. The name is
+// one of the columns in schema.go or, slower, any other field.
 func Is(field, value string) Expr {
 	return Expr{&node{op: opExact, field: field, text: value}}
 }
 
-// Begins holds where a field begins with text.
-func Begins(field, text string) Expr {
-	return Expr{&node{op: opExactPrefix, field: field, text: text}}
-}
-
-// Has holds where a field has a value.
-func Has(field string) Expr { return Expr{&node{op: opSet, field: field}} }
-
 // All holds where each of l holds.
 func All(l ...Expr) Expr { return join(opAnd, l) }
-
-// Any holds where one of l holds; of nothing it holds for every event, as
-// the zero Expr does.
-func Any(l ...Expr) Expr { return join(opOr, l) }
 
 func join(o op, l []Expr) Expr {
 	n := &node{op: o}

@@ -97,11 +97,3 @@ func number(kinds map[string]kind) map[string]column {
 	return out
 }
 
-// Columns are the names of the fields that can be asked for by name quickly.
-func Columns() []string {
-	out := make([]string, 0, len(columns))
-	for name := range columns {
-		out = append(out, name)
-	}
-	return out
-}

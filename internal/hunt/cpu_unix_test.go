@@ -7,9 +7,6 @@ import (
 	"time"
 )
 
-// CPUTime lets the tests outside the package measure.
-func CPUTime() time.Duration { return cpuTime() }
-
 // cpuTime is the processor time of this process so far: unlike the clock it
 // does not depend on what else runs on the machine.
 func cpuTime() time.Duration {
