@@ -96,4 +96,3 @@ func number(kinds map[string]kind) map[string]column {
 	}
 	return out
 }
-
