@@ -35,6 +35,14 @@ type Config struct {
 	Limits   kernel.Limits // per session
 	Store    Store         // nil: changes live as long as this process
 	Log      *slog.Logger  // nil: silent
+	Planted  []Planted     // files that lie on the host beside those of its persona
+}
+
+// Planted is a file that somebody put on the host, for example a honeytoken.
+type Planted struct {
+	Path    string
+	Content string
+	Mark    string // told to who watches the file system when the file is opened for reading; "" is not told
 }
 
 // Host is one fake host. It is safe for concurrent use.
@@ -59,7 +67,15 @@ func New(c Config) *Host {
 		c.Memory = 512 << 20
 	}
 	c.FS.Now, c.FS.Pool = c.Clock.Now, vfs.NewPool(c.Memory)
-	return &Host{c: c, base: image.Build(c.Persona), rand: kernel.NewRand(c.Seed, c.Persona.Seed), visits: map[string]*Visit{}}
+	return &Host{c: c, base: image.Build(c.Persona, planted(c.Planted)...), rand: kernel.NewRand(c.Seed, c.Persona.Seed), visits: map[string]*Visit{}}
+}
+
+func planted(files []Planted) []vfs.Node {
+	out := make([]vfs.Node, 0, len(files))
+	for _, f := range files {
+		out = append(out, vfs.Node{Path: f.Path, Kind: vfs.File, Mode: 0o644, Content: vfs.Bytes([]byte(f.Content)), Mark: f.Mark})
+	}
+	return out
 }
 
 // Name is the host's name in the configuration.

@@ -137,7 +137,8 @@ func (r *Session) Password(_ context.Context, user, password string) {
 // keyed hash before anything is written.
 const PasswordField = "lapwing.password.text"
 
-// TokenField of a login names the planted credential that was tried.
+// TokenField names the planted credential that was tried in a login, or the
+// planted file that was read.
 const TokenField = "lapwing.token.id"
 
 // Note records anything else, such as code that an interpreter was given.
@@ -202,6 +203,21 @@ func (r *Session) Capture(path string, content io.Reader, how string) {
 func (r *Session) Watch(fs *vfs.FS) {
 	fs.OnLoss(func(path string, c vfs.Content) { r.content(path, c) })
 	fs.OnFull(r.Limit)
+	fs.OnMark(r.marked)
+}
+
+// marked records that a planted file was opened. What is opened after Close is
+// not told.
+func (r *Session) marked(path, token string) {
+	r.limits.Lock()
+	defer r.limits.Unlock()
+	if r.over {
+		return
+	}
+	r.Emit(event.ActionFileRead, event.DepthAct, func(e *event.Event) {
+		e.Path = path
+		e.Add(TokenField, token)
+	})
 }
 
 func (r *Session) content(path string, c vfs.Content) {

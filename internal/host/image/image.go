@@ -18,11 +18,11 @@ type builder struct {
 	booted    time.Time
 }
 
-// Build makes the immutable base of a fake host.
-func Build(p *persona.Persona) *vfs.Base {
+// Build makes the immutable base of a fake host, with planted files in it.
+func Build(p *persona.Persona, planted ...vfs.Node) *vfs.Base {
 	installed := p.Boot.AddDate(0, -7, -3).Truncate(time.Minute)
 	if p.Family == "busybox" {
-		return buildRouter(p)
+		return buildRouter(p, planted)
 	}
 	b := &builder{Builder: vfs.NewBuilder(installed), p: p, installed: installed, booted: p.Boot}
 	b.skeleton()
@@ -34,7 +34,16 @@ func Build(p *persona.Persona) *vfs.Base {
 	if p.Family == "ubuntu" {
 		b.ubuntu()
 	}
+	b.plant(planted)
 	return b.Build()
+}
+
+// plant adds files that somebody put there some weeks ago.
+func (b *builder) plant(files []vfs.Node) {
+	for _, f := range files {
+		f.Mtime = b.installed.AddDate(0, 6, 0)
+		b.Add(f)
+	}
 }
 
 func (b *builder) dir(path string, mode, uid, gid uint32, t time.Time) {

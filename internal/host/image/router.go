@@ -11,7 +11,7 @@ import (
 
 // buildRouter makes the root of a small router: a squashfs as the maker built
 // it, an overlay for what was set up since, a tmpfs for what lives.
-func buildRouter(p *persona.Persona) *vfs.Base {
+func buildRouter(p *persona.Persona, planted []vfs.Node) *vfs.Base {
 	built := p.BusyBox.Built
 	b := &builder{Builder: vfs.NewBuilder(built), p: p, installed: built, booted: p.Boot}
 	b.routerDirs()
@@ -20,6 +20,7 @@ func buildRouter(p *persona.Persona) *vfs.Base {
 	b.nvram()
 	b.routerState()
 	b.routerDevices()
+	b.plant(planted)
 	return b.Build()
 }
 

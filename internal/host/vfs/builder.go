@@ -74,7 +74,7 @@ func (b *Builder) Add(n Node) {
 	}
 	nn := &node{
 		kind: n.Kind, mode: n.Mode, uid: n.UID, gid: n.GID, content: n.Content, target: n.Target,
-		major: n.Major, minor: n.Minor, attr: n.Attr,
+		major: n.Major, minor: n.Minor, attr: n.Attr, mark: n.Mark,
 	}
 	b.put(b.dir(path.Dir(p)), path.Base(p), nn, n.Mtime)
 }

@@ -20,6 +20,7 @@ type node struct {
 	major, minor uint32
 	target       string
 	attr         Attr
+	mark         string
 	content      Content // of a file; nil while data holds it
 	data         []byte  // of a file that a visitor wrote
 	mutable      bool    // data is the content
@@ -81,6 +82,7 @@ type FS struct {
 	gen      uint64
 	mounts   map[uint64]Provider
 	onLoss   func(path string, content Content)
+	onMark   func(path, mark string)
 	onFull   func(limit string)
 }
 
@@ -95,6 +97,7 @@ type Node struct {
 	Target       string  // Symlink
 	Major, Minor uint32  // devices
 	Attr         Attr
+	Mark         string // of a file that is watched, see FS.OnMark
 }
 
 // Provider makes the entries of a mounted directory when they are asked for:
@@ -150,6 +153,14 @@ func (f *FS) Mount(path string, p Provider) error {
 func (f *FS) OnLoss(fn func(path string, content Content)) {
 	f.mu.Lock()
 	f.onLoss = fn
+	f.mu.Unlock()
+}
+
+// OnMark sets what is told path and mark of a marked file each time it is opened
+// for reading. fn runs without locks held.
+func (f *FS) OnMark(fn func(path, mark string)) {
+	f.mu.Lock()
+	f.onMark = fn
 	f.mu.Unlock()
 }
 

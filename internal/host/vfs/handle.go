@@ -26,8 +26,12 @@ type Handle struct {
 func (f *FS) Open(c Caller, path string, fl Flags, perm uint32) (*Handle, error) {
 	f.mu.Lock()
 	h, l, err := f.open(c, path, fl, perm)
+	told := f.onMark
 	f.mu.Unlock()
 	f.tell(l)
+	if told != nil && err == nil && h.n != nil && h.n.mark != "" && fl&WriteOnly == 0 {
+		told(h.path, h.n.mark)
+	}
 	return h, err
 }
 
