@@ -102,7 +102,7 @@ func NewHost(c HostConfig) (*Host, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{c: c, persona: p, rand: rand.New(rand.NewPCG(c.Seed, 1))} //nolint:gosec // reproducible on purpose
+	h := &Host{c: c, persona: p, rand: rand.New(rand.NewPCG(c.Seed, 1))}
 	h.ids = event.NewIDs(&seeded{r: newNoise(c.Seed)}, c.Clock.Now)
 	h.mail.host = h
 	return h, nil
@@ -185,25 +185,6 @@ func (h *Host) check(more []Credential, user, password string) judgement {
 		}
 	}
 	return j
-}
-
-// password is the one with which user gets in, for protocols that only prove
-// that the client knows it.
-func (h *Host) passwords(more []Credential, user string) []string {
-	var out []string
-	for _, list := range [][]Credential{h.c.Accept, more} {
-		for _, c := range list {
-			if strings.EqualFold(c.User, user) {
-				out = append(out, c.Password)
-			}
-		}
-	}
-	for _, t := range h.c.Tokens {
-		if strings.EqualFold(t.User, user) {
-			out = append(out, t.Password)
-		}
-	}
-	return out
 }
 
 func (c Credential) sum() [sha256.Size]byte {

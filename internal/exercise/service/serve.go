@@ -89,13 +89,6 @@ func (v *visit) say(format string, args ...any) error {
 	return err
 }
 
-// take reads n bytes.
-func (v *visit) take(n int) ([]byte, error) {
-	b := make([]byte, n)
-	_, err := io.ReadFull(v.r, b)
-	return b, err
-}
-
 func addrPort(a net.Addr) netip.AddrPort {
 	var ap netip.AddrPort
 	switch t := a.(type) {

@@ -330,3 +330,24 @@ func BenchmarkNew(b *testing.B) {
 		New(f.base, f.opt)
 	}
 }
+
+func TestMarkedFilesAreTold(t *testing.T) {
+	b := NewBuilder(time.Unix(0, 0))
+	b.Add(Node{Path: "/srv/key", Kind: File, Mode: 0o644, Content: Bytes([]byte("x")), Mark: "t1"})
+	b.Add(Node{Path: "/srv/plain", Kind: File, Mode: 0o644, Content: Bytes([]byte("x"))})
+	b.Add(Node{Path: "/srv/link", Kind: Symlink, Mode: 0o777, Target: "key"})
+	f := New(b.Build(), Options{Now: time.Now})
+	var told []string
+	f.OnMark(func(path, mark string) { told = append(told, path+" "+mark) })
+	for _, o := range []struct {
+		path string
+		fl   Flags
+	}{{"/srv/plain", 0}, {"/srv/key", 0}, {"/srv/link", 0}, {"/srv/key", WriteOnly}, {"/srv/none", 0}, {"/srv/key", ReadWrite}} {
+		if h, err := f.Open(Root(), o.path, o.fl, 0); err == nil {
+			h.Close()
+		}
+	}
+	if want := []string{"/srv/key t1", "/srv/key t1", "/srv/key t1"}; !slices.Equal(told, want) {
+		t.Errorf("%q, want %q", told, want)
+	}
+}
