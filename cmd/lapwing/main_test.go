@@ -41,6 +41,8 @@ type instance struct {
 	addr string
 	cmd  *exec.Cmd
 	out  *bytes.Buffer
+
+	program string // another path of the test binary
 }
 
 func freePort(t *testing.T) string {
@@ -74,6 +76,9 @@ func newInstance(t *testing.T) *instance {
 func (in *instance) start() {
 	in.t.Helper()
 	in.cmd = command(in.t, "up", "--quiet", "--data", filepath.Join(in.dir, "d"), "--config", filepath.Join(in.dir, "c.yaml"))
+	if in.program != "" {
+		in.cmd.Path = in.program
+	}
 	in.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	in.out = &bytes.Buffer{}
 	in.cmd.Stderr = in.out
@@ -227,6 +232,12 @@ func TestFirstLoop(t *testing.T) {
 	if got := in.lapwing("captures", "get", "--raw", sum); got != "left behind\n" {
 		t.Errorf("the captured file comes back as %q", got)
 	}
+	if out, status := in.try("captures", "get", strings.Repeat("0", 64)); status != 2 || !strings.Contains(out, "lapwing captures lists") {
+		t.Errorf("an unknown file: status %d, %q", status, out)
+	}
+	if got := in.lapwing("captures", "get", sum[:12], "--raw"); got != "left behind\n" {
+		t.Errorf("the beginning of a SHA-256 gives %q", got)
+	}
 	if got := in.lapwing("captures", "get", sum); !strings.HasPrefix(got, "PK\x03\x04") || strings.Contains(got, "left behind") {
 		t.Errorf("the archive is not one, or not encrypted: %q", got)
 	}
@@ -252,7 +263,7 @@ func TestStatuses(t *testing.T) {
 		{"events -n -1 --data " + dir, 64, "must not be negative"},
 		{"events a --follow --data " + dir, 2, "holds nothing yet"},
 		{"session", 64, "show, replay or cast"},
-		{"captures get abc --data " + dir, 2, "holds no captured files"},
+		{"captures get abc --data " + dir, 2, "holds nothing yet"},
 		{"up --expose nonsense --data " + dir, 2, "write an address"},
 	} {
 		out, _ := command(t, strings.Fields(tt.args)...).CombinedOutput()

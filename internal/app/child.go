@@ -156,12 +156,14 @@ func (c *child) start() (*net.UnixConn, *exec.Cmd, error) {
 	if err != nil {
 		return nil, nil, FatalError{"find our own program: " + err.Error()}
 	}
+	path := ownProgram(exe)
 	for level := 0; ; level++ {
 		conn, theirs, err := socketPair()
 		if err != nil {
 			return nil, nil, err
 		}
-		cmd := exec.Command(exe, c.args...) //nolint:noctx // ended in order by its own stop, not killed with ctx
+		cmd := exec.Command(path, c.args...) //nolint:noctx // ended in order by its own stop, not killed with ctx
+		cmd.Args[0] = exe
 		cmd.ExtraFiles = append([]*os.File{theirs}, c.files...)
 		cmd.Stderr = c.stderr
 		cmd.Dir = "/"
@@ -186,6 +188,7 @@ func (c *child) start() (*net.UnixConn, *exec.Cmd, error) {
 		if level+1 >= c.levels {
 			return nil, nil, fmt.Errorf("start %s: %w", c.name, err)
 		}
+		c.log.Warn("a process of ours cannot be started as confined as it should be: less is tried", "process", c.name, "error", err)
 	}
 }
 

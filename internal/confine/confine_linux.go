@@ -35,13 +35,15 @@ func Prepare(cmd *exec.Cmd, level int) {
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
 		attr.GidMappings = []syscall.SysProcIDMap{{ContainerID: os.Getegid(), HostID: os.Getegid(), Size: 1}}
 	case level == 1 && root:
+		attr.Cloneflags = syscall.CLONE_NEWNET
+	case level == 2 && root:
 		attr.Credential = &syscall.Credential{Uid: WorkerUID, Gid: WorkerUID}
 	}
 	cmd.SysProcAttr = attr
 }
 
 // Levels is the number of levels that Prepare knows.
-const Levels = 3
+const Levels = 4
 
 // Enter confines the calling process for good. parentNetNS is the parent's
 // network namespace as NetNS gave it. It fails only when a layer that the
