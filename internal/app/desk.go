@@ -134,6 +134,17 @@ type Capture struct {
 	Count   int64      `json:"count"`
 	First   time.Time  `json:"@timestamp"`
 	Last    time.Time  `json:"last"`
+
+	Findings []Finding `json:"findings,omitempty"`
+}
+
+// Finding is what a scan found in a captured file; without a rule, why the
+// scan did not come to its end.
+type Finding struct {
+	Rule        string `json:"rule.name,omitempty"`
+	Level       string `json:"rule.level,omitempty"`
+	Category    string `json:"rule.category,omitempty"`
+	Description string `json:"rule.description,omitempty"`
 }
 
 // handle adds the desk's pages.
@@ -168,7 +179,11 @@ func sessionLine(s *casebook.Session) *Session {
 }
 
 func captureLine(c *casebook.Capture) *Capture {
-	return &Capture{SHA256: c.SHA256, Size: c.Size, Path: c.Path, Source: c.Source, Host: c.Host, Session: c.Session, Count: c.Count, First: c.First, Last: c.Last}
+	l := &Capture{SHA256: c.SHA256, Size: c.Size, Path: c.Path, Source: c.Source, Host: c.Host, Session: c.Session, Count: c.Count, First: c.First, Last: c.Last}
+	for _, f := range c.Findings {
+		l.Findings = append(l.Findings, Finding(f))
+	}
+	return l
 }
 
 // refusal is an error that the asker is told with a status of its own.

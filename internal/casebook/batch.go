@@ -10,6 +10,7 @@ import (
 // The limits of what a casebook holds of visitors' text.
 const (
 	maxText    = 1024     // bytes of a name or a path
+	maxRule    = 256      // bytes of the name of a rule
 	maxLine    = 16 << 10 // bytes of a line of evidence
 	cutText    = 2 << 10  // bytes of a field in a line that was too long
 	halfEvents = alert.MaxEvents / 2
@@ -25,6 +26,7 @@ type Batch struct {
 	order    []*change
 	sessions map[string]*Session
 	captures map[captureKey]*Capture
+	findings map[findingKey]Finding
 	states   []State
 	moves    []Move
 }
@@ -45,9 +47,11 @@ type evidence struct {
 
 type captureKey struct{ sum, source, path string }
 
+type findingKey struct{ sum, rule string }
+
 // Empty tells whether there is nothing to write but the position.
 func (b *Batch) Empty() bool {
-	return len(b.order)+len(b.sessions)+len(b.captures)+len(b.states)+len(b.moves) == 0
+	return len(b.order)+len(b.sessions)+len(b.captures)+len(b.findings)+len(b.states)+len(b.moves) == 0
 }
 
 // Alert takes an alert as e raised or grew it: a.Count includes e. b keeps e.
@@ -137,9 +141,32 @@ func (b *Batch) Index(e *event.Event) {
 	if e.Session != "" && len(e.Session) <= 64 && e.Source.Addr().IsValid() {
 		b.session(e)
 	}
-	if e.Action == event.ActionFileCaptured && len(e.SHA256) == 64 {
-		b.capture(e)
+	if len(e.SHA256) != 64 {
+		return
 	}
+	switch e.Action {
+	case event.ActionFileCaptured:
+		b.capture(e)
+	case event.ActionMalwareFound, event.ActionScanIncomplete:
+		b.finding(e)
+	}
+}
+
+// finding takes what a scan found in a captured file. It is about the content
+// alone: whoever else leaves the same has the same in it.
+func (b *Batch) finding(e *event.Event) {
+	text := func(name string, limit int) string {
+		v, _ := e.Get(name)
+		return cut(v.Text(), limit)
+	}
+	f := Finding{Rule: text("rule.name", maxRule), Level: text("rule.level", 64), Category: text("rule.category", 64), Description: text("rule.description", maxText)}
+	if e.Action == event.ActionScanIncomplete {
+		f = Finding{Description: cut(e.Reason, maxText)}
+	}
+	if b.findings == nil {
+		b.findings = map[findingKey]Finding{}
+	}
+	b.findings[findingKey{e.SHA256, f.Rule}] = f
 }
 
 func (b *Batch) session(e *event.Event) {

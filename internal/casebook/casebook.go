@@ -126,6 +126,16 @@ type Capture struct {
 	Count   int64
 	First   time.Time
 	Last    time.Time
+
+	Findings []Finding // of the scans of its content, by the names of the rules
+}
+
+// Finding is what a scan found in a captured file.
+type Finding struct {
+	Rule        string // "" where the scan did not come to its end; Description says why
+	Level       string
+	Category    string // what kind of rule: yara, hash…
+	Description string
 }
 
 // Hold keeps a source.

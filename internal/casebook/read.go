@@ -3,6 +3,7 @@ package casebook
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"strings"
@@ -172,13 +173,19 @@ func (b *SQLite) Captures(ctx context.Context, q Query, fn func(*Capture) error)
 	if !q.Since.IsZero() {
 		w.add("last >= ?", nano(q.Since))
 	}
-	query := w.query("sha256, size, ip, path, host, session, count, first, last", "captures", "last, sha256, path", q.Last)
+	const found = `(SELECT json_group_array(json_object('Rule', rule, 'Level', level, 'Category', category, 'Description', description) ORDER BY rule) FROM findings f WHERE f.sha256 = captures.sha256)`
+	query := w.query("sha256, size, ip, path, host, session, count, first, last, "+found+" AS found", "captures", "last, sha256, path", q.Last)
 	return b.each(ctx, "read the captures", query, w.args, func(r *sql.Rows) error {
 		var c Capture
-		var ip string
+		var ip, found string
 		var first, last int64
-		if err := r.Scan(&c.SHA256, &c.Size, &ip, &c.Path, &c.Host, &c.Session, &c.Count, &first, &last); err != nil {
+		if err := r.Scan(&c.SHA256, &c.Size, &ip, &c.Path, &c.Host, &c.Session, &c.Count, &first, &last, &found); err != nil {
 			return err
+		}
+		if found != "[]" {
+			if err := json.Unmarshal([]byte(found), &c.Findings); err != nil {
+				return err
+			}
 		}
 		c.First, c.Last = fromNano(first), fromNano(last)
 		var err error

@@ -58,6 +58,7 @@ func (t *taker) captures(ctx context.Context, cond string, args ...any) {
 	for _, s := range sums {
 		if left := t.texts(ctx, "SELECT sha256 FROM captures WHERE sha256 = ? LIMIT 1", s); len(left) == 0 {
 			t.gone.Captures = append(t.gone.Captures, s)
+			t.del(ctx, "DELETE FROM findings WHERE sha256 = ?", s)
 		}
 	}
 }

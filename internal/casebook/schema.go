@@ -50,6 +50,11 @@ CREATE TABLE acts (
   n INTEGER PRIMARY KEY AUTOINCREMENT, at INTEGER NOT NULL, who TEXT NOT NULL, act TEXT NOT NULL,
   target TEXT NOT NULL, why TEXT NOT NULL, result TEXT NOT NULL
 ) STRICT;
+`, `
+CREATE TABLE findings (
+  sha256 TEXT NOT NULL, rule TEXT NOT NULL, level TEXT NOT NULL, category TEXT NOT NULL, description TEXT NOT NULL,
+  PRIMARY KEY (sha256, rule)
+) STRICT, WITHOUT ROWID;
 `}
 
 // applicationID marks the file as ours: "lapw".

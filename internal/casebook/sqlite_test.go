@@ -314,3 +314,37 @@ func BenchmarkSessions(b *testing.B) {
 		})
 	}
 }
+
+// A casebook as the first version wrote it is brought to the present one.
+func TestMigration(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "casebook.db")
+	b := open(t, file)
+	e := casebooktest.Event(1, "192.0.2.1", casebooktest.ID(2), event.ActionFileCaptured)
+	e.SHA256, e.Path = strings.Repeat("a", 64), "/tmp/x"
+	var batch casebook.Batch
+	batch.Index(e)
+	if err := b.Apply(t.Context(), &batch); err != nil {
+		t.Fatal(err)
+	}
+	b.Close()
+	run(t, file, "DROP TABLE findings")
+	run(t, file, "PRAGMA user_version = 1")
+	b = open(t, file)
+	e.Describe(event.ActionMalwareFound)
+	e.Add("rule.name", "Bad")
+	batch = casebook.Batch{}
+	batch.Index(e)
+	if err := b.Apply(t.Context(), &batch); err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	if err := b.Captures(t.Context(), casebook.Query{}, func(c *casebook.Capture) error {
+		n++
+		if len(c.Findings) != 1 || c.Findings[0].Rule != "Bad" {
+			t.Errorf("findings: %+v", c.Findings)
+		}
+		return nil
+	}); err != nil || n != 1 {
+		t.Errorf("%d captures, %v", n, err)
+	}
+}

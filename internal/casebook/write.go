@@ -51,6 +51,8 @@ ON CONFLICT (id) DO UPDATE SET user = iif(user = '', excluded.user, user), kind 
   end = max(end, excluded.end), last = max(last, excluded.last), commands = commands + excluded.commands, files = files + excluded.files, depth = max(depth, excluded.depth)`
 	putCapture = `INSERT INTO captures (sha256, source, path, ip, size, host, session, count, first, last) VALUES (?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (sha256, source, path) DO UPDATE SET ip = excluded.ip, host = excluded.host, session = excluded.session, count = count + excluded.count, last = max(last, excluded.last)`
+	putFinding = `INSERT OR REPLACE INTO findings (sha256, rule, level, category, description)
+SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM captures WHERE sha256 = ?1)`
 	putState    = `INSERT OR REPLACE INTO states (key, source, seen, data) VALUES (?,?,?,?)`
 	putMove     = `UPDATE alerts SET campaign = ? WHERE campaign = ?`
 	putPosition = `INSERT OR REPLACE INTO meta (key, value) VALUES ('position', ?)`
@@ -79,6 +81,11 @@ func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
 		for k, c := range t.captures {
 			err := a.exec(ctx, putCapture, k.sum, k.source, k.path, c.Source.String(), c.Size, c.Host, c.Session, c.Count, nano(c.First), nano(c.Last))
 			if err != nil {
+				return err
+			}
+		}
+		for k, f := range t.findings {
+			if err := a.exec(ctx, putFinding, k.sum, f.Rule, f.Level, f.Category, f.Description); err != nil {
 				return err
 			}
 		}

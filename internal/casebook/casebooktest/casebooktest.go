@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,6 +53,7 @@ func Run(t *testing.T, open func(t *testing.T) casebook.Book) {
 		{"queries", queries},
 		{"sessions add up over batches", sessions},
 		{"captures add up", captures},
+		{"findings are of a content, and go with it", findings},
 		{"states", states},
 		{"holds and acts", desk},
 		{"forget a source", forgetSource},
@@ -238,6 +240,67 @@ func captures(t *testing.T, open func(*testing.T) casebook.Book) {
 	got := captureList(t, b, casebook.Query{})
 	if len(got) != 2 || got[0].Count != 2 || got[0].Path != "/tmp/x\x1b[2J" || got[0].Size != 5 || !got[1].First.Equal(T0.Add(time.Second)) {
 		t.Errorf("got %+v", got)
+	}
+}
+
+// same is left with one content for all.
+func same(n int, source, session, path string) *event.Event {
+	e := left(n, source, session, path)
+	e.SHA256 = strings.Repeat("e", 64)
+	return e
+}
+
+// found is what a scan says about the file that same makes.
+func found(n int, rule string) *event.Event {
+	e := same(n, "192.0.2.1", ID(2), "/tmp/a")
+	e.Describe(event.ActionMalwareFound)
+	e.Add("rule.name", rule)
+	e.Add("rule.level", "high")
+	e.Add("rule.category", "yara")
+	e.Add("rule.description", "It is bad.")
+	return e
+}
+
+func findings(t *testing.T, open func(*testing.T) casebook.Book) {
+	b := open(t)
+	apply(t, b, func(t *casebook.Batch) { t.Index(found(1, "Orphan")) }) // nobody left such a file
+	apply(t, b, func(t *casebook.Batch) {
+		t.Index(same(1, "192.0.2.1", ID(2), "/tmp/a"))
+		t.Index(same(2, "192.0.2.2", ID(3), "/tmp/b"))
+		t.Index(found(3, "Rule_B"))
+	})
+	part := found(4, "")
+	part.Extra, part.Reason = nil, "it took too long"
+	part.Describe(event.ActionScanIncomplete)
+	apply(t, b, func(t *casebook.Batch) {
+		t.Index(found(4, "Rule_A"))
+		t.Index(found(5, "Rule_B"))
+		t.Index(part)
+	})
+	want := []casebook.Finding{
+		{Description: "it took too long"},
+		{Rule: "Rule_A", Level: "high", Category: "yara", Description: "It is bad."},
+		{Rule: "Rule_B", Level: "high", Category: "yara", Description: "It is bad."},
+	}
+	for _, c := range captureList(t, b, casebook.Query{}) {
+		if d := cmp.Diff(want, c.Findings); d != "" {
+			t.Errorf("%s (-want +got):\n%s", c.Path, d)
+		}
+	}
+	forget := func(s string) {
+		t.Helper()
+		if _, err := b.Forget(t.Context(), source(t, s), "x"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	forget("192.0.2.1")
+	if l := captureList(t, b, casebook.Query{}); len(l) != 1 || len(l[0].Findings) != 3 {
+		t.Errorf("the other source's file: %+v", l)
+	}
+	forget("192.0.2.2")
+	apply(t, b, func(t *casebook.Batch) { t.Index(same(6, "192.0.2.3", ID(4), "/tmp/c")) })
+	if l := captureList(t, b, casebook.Query{}); len(l) != 1 || l[0].Findings != nil {
+		t.Errorf("findings outlive the file: %+v", l)
 	}
 }
 
