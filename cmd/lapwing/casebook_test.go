@@ -66,6 +66,11 @@ func TestForget(t *testing.T) {
 		t.Errorf("forget of what is on hold: %d, %s", status, out)
 	}
 	in.lapwing("hold", source, "--release")
+	for _, args := range [][]string{{"export", source}, {"export", source, "-o", "-"}} {
+		if got := in.lapwing(args...); !strings.HasPrefix(got, "\x1f\x8b") {
+			t.Errorf("lapwing %v gives no archive: %.20q", args, got)
+		}
+	}
 	export := filepath.Join(in.dir, "export") + "/"
 	in.lapwing("export", source, "-o", export)
 	for name, want := range map[string]string{"events.ndjson": "very-odd-words", "alerts.ndjson": `"evidence"`, "sessions.ndjson": source, "captures.ndjson": "/tmp/x"} {

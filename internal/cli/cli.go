@@ -109,12 +109,23 @@ func newRoot(g *globals) *cobra.Command {
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
 	root.AddCommand(newVersion(g), newScan(g), newYara(g), newHunt(g), newRules(g))
 	addPlatform(root, g)
+	root.SetHelpCommand(newHelp())
+	addCompletion(root)
 	return root
 }
 
 func newVersion(g *globals) *cobra.Command {
-	return &cobra.Command{Use: "version", Short: "Print the version", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		_, err := fmt.Fprintf(g.Out, "lapwing %s\n", g.version)
-		return err
-	}}
+	return &cobra.Command{
+		Use: "version", Short: "Print the version", Args: cobra.NoArgs,
+		Long:    "Prints the version that this program was built as." + statusHelpUsage,
+		Example: "  lapwing version\n  lapwing version --json",
+		RunE: func(*cobra.Command, []string) error {
+			if g.json {
+				_, err := fmt.Fprintf(g.Out, "{\"service.version\":%q}\n", g.version)
+				return err
+			}
+			_, err := fmt.Fprintf(g.Out, "lapwing %s\n", g.version)
+			return err
+		},
+	}
 }

@@ -5,7 +5,6 @@ package cli
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -35,7 +34,7 @@ func newHold(g *globals) *cobra.Command {
 				return g.print(func(out *bufio.Writer) error {
 					return dir.Holds(c.Context(), func(line []byte, h *app.HoldLine) error {
 						if g.json {
-							return putLine(out, line)
+							return putLine(out, jsonText(line))
 						}
 						return putLine(out, []byte(fmt.Sprintf("%s  %-40s by %s  %s", h.At.UTC().Format("2006-01-02 15:04"), h.Source, safe(h.Who, 40), safe(h.Why, 120))))
 					})
@@ -95,17 +94,21 @@ func newForget(g *globals) *cobra.Command {
 func newExport(g *globals) *cobra.Command {
 	var why, out string
 	c := &cobra.Command{
-		Use: "export SOURCE -o FILE", Short: "Write what is known of a source to an archive", Args: cobra.ExactArgs(1),
+		Use: "export SOURCE [-o FILE]", Short: "Write what is known of a source to an archive", Args: cobra.ExactArgs(1),
 		Long: "Writes events, alerts with their evidence, sessions, what is known of files (not the files) as lines of JSON, and the recordings,\n" +
-			"as a tar.gz, or into a directory where FILE is an empty one or ends in a slash. Passwords are in it only as they are kept.\n" + sourceHelp + "\n\nExit status: 0 written, 2 error, 64 wrong usage.",
-		Example: "  lapwing export 198.51.100.7 -o case-4711.tar.gz\n  lapwing export 198.51.100.7 -o case-4711/",
+			"as a tar.gz, or into a directory where FILE is an empty one or ends in a slash. Passwords are in it only as they are kept.\n" +
+			"Without -o, or with -o -, the archive goes to the standard output; on a terminal, to lapwing-SOURCE.tar.gz here.\n" + sourceHelp + "\n\nExit status: 0 written, 2 error, 64 wrong usage.",
+		Example: "  lapwing export 198.51.100.7 -o case-4711.tar.gz\n  lapwing export 198.51.100.7 -o case-4711/\n  lapwing export 198.51.100.7 | tar tz",
 		RunE: func(c *cobra.Command, args []string) error {
 			dir, err := g.dir()
 			if err != nil {
 				return err
 			}
-			if out == "" {
-				return usageError{errors.New("export: say where to with -o FILE")}
+			if out == "" && isTerminal(g.Out) {
+				out = "lapwing-" + strings.NewReplacer("/", "_", ":", "_").Replace(args[0]) + ".tar.gz"
+			}
+			if out == "" || out == "-" {
+				return dir.Export(c.Context(), g.Out, args[0], why)
 			}
 			if err := writeArchive(c.Context(), out, func(w io.Writer) error { return dir.Export(c.Context(), w, args[0], why) }); err != nil {
 				return err
@@ -113,7 +116,7 @@ func newExport(g *globals) *cobra.Command {
 			return g.say("what is known of %s is in %s", args[0], out)
 		},
 	}
-	c.Flags().StringVarP(&out, "output", "o", "", "file or directory to write; it must not exist, or be an empty directory")
+	c.Flags().StringVarP(&out, "output", "o", "", "file or directory to write; it must not exist, or be an empty directory; - is the standard output")
 	c.Flags().StringVar(&why, "why", "", "the reason; it is written down")
 	return c
 }
@@ -168,18 +171,7 @@ func writeArchive(ctx context.Context, name string, fn func(io.Writer) error) er
 	if strings.HasSuffix(name, string(filepath.Separator)) || err == nil && st.IsDir() {
 		return writeTree(ctx, name, fn)
 	}
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if errors.Is(err, os.ErrExist) {
-		return fmt.Errorf("%s exists: choose another name", name)
-	}
-	if err != nil {
-		return err
-	}
-	err = fn(f)
-	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
-		os.Remove(name) //nolint:errcheck // the other error is told
-	}
-	return err
+	return writeNew(name, fn)
 }
 
 func writeTree(ctx context.Context, name string, fn func(io.Writer) error) error {

@@ -61,8 +61,8 @@ func newEvents(g *globals) *cobra.Command {
 			out := bufio.NewWriterSize(g.Out, 32<<10)
 			show := func(line []byte) error {
 				if !g.quiet {
-					out.Write(line)     //nolint:errcheck // Flush tells
-					out.WriteByte('\n') //nolint:errcheck // as above
+					out.Write(jsonText(line)) //nolint:errcheck // Flush tells
+					out.WriteByte('\n')       //nolint:errcheck // as above
 				}
 				if follow {
 					return out.Flush()
@@ -76,7 +76,7 @@ func newEvents(g *globals) *cobra.Command {
 					if g.json {
 						return show(e.AppendJSON(nil))
 					}
-					return show([]byte(row(e)))
+					return show([]byte(row(e))) // of printable characters alone
 				})
 			}
 			if ferr := out.Flush(); err == nil {

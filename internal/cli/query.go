@@ -5,10 +5,8 @@ package cli
 import (
 	"bufio"
 	"context"
-	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -88,13 +86,7 @@ func complete(c *cobra.Command, flag string, words []string) {
 }
 
 func row(e event.Event) string {
-	what := oneLine(e)
-	if what == "" {
-		what = e.Action + " " + safe(e.Reason, 120)
-	} else if _, rest, ok := strings.Cut(what, e.Source.Addr().String()+" "); ok {
-		what = rest
-	}
-	return fmt.Sprintf("%s  %-15s  %-9s  %s", e.Time.UTC().Format("2006-01-02 15:04:05"), e.Source.Addr(), safe(e.Host, 12), what)
+	return fmt.Sprintf("%s  %-15s  %-9s  %s", e.Time.UTC().Format("2006-01-02 15:04:05"), from(e), safe(e.Host, 12), words(e))
 }
 
 func newAlerts(g *globals) *cobra.Command {
@@ -121,7 +113,7 @@ func newAlerts(g *globals) *cobra.Command {
 			return g.print(func(out *bufio.Writer) error {
 				return dir.Alerts(c.Context(), q, func(line []byte, a *alert.Alert) error {
 					if g.json || a == nil {
-						return putLine(out, line)
+						return putLine(out, jsonText(line))
 					}
 					return putLine(out, []byte(alertText(a)))
 				})
@@ -166,7 +158,7 @@ func newAlertsShow(g *globals) *cobra.Command {
 			return g.print(func(out *bufio.Writer) error {
 				return dir.Alert(c.Context(), args[0], func(line []byte, a *alert.Alert) error {
 					if g.json || a == nil {
-						return putLine(out, line)
+						return putLine(out, jsonText(line))
 					}
 					fmt.Fprintf(out, "%s\n%s\n\n", alertText(a), safe(a.Rule.Description, 300)) //nolint:errcheck // Flush tells
 					for _, l := range a.Evidence {
@@ -203,7 +195,7 @@ func newSessions(g *globals) *cobra.Command {
 			return g.print(func(out *bufio.Writer) error {
 				return dir.Sessions(c.Context(), q, func(line []byte, s *app.Session) error {
 					if g.json {
-						return putLine(out, line)
+						return putLine(out, jsonText(line))
 					}
 					state := "live"
 					if s.End != nil {
@@ -217,170 +209,5 @@ func newSessions(g *globals) *cobra.Command {
 	}
 	sel.flags(c)
 	c.Flags().StringVar(&source, "source", "", "only of this source: an address or an IPv6 /64")
-	return c
-}
-
-// visitSession is one session and what it did.
-type visitSession struct {
-	ID     string
-	Events []event.Event
-}
-
-// find resolves a session by its id or an unambiguous beginning of it, with
-// its events where they are wanted.
-func find(c *cobra.Command, g *globals, id string, events bool) (*visitSession, app.Dir, error) {
-	dir, err := g.dir()
-	if err != nil {
-		return nil, "", err
-	}
-	var hit *visitSession
-	if err := dir.Sessions(c.Context(), app.Ask{ID: id, Last: 2}, func(_ []byte, s *app.Session) error {
-		if hit != nil {
-			return fmt.Errorf("%q begins more than one session: give more of the id", id)
-		}
-		hit = &visitSession{ID: s.ID}
-		return nil
-	}); err != nil {
-		return nil, "", err
-	}
-	if hit == nil {
-		return nil, "", fmt.Errorf("no session %q: see lapwing sessions", id)
-	}
-	if !events {
-		return hit, dir, nil
-	}
-	err = dir.Events(c.Context(), sessionQuery(hit.ID), func(e event.Event) error {
-		if e.Session == hit.ID {
-			hit.Events = append(hit.Events, e)
-		}
-		return nil
-	})
-	return hit, dir, err
-}
-
-func newSession(g *globals) *cobra.Command {
-	c := &cobra.Command{Use: "session", Short: "Show, replay or export one session", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		return usageError{errors.New("session: say show, replay or cast")}
-	}}
-	show := &cobra.Command{
-		Use: "show ID", Short: "Print everything a session did", Args: cobra.ExactArgs(1), Example: "  lapwing session show 0192f0c0",
-		RunE: func(c *cobra.Command, args []string) error {
-			s, _, err := find(c, g, args[0], true)
-			if err != nil {
-				return err
-			}
-			for _, e := range s.Events {
-				if g.json {
-					fmt.Fprintf(g.Out, "%s\n", e.AppendJSON(nil)) //nolint:errcheck // the terminal is gone
-				} else {
-					fmt.Fprintln(g.Out, row(e)) //nolint:errcheck // as above
-				}
-			}
-			return nil
-		},
-	}
-	cast := &cobra.Command{
-		Use: "cast ID", Short: "Write the recording as asciicast v2", Args: cobra.ExactArgs(1), Example: "  lapwing session cast 0192f0c0 > intruder.cast",
-		RunE: func(c *cobra.Command, args []string) error {
-			s, dir, err := find(c, g, args[0], false)
-			if err != nil {
-				return err
-			}
-			data, err := dir.Recording(s.ID)
-			if err != nil {
-				return err
-			}
-			_, err = g.Out.Write(data)
-			return err
-		},
-	}
-	var speed float64
-	var idle time.Duration
-	replay := &cobra.Command{
-		Use: "replay ID", Short: "Play the recording in this terminal", Args: cobra.ExactArgs(1),
-		Long:    "Plays what the visitor saw, with its timing. Sequences that could act on your terminal (titles, clipboard, queries) are left out.",
-		Example: "  lapwing session replay 0192f0c0 --speed 2 --max-idle 1s",
-		RunE: func(c *cobra.Command, args []string) error {
-			s, dir, err := find(c, g, args[0], false)
-			if err != nil {
-				return err
-			}
-			data, err := dir.Recording(s.ID)
-			if err != nil {
-				return err
-			}
-			return play(c.Context(), g.Out, data, speed, idle)
-		},
-	}
-	replay.Flags().Float64Var(&speed, "speed", 1, "times as fast")
-	replay.Flags().DurationVar(&idle, "max-idle", 2*time.Second, "longest silence to keep")
-	for _, k := range []*cobra.Command{show, replay, cast} {
-		k.ValidArgsFunction = g.completes(func(ctx context.Context, dir app.Dir, begin string, add func(string)) error {
-			return dir.Sessions(ctx, app.Ask{ID: begin, Last: maxCompletions}, func(_ []byte, s *app.Session) error {
-				add(fmt.Sprintf("%s\t%s %s %s", s.ID, s.Start.UTC().Format("01-02 15:04"), s.Source, safe(s.User, 20)))
-				return nil
-			})
-		})
-	}
-	c.AddCommand(show, replay, cast)
-	return c
-}
-
-func newCaptures(g *globals) *cobra.Command {
-	var sel selection
-	c := &cobra.Command{
-		Use: "captures", Short: "List the files that visitors left", Args: cobra.NoArgs, Example: "  lapwing captures\n  lapwing captures get SHA256 -o sample.zip",
-		RunE: func(c *cobra.Command, _ []string) error {
-			dir, err := g.dir()
-			if err != nil {
-				return err
-			}
-			q, err := sel.ask("captures")
-			if err != nil {
-				return err
-			}
-			return g.print(func(out *bufio.Writer) error {
-				return dir.Captures(c.Context(), q, func(line []byte, f *app.Capture) error {
-					if g.json {
-						return putLine(out, line)
-					}
-					_, err := fmt.Fprintf(out, "%s  %9d  %s  %-15s %s\n", f.SHA256, f.Size, f.Last.UTC().Format("2006-01-02 15:04:05"), f.Source, safe(f.Path, 80))
-					return err
-				})
-			})
-		},
-	}
-	sel.flags(c)
-	var raw bool
-	var out string
-	get := &cobra.Command{
-		Use: "get SHA256", Short: "Take a captured file out of its seal", Args: cobra.ExactArgs(1),
-		Long: "Writes the file as the visitor left it in a zip archive, encrypted (AES-256) with the password \"infected\",\nso that nothing on the way runs or removes it. --raw gives the file itself: it may be malware.\n\nExit status: 0 fine, 2 error, 64 wrong usage.",
-		RunE: func(_ *cobra.Command, args []string) error {
-			dir, err := g.dir()
-			if err != nil {
-				return err
-			}
-			w := g.Out
-			if out != "" {
-				f, err := os.OpenFile(out, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-				if err != nil {
-					return err
-				}
-				defer f.Close() //nolint:errcheck // the write tells
-				w = f
-			}
-			return dir.Capture(w, args[0], raw)
-		},
-	}
-	get.ValidArgsFunction = g.completes(func(ctx context.Context, dir app.Dir, begin string, add func(string)) error {
-		return dir.Captures(ctx, app.Ask{ID: begin, Last: maxCompletions}, func(_ []byte, f *app.Capture) error {
-			add(f.SHA256 + "\t" + safe(f.Path, 40))
-			return nil
-		})
-	})
-	get.Flags().BoolVar(&raw, "raw", false, "the file itself, not in an encrypted archive")
-	get.Flags().StringVarP(&out, "output", "o", "", "file to write; it must not exist")
-	c.AddCommand(get)
 	return c
 }

@@ -25,11 +25,11 @@ import (
 )
 
 func newRules(g *globals) *cobra.Command {
-	c := &cobra.Command{Use: "rules", Short: "Check, test and explain detection rules", Args: cobra.NoArgs, RunE: func(*cobra.Command, []string) error {
-		return usageError{errors.New("rules: say check, test, explain, list or coverage")}
-	}}
-	c.AddCommand(newRulesCheck(g), newRulesTest(g), newRulesExplain(g), newRulesList(g), newRulesCoverage(g))
-	return c
+	return group(&cobra.Command{
+		Use: "rules", Short: "Check, test and explain detection rules",
+		Long:    "Works on Sigma rules: those in the program, or your own (docs/formats/sigma.md).\n\nExit status: 0 fine, 1 a rule was refused, failed its test or does not fire, 2 error, 64 wrong usage.",
+		Example: "  lapwing rules check my-rules\n  lapwing rules test my-rules\n  lapwing rules list --min-level high",
+	}, newRulesCheck(g), newRulesTest(g), newRulesExplain(g), newRulesList(g), newRulesCoverage(g))
 }
 
 func newRulesCheck(g *globals) *cobra.Command {

@@ -4,10 +4,13 @@ package cli
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"strings"
 	"sync"
 	"unicode"
+
+	"golang.org/x/term"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -45,11 +48,14 @@ type feed struct {
 
 func newFeed(g *globals) *feed {
 	f := &feed{g: g}
-	if file, ok := g.Out.(*os.File); ok {
-		st, err := file.Stat()
-		f.colour = err == nil && st.Mode()&os.ModeCharDevice != 0 && os.Getenv("NO_COLOR") == ""
-	}
+	f.colour = isTerminal(g.Out) && os.Getenv("NO_COLOR") == ""
 	return f
+}
+
+// isTerminal tells whether a person reads w as it is written.
+func isTerminal(w io.Writer) bool {
+	file, ok := w.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
 }
 
 func (f *feed) write(line string) error {
@@ -65,7 +71,7 @@ func (f *feed) write(line string) error {
 // show prints an event.
 func (f *feed) show(e event.Event) error {
 	if f.g.json {
-		return f.write(string(e.AppendJSON(nil)))
+		return f.write(string(jsonText(e.AppendJSON(nil))))
 	}
 	line := oneLine(e)
 	if line == "" {
@@ -77,7 +83,7 @@ func (f *feed) show(e event.Event) error {
 // alert prints an alert, which is in the casebook by now.
 func (f *feed) alert(line []byte, a *alert.Alert) error {
 	if f.g.json || a == nil {
-		return f.write(string(line))
+		return f.write(string(jsonText(line)))
 	}
 	mark, end := "", ""
 	if f.colour {
@@ -93,33 +99,11 @@ func (f *feed) alert(line []byte, a *alert.Alert) error {
 	return f.write(fmt.Sprintf("%s         ALERT %-8s %s: %s%s%s", mark, a.Rule.Level, safe(a.Rule.Name, 60), safe(a.Title, 200), times, end))
 }
 
-// oneLine is an event for a person.
+// oneLine is an event for the live feed, "" for what would only be noise there.
 func oneLine(e event.Event) string {
-	var what string
 	switch e.Action {
-	case event.ActionConnectionOpened:
-		what = fmt.Sprintf("connected to %s on %s", e.Protocol, e.Host)
-	case event.ActionConnectionClosed, event.ActionClientIdentified:
+	case event.ActionConnectionClosed, event.ActionClientIdentified, event.ActionWindowChanged:
 		return ""
-	case event.ActionLogin:
-		m, _ := e.Get("lapwing.login.method")
-		what = fmt.Sprintf("login %s as %q by %s", e.Outcome, safe(e.User, 60), safe(m.Text(), 40))
-	case event.ActionSessionStarted:
-		what = "session " + e.Session + " begins"
-	case event.ActionSessionEnded:
-		what = "session " + e.Session + " ends"
-	case event.ActionCommandExecuted:
-		what = fmt.Sprintf("$ %s   [%d]", safe(e.CommandLine, 160), e.ExitCode)
-	case event.ActionFileCaptured:
-		what = fmt.Sprintf("left %s, %d bytes, SHA-256 %.16s…", safe(e.Path, 80), e.Size, e.SHA256)
-	case event.ActionMalwareFound:
-		what = fmt.Sprintf("FOUND in %s: %s", safe(e.Path, 80), safe(e.Reason, 160))
-	case event.ActionScanIncomplete:
-		what = fmt.Sprintf("%s was not fully scanned: %s", safe(e.Path, 80), safe(e.Reason, 160))
-	case event.ActionDownloadRequested:
-		what = "asked for " + safe(e.URL, 160)
-	default:
-		what = e.Action + " " + safe(e.Reason, 160)
 	}
-	return fmt.Sprintf("%s %s %s", e.Time.Local().Format("15:04:05"), e.Source.Addr(), what)
+	return fmt.Sprintf("%s %s %s", e.Time.Local().Format("15:04:05"), from(e), words(e))
 }

@@ -17,7 +17,11 @@ import (
 )
 
 func newYara(g *globals) *cobra.Command {
-	c := &cobra.Command{Use: "yara", Short: "Check, compile, list and measure YARA rules"}
+	c := &cobra.Command{
+		Use: "yara", Short: "Check, compile, list and measure YARA rules",
+		Long:    "Works on YARA rules, for lapwing scan and for what is left on decoys." + statusHelp,
+		Example: "  lapwing yara check my-rules\n  lapwing yara compile -o rules.lwy my-rules\n  lapwing scan --rules rules.lwy /srv",
+	}
 	var define []string
 	c.PersistentFlags().StringArrayVarP(&define, "define", "d", nil, "external variable of the rules, NAME=VALUE")
 	load := func(paths []string) (*yara.Rules, []yara.Problem, error) {
@@ -27,20 +31,22 @@ func newYara(g *globals) *cobra.Command {
 		}
 		return scan.LoadYARA(paths, vars)
 	}
-	c.AddCommand(
+	return group(c,
 		&cobra.Command{
 			Use: "check PATH...", Short: "Tell the faults of rules, and what libyara would warn of", Args: cobra.MinimumNArgs(1),
-			Long: "check reads rules and tells all faults and warnings, under libyara's names.\n\nExit status: 0 fine, 2 a fault.",
-			RunE: func(_ *cobra.Command, args []string) error { return yaraCheck(g, load, args) },
+			Long:    "check reads rules and tells all faults and warnings, under libyara's names.\n\nExit status: 0 fine, 2 a fault or an unreadable file, 64 wrong usage.",
+			Example: "  lapwing yara check my-rules\n  lapwing yara check -d owner=plant my-rules/a.yar",
+			RunE:    func(_ *cobra.Command, args []string) error { return yaraCheck(g, load, args) },
 		},
 		newYaraCompile(g, load),
 		&cobra.Command{
 			Use: "list PATH...", Short: "List rules", Args: cobra.MinimumNArgs(1),
-			RunE: func(_ *cobra.Command, args []string) error { return yaraList(g, load, args) },
+			Long:    "Lists the rules of files and directories, compiled ones too, with their tags and meta data." + statusHelp,
+			Example: "  lapwing yara list my-rules\n  lapwing yara list --json rules.lwy",
+			RunE:    func(_ *cobra.Command, args []string) error { return yaraList(g, load, args) },
 		},
 		newYaraBench(g, load),
 	)
-	return c
 }
 
 type yaraLoad = func(paths []string) (*yara.Rules, []yara.Problem, error)
@@ -91,7 +97,8 @@ func newYaraCompile(g *globals, load yaraLoad) *cobra.Command {
 	var out string
 	c := &cobra.Command{
 		Use: "compile -o FILE PATH...", Short: "Compile rules into one file that loads fast", Args: cobra.MinimumNArgs(1),
-		Long: "compile writes compiled rules for 'scan --rules FILE'. They load with the same version of lapwing only.",
+		Long:    "compile writes compiled rules for 'scan --rules FILE'. They load with the same version of lapwing only." + statusHelp,
+		Example: "  lapwing yara compile -o rules.lwy my-rules",
 		RunE: func(_ *cobra.Command, args []string) error {
 			if out == "" {
 				return usageError{fmt.Errorf("compile needs -o FILE")} //nolint:perfsprint // as its siblings
@@ -171,6 +178,8 @@ func newYaraBench(g *globals, load yaraLoad) *cobra.Command {
 	var rules []string
 	c := &cobra.Command{
 		Use: "bench --rules PATH... PATH...", Short: "Measure rules on files: speed, and which strings are slow", Args: cobra.MinimumNArgs(1),
+		Long:    "Scans files in memory, and tells how fast the rules are and which of them cost most." + statusHelp,
+		Example: "  lapwing yara bench --rules my-rules /usr/bin",
 		RunE: func(c *cobra.Command, args []string) error {
 			if len(rules) == 0 {
 				return usageError{fmt.Errorf("bench needs rules: --rules PATH")} //nolint:perfsprint // as its siblings
