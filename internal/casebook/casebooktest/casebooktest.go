@@ -91,9 +91,9 @@ func sessionList(t *testing.T, b casebook.Book, q casebook.Query) (out []caseboo
 	return out
 }
 
-func captureList(t *testing.T, b casebook.Book, q casebook.Query) (out []casebook.Capture) {
+func captureList(t *testing.T, b casebook.Book) (out []casebook.Capture) {
 	t.Helper()
-	if err := b.Captures(t.Context(), q, func(c *casebook.Capture) error { out = append(out, *c); return nil }); err != nil {
+	if err := b.Captures(t.Context(), casebook.Query{}, func(c *casebook.Capture) error { out = append(out, *c); return nil }); err != nil {
 		t.Fatal(err)
 	}
 	return out
@@ -237,7 +237,7 @@ func captures(t *testing.T, open func(*testing.T) casebook.Book) {
 	for n := range 4 {
 		apply(t, b, func(batch *casebook.Batch) { batch.Index(left(n, "198.51.100.7", ID(500), "/tmp/x\x1b[2J")) })
 	}
-	got := captureList(t, b, casebook.Query{})
+	got := captureList(t, b)
 	if len(got) != 2 || got[0].Count != 2 || got[0].Path != "/tmp/x\x1b[2J" || got[0].Size != 5 || !got[1].First.Equal(T0.Add(time.Second)) {
 		t.Errorf("got %+v", got)
 	}
@@ -262,6 +262,7 @@ func found(n int, rule string) *event.Event {
 }
 
 func findings(t *testing.T, open func(*testing.T) casebook.Book) {
+	t.Helper()
 	b := open(t)
 	apply(t, b, func(t *casebook.Batch) { t.Index(found(1, "Orphan")) }) // nobody left such a file
 	apply(t, b, func(t *casebook.Batch) {
@@ -282,7 +283,7 @@ func findings(t *testing.T, open func(*testing.T) casebook.Book) {
 		{Rule: "Rule_A", Level: "high", Category: "yara", Description: "It is bad."},
 		{Rule: "Rule_B", Level: "high", Category: "yara", Description: "It is bad."},
 	}
-	for _, c := range captureList(t, b, casebook.Query{}) {
+	for _, c := range captureList(t, b) {
 		if d := cmp.Diff(want, c.Findings); d != "" {
 			t.Errorf("%s (-want +got):\n%s", c.Path, d)
 		}
@@ -294,12 +295,12 @@ func findings(t *testing.T, open func(*testing.T) casebook.Book) {
 		}
 	}
 	forget("192.0.2.1")
-	if l := captureList(t, b, casebook.Query{}); len(l) != 1 || len(l[0].Findings) != 3 {
+	if l := captureList(t, b); len(l) != 1 || len(l[0].Findings) != 3 {
 		t.Errorf("the other source's file: %+v", l)
 	}
 	forget("192.0.2.2")
 	apply(t, b, func(t *casebook.Batch) { t.Index(same(6, "192.0.2.3", ID(4), "/tmp/c")) })
-	if l := captureList(t, b, casebook.Query{}); len(l) != 1 || l[0].Findings != nil {
+	if l := captureList(t, b); len(l) != 1 || l[0].Findings != nil {
 		t.Errorf("findings outlive the file: %+v", l)
 	}
 }
