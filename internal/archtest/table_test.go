@@ -21,6 +21,7 @@ var table = map[string][]string{
 	"decoy/telnetd":       {"decoy", "decoy/access", "decoy/record", "event", "host", "host/kernel", "host/shell"},
 	"detect":              {"alert", "event"},
 	"event":               {},
+	"exercise/record":     {"clock", "event"},
 	"exercise/service":    {"clock", "decoy", "decoy/access", "decoy/record", "decoy/sshd", "decoy/telnetd", "event", "host", "host/kernel", "host/netcmd", "host/programs", "persona"},
 	"host":                {"clock", "host/image", "host/kernel", "host/procfs", "host/vfs", "persona"},
 	"host/archive":        {"host/getopt", "host/kernel", "host/vfs"},
