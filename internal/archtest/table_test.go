@@ -22,6 +22,7 @@ var table = map[string][]string{
 	"detect":              {"alert", "event"},
 	"event":               {},
 	"exercise/record":     {"clock", "event"},
+	"exercise/score":      {"alert"},
 	"exercise/service":    {"clock", "decoy", "decoy/access", "decoy/record", "decoy/sshd", "decoy/telnetd", "event", "host", "host/kernel", "host/netcmd", "host/programs", "persona"},
 	"host":                {"clock", "host/image", "host/kernel", "host/procfs", "host/vfs", "persona"},
 	"host/archive":        {"host/getopt", "host/kernel", "host/vfs"},

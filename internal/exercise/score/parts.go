@@ -1,0 +1,336 @@
+package score
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// value fills in the parts and the score.
+func (e *evaluation) value() {
+	r := &e.result
+	w := e.rules.Weights
+	parts := []Part{
+		e.detection(w.Detection), e.response(w.Response), e.availability(w.Availability), e.tasks(w.Tasks),
+	}
+	total := 0.0
+	for _, p := range parts {
+		if p.Played {
+			total += p.Weight
+		}
+	}
+	sum := 0.0
+	for i := range parts {
+		p := &parts[i]
+		if p.Played && total > 0 {
+			p.Max = 100 * p.Weight / total
+		}
+		p.scale()
+		sum += p.Points
+	}
+	for i := range r.Steps {
+		r.Steps[i].scale(parts[0].Max, e.counted())
+	}
+	alarms := e.falseAlarms()
+	r.Parts = append(parts, alarms)
+	r.Score = round(min(100, max(0, sum+alarms.Points)), 1)
+	for i := range r.Parts {
+		r.Parts[i].tidy()
+	}
+}
+
+// scale turns shares into points of the score. Until then the points of a part
+// and of its reasons are shares of it, 0 to 1.
+func (p *Part) scale() {
+	p.Points *= p.Max
+	for i := range p.Reasons {
+		p.Reasons[i].Points *= p.Max
+	}
+}
+
+func (p *Part) tidy() {
+	p.Max, p.Points = round(p.Max, 2), round(p.Points, 2)
+	for i := range p.Reasons {
+		p.Reasons[i].Points = round(p.Reasons[i].Points, 2)
+	}
+}
+
+func (s *StepResult) scale(highest float64, steps int) {
+	if steps > 0 && s.counts() {
+		s.Max = round(highest/float64(steps), 2)
+		s.Points = round(highest/float64(steps)*s.Share, 2)
+	}
+	s.Share = round(s.Share, 4)
+	if len(s.Reasons) > 0 {
+		s.Reasons[0].Points = s.Points
+	}
+}
+
+// counts says whether s has a share in the detection's points: it ran, or was
+// prevented, or should have shown what it expects.
+func (s *StepResult) counts() bool { return s.Outcome != NotRun || s.Status != NotAsked }
+
+func (e *evaluation) counted() (n int) {
+	for i := range e.result.Steps {
+		if e.result.Steps[i].counts() {
+			n++
+		}
+	}
+	return n
+}
+
+// detection is the mean of the steps.
+func (e *evaluation) detection(weight float64) Part {
+	p := Part{Name: "detection", Weight: weight}
+	n := e.counted()
+	if n == 0 {
+		p.Reasons = []Reason{{Text: "not played: no step ran"}}
+		return p
+	}
+	p.Played = true
+	for i := range e.result.Steps {
+		s := &e.result.Steps[i]
+		if !s.counts() {
+			continue
+		}
+		share := s.Share / float64(n)
+		p.Points += share
+		first := s.Reasons[0]
+		p.Reasons = append(p.Reasons, Reason{Text: s.ID + ": " + first.Text, Points: share, Evidence: first.Evidence})
+	}
+	return p
+}
+
+// response is the share of the goals that were reached in time, less what
+// wrongly isolated hosts cost.
+func (e *evaluation) response(weight float64) Part {
+	p := Part{Name: "response", Weight: weight}
+	m := &e.result.Metrics
+	m.ContainGoals = len(e.truth.Goals)
+	total := 0.0
+	for _, g := range e.truth.Goals {
+		total += goalPoints(g)
+	}
+	for _, g := range e.truth.Goals {
+		res := e.goal(g)
+		e.result.Goals = append(e.result.Goals, res)
+		share := 0.0
+		if res.Met {
+			m.Contained++
+			share = goalPoints(g) / total
+			if m.TimeToAct == nil || *res.After > *m.TimeToAct {
+				m.TimeToAct = res.After
+			}
+		}
+		p.Points += share
+		p.Reasons = append(p.Reasons, Reason{Text: res.Reason, Points: share})
+	}
+	for _, iso := range e.wrongIsolations() {
+		p.Points -= e.rules.WrongIsolation
+		p.Reasons = append(p.Reasons, Reason{
+			Text:   fmt.Sprintf("%s was cut off at %s without a reason: no step acted from it or reached it before", iso.Host, clockTime(iso.At)),
+			Points: -e.rules.WrongIsolation,
+		})
+		m.WrongHosts = append(m.WrongHosts, iso.Host)
+	}
+	p.Played = len(p.Reasons) > 0
+	if !p.Played {
+		p.Reasons = []Reason{{Text: "not played: no host is to be cut off, and none was"}}
+	}
+	p.floor()
+	return p
+}
+
+// floor keeps a part from going below zero, with a line that says so.
+func (p *Part) floor() {
+	if p.Points < 0 {
+		p.Reasons = append(p.Reasons, Reason{Text: "a part is not worth less than nothing", Points: -p.Points})
+		p.Points = 0
+	}
+}
+
+func goalPoints(g Goal) float64 {
+	if g.Points <= 0 {
+		return 1
+	}
+	return g.Points
+}
+
+// goal looks for the first isolation that reaches g.
+func (e *evaluation) goal(g Goal) GoalResult {
+	res := GoalResult{ID: g.ID, Host: g.Host}
+	since := g.Since
+	if since.IsZero() {
+		since = e.firstFrom(g.Host)
+	}
+	isolations := slices.Clone(e.truth.Isolations)
+	slices.SortStableFunc(isolations, func(a, b Isolation) int { return a.At.Compare(b.At) })
+	for _, iso := range isolations {
+		if hostName(iso.Host) != hostName(g.Host) {
+			continue
+		}
+		after := max(0, iso.At.Sub(since))
+		if !g.Deadline.IsZero() && iso.At.After(g.Deadline) {
+			res.Reason = fmt.Sprintf("%s: cut off at %s, after the deadline %s", g.Host, clockTime(iso.At), clockTime(g.Deadline))
+			return res
+		}
+		if !iso.Lifted.IsZero() && (g.Deadline.IsZero() || iso.Lifted.Before(g.Deadline)) {
+			res.Reason = fmt.Sprintf("%s: cut off at %s, but let back at %s", g.Host, clockTime(iso.At), clockTime(iso.Lifted))
+			continue
+		}
+		res.Met, res.After = true, millis(after)
+		res.Reason = fmt.Sprintf("%s: cut off at %s, %s after it began to act", g.Host, clockTime(iso.At), short(*res.After))
+		return res
+	}
+	if res.Reason == "" {
+		res.Reason = g.Host + ": was not cut off"
+	}
+	return res
+}
+
+// firstFrom is when host first acted for the adversary, else the start.
+func (e *evaluation) firstFrom(host string) time.Time {
+	var first time.Time
+	for i := range e.truth.Steps {
+		s := &e.truth.Steps[i]
+		if s.Outcome != NotRun && hostName(s.From) == hostName(host) && (first.IsZero() || s.Started.Before(first)) {
+			first = s.Started
+		}
+	}
+	if first.IsZero() {
+		return e.truth.Started
+	}
+	return first
+}
+
+// wrongIsolations are those of hosts that are no goal and that no step had
+// acted from or reached before. Each host counts once.
+func (e *evaluation) wrongIsolations() []Isolation {
+	var wrong []Isolation
+	done := map[string]bool{}
+	for _, iso := range e.truth.Isolations {
+		host := hostName(iso.Host)
+		goal := slices.ContainsFunc(e.truth.Goals, func(g Goal) bool { return hostName(g.Host) == host })
+		touched := slices.ContainsFunc(e.truth.Steps, func(s Step) bool {
+			ran := s.Outcome != NotRun && !s.Started.After(iso.At)
+			return ran && (hostName(s.From) == host || s.Outcome == Done && hostName(s.To) == host)
+		})
+		if !goal && !touched && !done[host] {
+			done[host] = true
+			wrong = append(wrong, iso)
+		}
+	}
+	slices.SortStableFunc(wrong, func(a, b Isolation) int { return a.At.Compare(b.At) })
+	return wrong
+}
+
+// availability is the mean share of checks that found a service up.
+func (e *evaluation) availability(weight float64) Part {
+	p := Part{Name: "availability", Weight: weight}
+	watched := slices.DeleteFunc(slices.Clone(e.truth.Services), func(s Service) bool { return len(s.Checks) == 0 })
+	if len(watched) == 0 {
+		p.Reasons = []Reason{{Text: "not played: no service is watched"}}
+		return p
+	}
+	p.Played = true
+	for _, s := range watched {
+		up := 0
+		for _, c := range s.Checks {
+			if c.Up {
+				up++
+			}
+		}
+		share := float64(up) / float64(len(s.Checks)) / float64(len(watched))
+		p.Points += share
+		text := fmt.Sprintf("%s: up in %d of %d checks", s.ID, up, len(s.Checks))
+		if i := slices.IndexFunc(s.Checks, func(c Check) bool { return !c.Up }); i >= 0 {
+			text += ", first down at " + clockTime(s.Checks[i].At)
+			if s.Checks[i].Why != "" {
+				text += " (" + s.Checks[i].Why + ")"
+			}
+		}
+		p.Reasons = append(p.Reasons, Reason{Text: text, Points: share})
+	}
+	share := round(p.Points, 4)
+	e.result.Metrics.Availability = &share
+	return p
+}
+
+// tasks is the share of the tasks' points that was earned.
+func (e *evaluation) tasks(weight float64) Part {
+	p := Part{Name: "tasks", Weight: weight}
+	total := 0.0
+	for _, t := range e.truth.Tasks {
+		total += max(0, t.Points)
+	}
+	for _, t := range e.truth.Tasks {
+		earned, text := t.earned(e.rules.HintsAlways)
+		share := 0.0
+		if total > 0 {
+			share = earned / total
+		}
+		p.Points += share
+		p.Reasons = append(p.Reasons, Reason{Text: text, Points: share})
+	}
+	p.Played = total > 0
+	if !p.Played {
+		p.Points, p.Reasons = 0, []Reason{{Text: "not played: no task has points"}}
+	}
+	p.floor()
+	return p
+}
+
+// earned is what a task brought, and why. A hint is charged when the task is
+// solved (always: also when not); a solved task never brings less than nothing.
+func (t *Task) earned(always bool) (points float64, text string) {
+	hints := 0.0
+	for _, h := range t.Hints {
+		hints += max(0, h.Cost)
+	}
+	if !t.Solved {
+		text = t.ID + ": not solved"
+		if always && hints > 0 {
+			return -hints, fmt.Sprintf("%s; %d hints: -%g", text, len(t.Hints), hints)
+		}
+		return 0, text
+	}
+	if t.SolutionShown && t.SolutionPenalized {
+		return 0, t.ID + ": solved after the solution was shown: nothing"
+	}
+	share := t.Share
+	if share <= 0 || share > 1 {
+		share = 1
+	}
+	points = max(0, t.Points) * share
+	text = fmt.Sprintf("%s: solved, %g of %g", t.ID, round(points, 2), t.Points)
+	if hints > 0 {
+		points -= hints
+		text += fmt.Sprintf("; %d hints: -%g", len(t.Hints), hints)
+	}
+	if t.Wrong > 0 && t.WrongCost > 0 {
+		points -= float64(t.Wrong) * t.WrongCost
+		text += fmt.Sprintf("; %d wrong answers: -%g", t.Wrong, float64(t.Wrong)*t.WrongCost)
+	}
+	return max(0, points), text
+}
+
+// falseAlarms is what they cost, in points of the score.
+func (e *evaluation) falseAlarms() Part {
+	p := Part{Name: "false_alarms", Played: true, Max: 0}
+	f := e.rules.FalseAlarm
+	for i := range e.result.Alerts {
+		a := &e.result.Alerts[i]
+		if a.Verdict != False {
+			continue
+		}
+		cost := min(f.Penalty, f.Max+p.Points)
+		p.Points -= cost
+		p.Reasons = append(p.Reasons, Reason{
+			Text: fmt.Sprintf("false alarm %q: %s", a.RuleName, a.Why), Points: -cost, Evidence: []string{a.ID},
+		})
+	}
+	if len(p.Reasons) == 0 {
+		p.Reasons = []Reason{{Text: "no false alarm"}}
+	}
+	return p
+}

@@ -1,0 +1,203 @@
+package score
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/alert"
+)
+
+// step says what was seen of step i.
+func (e *evaluation) step(i int) StepResult {
+	s, g := &e.truth.Steps[i], &e.steps[i]
+	slices.SortStableFunc(g.joins, func(a, b Join) int { return a.Seen.Compare(b.Seen) })
+	res := StepResult{
+		ID: s.ID, Name: s.Name, Technique: s.Technique, TechniqueName: s.TechniqueName, Tactic: s.Tactic,
+		Action: s.Action, From: s.From, To: s.To, Outcome: s.Outcome, Note: s.Note,
+		Started: s.Started, Ended: end(s.Started, s.Ended), Flows: len(s.Flows),
+		Expected: s.Expect.Level, Within: Millis(limit(s.Expect, e.rules).Milliseconds()),
+		Joins: g.joins, Events: g.n,
+	}
+	for _, r := range g.events {
+		res.EventIDs = append(res.EventIDs, r.ID)
+	}
+	if len(g.events) > 0 {
+		res.FirstEvent = millis(max(0, g.events[0].seen().Sub(s.Started)))
+	}
+	if s.Outcome == NotRun {
+		e.notRun(&res, s)
+		return res
+	}
+	e.categorise(&res)
+	e.expect(&res, s)
+	return res
+}
+
+// notRun is a step that could not act. Where the defence had cut off a host of
+// it, that is a success of the defence.
+func (e *evaluation) notRun(res *StepResult, s *Step) {
+	res.Status = NotAsked
+	for _, iso := range e.truth.Isolations {
+		host := hostName(iso.Host)
+		mine := host == hostName(s.From) || host == hostName(s.To)
+		lifted := !iso.Lifted.IsZero() && !s.Started.IsZero() && iso.Lifted.Before(s.Started)
+		if !mine || lifted || !s.Started.IsZero() && iso.At.After(s.Started) {
+			continue
+		}
+		res.Status, res.Share = Prevented, 1
+		res.Reasons = append(res.Reasons, Reason{Text: fmt.Sprintf("prevented: %s was cut off at %s", iso.Host, clockTime(iso.At))})
+		return
+	}
+	text := "did not run"
+	if s.Note != "" {
+		text += ": " + s.Note
+	}
+	if s.Expect.Asked() {
+		res.Status = Missed
+		text += "; what it expects cannot be shown"
+	}
+	res.Reasons = append(res.Reasons, Reason{Text: text})
+}
+
+// categorise finds the category and the share that the best alert in time earns.
+func (e *evaluation) categorise(res *StepResult) {
+	if res.Events > 0 {
+		res.Category = Telemetry
+		res.Share = e.rules.Percent[Telemetry] / 100
+	}
+	var best *Join
+	for k := range res.Joins {
+		j := &res.Joins[k]
+		if j.Late {
+			continue
+		}
+		if res.TimeToDetect == nil && j.Category >= General {
+			after := j.After
+			res.TimeToDetect = &after
+		}
+		res.Category = max(res.Category, j.Category)
+		share := e.share(j)
+		if best == nil || share > e.share(best) || share == e.share(best) && j.Category > best.Category {
+			best = j
+		}
+	}
+	if best != nil {
+		res.Share = max(res.Share, e.share(best))
+	}
+	res.Reasons = append(res.Reasons, e.reason(res, best))
+	for _, j := range res.Joins {
+		if j.Late {
+			res.Reasons = append(res.Reasons, Reason{
+				Text:     fmt.Sprintf("too late: %q after %s; the limit is %s after the end of the step", j.RuleName, short(j.After), short(res.Within)),
+				Evidence: append([]string{j.Alert}, j.Events...),
+			})
+		}
+	}
+}
+
+func (e *evaluation) share(j *Join) float64 {
+	return e.rules.Percent[j.Category] / 100 * e.rules.factor(j.After.Duration())
+}
+
+// reason is the line that says why a step got its category and its share.
+func (e *evaluation) reason(res *StepResult, best *Join) Reason {
+	switch {
+	case best != nil:
+		says := map[Category]string{
+			Technique: "names the technique " + res.Technique, Tactic: "names the tactic " + res.Tactic,
+			General: "names neither technique nor tactic of the step", Telemetry: "is below the level of an alert, but expected",
+		}[best.Category]
+		text := fmt.Sprintf("%s: %q %s; joined by %s, after %s", best.Category, best.RuleName, says, best.Key, short(best.After))
+		if f := e.rules.factor(best.After.Duration()); f < 1 {
+			text += fmt.Sprintf(", which leaves %.0f %%", 100*f)
+		}
+		if best.Category < res.Category {
+			text += fmt.Sprintf("; an alert of category %s came later and is worth less", res.Category)
+		}
+		return Reason{Text: text, Evidence: append([]string{best.Alert}, best.Events...)}
+	case res.Category == Telemetry:
+		text := fmt.Sprintf("telemetry: %d records of it, no alert in time", res.Events)
+		return Reason{Text: text, Evidence: res.EventIDs}
+	}
+	return Reason{Text: fmt.Sprintf("none: no alert and no record has its flows (%d), hosts and users, or tokens", res.Flows)}
+}
+
+// expect compares with what the scenario asks.
+func (e *evaluation) expect(res *StepResult, s *Step) {
+	res.Status = NotAsked
+	if !s.Expect.Asked() {
+		return
+	}
+	fired := 0
+	for _, d := range s.Expect.Detections {
+		got := DetectionResult{ID: d.ID, Rules: d.Rules}
+		for _, j := range res.Joins {
+			if !d.is(j.RuleID, j.RuleName) {
+				continue
+			}
+			got.Alert, got.Met, got.Late = j.Alert, !j.Late, j.Late
+			break
+		}
+		if got.Met {
+			fired++
+		}
+		res.Detections = append(res.Detections, got)
+	}
+	var lacks []string
+	if res.Category < s.Expect.Level {
+		lacks = append(lacks, fmt.Sprintf("expected %s, reached %s", s.Expect.Level, res.Category))
+	}
+	all := fired == len(res.Detections)
+	if s.Expect.Any {
+		all = fired > 0 || len(res.Detections) == 0
+	}
+	if !all {
+		var names []string
+		for _, d := range res.Detections {
+			if !d.Met {
+				names = append(names, d.ID)
+			}
+		}
+		lacks = append(lacks, "did not fire in time: "+strings.Join(names, ", "))
+	}
+	res.Status = Met
+	if len(lacks) > 0 {
+		res.Status = Missed
+		res.Reasons = append(res.Reasons, Reason{Text: "missed: " + strings.Join(lacks, "; ")})
+	}
+}
+
+// names says whether e asks for rule.
+func (e Expect) names(rule *alert.Rule) bool {
+	return slices.ContainsFunc(e.Detections, func(d Detection) bool { return d.is(rule.ID, rule.Name) })
+}
+
+// is compares with a rule's id and name; a rule may be written with the engine
+// before it: sigma:ssh_bruteforce.
+func (d Detection) is(id, name string) bool {
+	for _, r := range d.Rules {
+		for _, engine := range []string{"", "sigma:", "builtin:"} {
+			bare := strings.TrimPrefix(r, engine)
+			if bare != "" && (strings.EqualFold(bare, id) || strings.EqualFold(bare, name)) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// short is a span for people: 900ms, 12.3s, 4m10s.
+func short(m Millis) string {
+	d := m.Duration()
+	switch {
+	case d < time.Second:
+		return d.String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}
+
+func clockTime(t time.Time) string { return t.UTC().Format("15:04:05") }
