@@ -205,3 +205,11 @@ func (h *Host) Transfer(job, url, user string) []event.Event {
 func (h *Host) Application(provider string, id int, user string, pairs ...string) []event.Event {
 	return []event.Event{h.win(channel{"Application", provider, "system.application"}, id, user, pairs...)}
 }
+
+// RemoteConnection is event 261 of the terminal services: somebody connected by
+// RDP and has not logged on yet.
+func (h *Host) RemoteConnection(from netip.AddrPort) []event.Event {
+	e := h.win(remoteLog, 261, systemUser, "listenerName", "RDP-Tcp")
+	e.Source = from
+	return []event.Event{e}
+}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/clock"
 	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/exercise/record"
 	"github.com/lapwing-defence/lapwing/internal/host"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/netcmd"
@@ -73,12 +74,14 @@ type Host struct {
 	persona Persona
 	ids     *event.IDs
 	mail    mailboxes
+	records *record.Host // of a Windows host: what its logs say
 
 	mu   sync.Mutex // of rand
 	rand *rand.Rand
 
 	once sync.Once
 	fake *host.Host
+	tls  certificate
 	err  error
 }
 
@@ -105,6 +108,12 @@ func NewHost(c HostConfig) (*Host, error) {
 	h := &Host{c: c, persona: p, rand: rand.New(rand.NewPCG(c.Seed, 1))}
 	h.ids = event.NewIDs(&seeded{r: newNoise(c.Seed)}, c.Clock.Now)
 	h.mail.host = h
+	if p.Family == "windows" {
+		h.records, err = record.New(record.Config{Name: c.Name, Domain: c.Domain, Family: p.Family, Addr: c.Addr.Addr(), Clock: c.Clock, Seed: c.Seed})
+		if err != nil {
+			return nil, fmt.Errorf("make the host %s: %w", c.Name, err)
+		}
+	}
 	return h, nil
 }
 
@@ -185,6 +194,25 @@ func (h *Host) check(more []Credential, user, password string) judgement {
 		}
 	}
 	return j
+}
+
+// passwords are those that user may prove to know, for protocols that never
+// send them.
+func (h *Host) passwords(more []Credential, user string) []string {
+	var out []string
+	for _, list := range [][]Credential{h.c.Accept, more} {
+		for _, c := range list {
+			if strings.EqualFold(c.User, user) {
+				out = append(out, c.Password)
+			}
+		}
+	}
+	for _, t := range h.c.Tokens {
+		if strings.EqualFold(t.User, user) {
+			out = append(out, t.Password)
+		}
+	}
+	return out
 }
 
 func (c Credential) sum() [sha256.Size]byte {

@@ -178,8 +178,7 @@ func (v *visit) write(r reply, req *http.Request, server string) error {
 	if req == nil || req.Method != http.MethodHead {
 		b.Write(r.body)
 	}
-	_, err := v.conn.Write(b.Bytes())
-	return err
+	return v.send(b.Bytes())
 }
 
 // access writes the line of the access log: fields that ECS and the log

@@ -2,9 +2,11 @@ package service
 
 import (
 	"fmt"
+	"strings"
 
-	"github.com/lapwing-defence/lapwing/internal/decoy/record"
+	decoyrecord "github.com/lapwing-defence/lapwing/internal/decoy/record"
 	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/exercise/record"
 )
 
 func clip(s string, n int) string { return s[:min(len(s), n)] }
@@ -78,8 +80,70 @@ func (v *visit) tried(j judgement, user, password string) {
 	if j.ok {
 		e.Outcome, e.Depth = "success", event.DepthEnter
 	}
-	e.Add(record.PasswordField, clip(password, 256))
-	e.Add(record.TokenField, j.token)
+	e.Add(decoyrecord.PasswordField, clip(password, 256))
+	e.Add(decoyrecord.TokenField, j.token)
+	v.emit(e)
+}
+
+// prove judges who proves to know a password without sending it.
+func (v *visit) prove(user string, knows func(password string) bool) judgement {
+	list := v.c.Host.passwords(v.c.Accept, user)
+	for _, p := range list {
+		if knows(p) {
+			return v.admit(canonical(v, user), p)
+		}
+	}
+	j := judgement{known: len(list) > 0}
+	v.tried(j, user, "")
+	return j
+}
+
+// canonical is the user's name as the scenario writes it.
+func canonical(v *visit, user string) string {
+	for _, list := range [][]Credential{v.c.Host.c.Accept, v.c.Accept} {
+		for _, c := range list {
+			if strings.EqualFold(c.User, user) {
+				return c.User
+			}
+		}
+	}
+	for _, t := range v.c.Host.c.Tokens {
+		if strings.EqualFold(t.User, user) {
+			return t.User
+		}
+	}
+	return user
+}
+
+// logon writes what a login leaves: on Windows in the security log, elsewhere a
+// line of the program.
+func (v *visit) logon(j judgement, user, station string, kind int, program, line string) {
+	h := v.c.Host
+	switch {
+	case h.c.Decoy:
+	case h.records != nil:
+		l := record.Logon{User: clip(user, 128), Type: kind, From: v.src, Station: clip(station, 64), Failed: !j.ok, Unknown: !j.known, NTLM: kind == 3}
+		v.records(h.records.Logon(l))
+	default:
+		v.logged(datasetAuth, program, line, authenticated(j, user))
+	}
+}
+
+// records hands over records of the host as of this connection.
+func (v *visit) records(list []event.Event) {
+	for _, e := range list {
+		e.Source, e.Destination, e.Connection, e.Persona = v.src, v.dst, v.id, v.c.Host.c.Persona
+		v.emit(e)
+	}
+}
+
+// query reports on a decoy what a client asked for in a protocol of its own.
+func (v *visit) query(what, text string) {
+	if !v.c.Host.c.Decoy {
+		return
+	}
+	e := v.event("request")
+	e.Category, e.Type, e.Depth, e.Reason = "network", "info", event.DepthTry, clip(what+" "+text, 1000)
 	v.emit(e)
 }
 
@@ -100,6 +164,6 @@ func (v *visit) read(f File, user string) {
 	}
 	e := v.event(event.ActionFileRead)
 	e.Path, e.Size, e.User, e.Depth = f.Path, int64(len(f.Content)), user, event.DepthAct
-	e.Add(record.TokenField, f.Token)
+	e.Add(decoyrecord.TokenField, f.Token)
 	v.emit(e)
 }

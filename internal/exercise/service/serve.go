@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/exercise/wire"
 )
 
 // Longest line of a protocol that speaks in lines, in bytes.
@@ -24,8 +25,9 @@ var errMalformed = errors.New("malformed input")
 type visit struct {
 	*Server
 	ctx      context.Context //nolint:containedctx // of the connection
-	conn     *meter
+	conn     *meter          // nil of a datagram
 	r        *bufio.Reader
+	w        io.Writer
 	src, dst netip.AddrPort
 	id       string
 	start    time.Time
@@ -85,7 +87,13 @@ func (v *visit) line() (string, error) {
 
 // say writes a line.
 func (v *visit) say(format string, args ...any) error {
-	_, err := fmt.Fprintf(v.conn, format+"\r\n", args...)
+	_, err := fmt.Fprintf(v.w, format+"\r\n", args...)
+	return err
+}
+
+// send writes bytes.
+func (v *visit) send(b []byte) error {
+	_, err := v.w.Write(b)
 	return err
 }
 
@@ -178,7 +186,7 @@ func (s *Server) visit(ctx context.Context, conn net.Conn) {
 	now := s.c.Host.c.Clock.Now()
 	m := &meter{Conn: conn, s: s, until: now.Add(s.c.Limits.Session), left: s.c.Limits.Bytes}
 	v := &visit{
-		Server: s, ctx: context.WithoutCancel(ctx), conn: m, r: bufio.NewReaderSize(m, maxLine), start: now,
+		Server: s, ctx: context.WithoutCancel(ctx), conn: m, r: bufio.NewReaderSize(m, maxLine), w: m, start: now,
 		src: addrPort(conn.RemoteAddr()), dst: addrPort(conn.LocalAddr()), id: s.c.Host.ids.New(),
 	}
 	if s.c.Host.c.Decoy {
@@ -187,6 +195,9 @@ func (s *Server) visit(ctx context.Context, conn net.Conn) {
 		v.emit(e)
 	}
 	err := v.guarded()
+	if errors.Is(err, wire.ErrMalformed) {
+		err = fmt.Errorf("%w: %w", err, errMalformed)
+	}
 	if errors.Is(err, errMalformed) {
 		s.stats.failed.Add(1)
 	}

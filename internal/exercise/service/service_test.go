@@ -538,3 +538,5 @@ func TestIdleEnds(t *testing.T) {
 		t.Fatal(err)
 	}
 }
+
+func sysClock() clock.Clock { return clock.System() }

@@ -14,6 +14,8 @@ type numbers struct{ opened, login int }
 
 var (
 	tcp     = []string{"tcp"}
+	udp     = []string{"udp"}
+	both    = []string{"tcp", "udp"}
 	linux   = []string{"linux"}
 	device  = []string{"device"}
 	servers = []string{"linux", "windows"}
@@ -25,4 +27,20 @@ var kinds = []kind{
 	{Kind: Kind{"http", 80, tcp, nil, true, "a web site: intranet, Exchange front end, administration of a device"}, stream: serveHTTP, check: checkSite, decoy: numbers{0, 3001}},
 	{Kind: Kind{"ftp", 21, tcp, nil, true, "login, listing and reading of the host's planted files"}, stream: serveFTP, decoy: numbers{0, 2000}},
 	{Kind: Kind{"smtp", 25, tcp, servers, false, "takes mail; nothing is forwarded"}, stream: serveSMTP},
+	{Kind: Kind{"https", 443, tcp, nil, true, "the same site over TLS with a certificate of its own"}, stream: serveHTTPS, check: checkSite, decoy: numbers{0, 3001}},
+	{Kind: Kind{"imap", 143, tcp, servers, true, "reads the host's mailboxes"}, stream: serveIMAP},
+	{Kind: Kind{"pop3", 110, tcp, servers, true, "reads the host's mailboxes"}, stream: servePOP},
+	{Kind: Kind{"dns", 53, both, nil, false, "answers names of the scenario"}, stream: serveDNS, packet: answerDNS},
+	{Kind: Kind{"smb", 445, tcp, servers, true, "negotiation, session setup by NTLM and shares of SMB 2"}, stream: serveSMB, decoy: numbers{0, 5000}},
+	{Kind: Kind{"ldap", 389, tcp, servers, true, "simple binds and empty searches"}, stream: serveLDAP},
+	{Kind: Kind{"mysql", 3306, tcp, servers, true, "greeting and login; queries are refused"}, stream: serveMySQL, decoy: numbers{0, 8001}},
+	{Kind: Kind{"postgres", 5432, tcp, servers, true, "start and login; queries are refused"}, stream: servePostgres},
+	{Kind: Kind{"mssql", 1433, tcp, servers, true, "prelogin and login; queries are refused"}, stream: serveMSSQL, decoy: numbers{0, 9001}},
+	{Kind: Kind{"rdp", 3389, tcp, servers, false, "negotiation of protocols"}, stream: serveRDP, decoy: numbers{14001, 0}},
+	{Kind: Kind{"mqtt", 1883, tcp, nil, true, "connect, subscribe and publish; nothing is passed on"}, stream: serveMQTT},
+	{Kind: Kind{"modbus", 502, tcp, nil, false, "reads of coils, registers and identity; writes are refused"}, stream: serveModbus},
+	{Kind: Kind{"snmp", 161, udp, nil, true, "reads of the system group; the community is the password of user snmp"}, packet: answerSNMP, decoy: numbers{0, 13001}},
+	{Kind: Kind{"sip", 5060, both, nil, true, "options and registrations; nothing is called"}, stream: serveSIP, packet: answerSIP, decoy: numbers{15001, 0}},
+	{Kind: Kind{"socks", 1080, tcp, nil, false, "greets and refuses; nothing is relayed"}, stream: serveSOCKS},
+	{Kind: Kind{"banner", 9999, tcp, nil, false, "sends its banner and listens"}, stream: serveBanner},
 }
