@@ -65,7 +65,7 @@ var table = map[string][]string{
 	"scan/avcheck":        {"logsource", "scan/clamd", "sigma", "source/evtx", "source/jsonl"},
 	"scan/clamd":          {},
 	"scan":                {"scan/clamd", "scan/indicator", "scan/unpack", "scan/yara"},
-	"scan/yara":           {"scan/yara/build", "scan/yara/code", "scan/yara/index", "scan/yara/module", "scan/yara/module/calc", "scan/yara/module/dotnetmod", "scan/yara/module/elfmod", "scan/yara/module/pemod", "scan/yara/rex", "scan/yara/view"},
+	"scan/yara":           {"scan/yara/build", "scan/yara/code", "scan/yara/index", "scan/yara/module", "scan/yara/module/calc", "scan/yara/module/dexmod", "scan/yara/module/dotnetmod", "scan/yara/module/elfmod", "scan/yara/module/lnkmod", "scan/yara/module/machomod", "scan/yara/module/pemod", "scan/yara/rex", "scan/yara/view"},
 	"scan/yara/build":     {"scan/yara/code", "scan/yara/lex", "scan/yara/module", "scan/yara/rex"},
 	"scan/yara/code":      {"scan/yara/rex"},
 	"scan/yara/index":     {"scan/yara/code"},
@@ -88,8 +88,12 @@ var table = map[string][]string{
 	"casebook/casebooktest": {"alert", "casebook", "event"},
 
 	// The modules of YARA.
-	"scan/yara/module/calc":      {"scan/yara/module", "scan/yara/view"},
-	"scan/yara/module/dotnetmod": {"scan/yara/module", "scan/yara/module/pemod", "scan/yara/view"},
-	"scan/yara/module/elfmod":    {"scan/yara/module", "scan/yara/view"},
-	"scan/yara/module/pemod":     {"scan/yara/module", "scan/yara/rex", "scan/yara/view"},
+	"scan/yara/module/calc":       {"scan/yara/module", "scan/yara/view"},
+	"scan/yara/module/dexmod":     {"scan/yara/module", "scan/yara/view"},
+	"scan/yara/module/dotnetmod":  {"scan/yara/module", "scan/yara/module/pemod", "scan/yara/view"},
+	"scan/yara/module/elfmod":     {"scan/yara/module", "scan/yara/view"},
+	"scan/yara/module/lnkmod":     {"scan/yara/module", "scan/yara/view"},
+	"scan/yara/module/machomod":   {"scan/yara/module", "scan/yara/view"},
+	"scan/yara/module/moduletest": {"scan/yara/module", "scan/yara/view"},
+	"scan/yara/module/pemod":      {"scan/yara/module", "scan/yara/rex", "scan/yara/view"},
 }

@@ -200,8 +200,9 @@ func (e *eval) loop(n *code.Node) module.Value {
 }
 
 func (e *eval) overArray(node int32, slot int, step func() bool) {
-	for _, v := range e.node(node).Items() {
-		if e.vars[slot] = v; !step() {
+	list := e.node(node)
+	for i := range list.Len() {
+		if e.vars[slot] = list.Item(int64(i)); !step() {
 			return
 		}
 	}
@@ -250,10 +251,7 @@ func element(v, at module.Value) module.Value {
 	if m, ok := v.P.(*module.Map); ok {
 		return m.M[at.S]
 	}
-	if items := v.Items(); at.I >= 0 && at.I < int64(len(items)) {
-		return items[at.I]
-	}
-	return module.Value{}
+	return v.Item(at.I)
 }
 
 // callFunc calls a function of a module; with an undefined argument it is

@@ -32,7 +32,14 @@ type Value struct {
 	K Kind
 	I int64 // of Int and Bool; the bits of a Float
 	S string
-	P any // *Fields, []Value, *Map or *Pattern
+	P any // Fields, []Value, *Table, *Map or *Pattern
+}
+
+// Table is an Array whose items are made when they are asked for: files tell
+// of more rows than are worth keeping.
+type Table struct {
+	N  int
+	At func(i int) Value
 }
 
 // Fields are the fields of a Struct.
@@ -81,6 +88,9 @@ func Yes(b bool) Value {
 // List makes an Array.
 func List(v []Value) Value { return Value{K: Array, P: v} }
 
+// Rows makes an Array of n items that at makes; at may read the file.
+func Rows(n int, at func(i int) Value) Value { return Value{K: Array, P: &Table{N: n, At: at}} }
+
 // Record makes a Struct.
 func Record(f Fields) Value { return Value{K: Struct, P: f} }
 
@@ -98,10 +108,29 @@ func (v Value) Field(name string) Value {
 	return f[name]
 }
 
-// Items are the items of an Array.
-func (v Value) Items() []Value {
-	items, _ := v.P.([]Value)
-	return items
+// Len is the number of items of an Array.
+func (v Value) Len() int {
+	switch p := v.P.(type) {
+	case []Value:
+		return len(p)
+	case *Table:
+		return p.N
+	}
+	return 0
+}
+
+// Item is an item of an Array; outside of it, it is undefined.
+func (v Value) Item(i int64) Value {
+	if i < 0 || i >= int64(v.Len()) {
+		return Value{}
+	}
+	switch p := v.P.(type) {
+	case []Value:
+		return p[i]
+	case *Table:
+		return p.At(int(i))
+	}
+	return Value{}
 }
 
 // Type is what a rule may do with a value.

@@ -154,15 +154,14 @@ func (f *file) headers(m module.Fields) {
 }
 
 func symbolValues(list []symbol) module.Value {
-	out := make([]module.Value, 0, len(list))
-	for _, s := range list {
+	return module.Rows(len(list), func(i int) module.Value {
+		s := &list[i]
 		v := module.Fields{"value": module.Of(s.value), "size": module.Of(s.size), "type": module.Of(s.kind), "bind": module.Of(s.bind), "shndx": module.Of(s.shndx)}
 		if s.name != "" {
 			v["name"] = module.Str(s.name)
 		}
-		out = append(out, module.Record(v))
-	}
-	return module.List(out)
+		return module.Record(v)
+	})
 }
 
 // importMD5 is the MD5 of the names of undefined symbols, sorted.

@@ -77,8 +77,8 @@ func languages(m map[string]*module.Type) {
 			if list.K == module.Undef {
 				return list
 			}
-			for _, r := range list.Items() {
-				if l := r.Field("language"); l.K == module.Int && l.I&mask == a[0].I {
+			for i := range list.Len() {
+				if l := list.Item(int64(i)).Field("language"); l.K == module.Int && l.I&mask == a[0].I {
 					return module.Of(1)
 				}
 			}
