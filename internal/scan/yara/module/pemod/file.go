@@ -182,21 +182,37 @@ func Entry(v *view.View) int64 {
 	return raw + rva - va
 }
 
-// Directory is the offset of a PE file's data directory, if it has at least
-// size bytes, else -1.
-func Directory(v *view.View, n int, size int64) int64 {
-	f := open(v)
-	if f == nil || f.dirs[n][0] == 0 || f.dirs[n][1] < size {
-		return -1
-	}
-	return f.offset(f.dirs[n][0])
-}
+// Image is a PE file that another module reads on.
+type Image struct{ f *file }
 
-// Offset is where in a PE file an address lies, or -1.
-func Offset(v *view.View, rva int64) int64 {
+// Open reads the headers of a PE file, or gives nil.
+func Open(v *view.View) *Image {
 	f := open(v)
 	if f == nil {
+		return nil
+	}
+	return &Image{f: f}
+}
+
+// Directory is the offset of a data directory, or -1.
+func (i *Image) Directory(n int) int64 {
+	if i.f.dirs[n][0] == 0 {
 		return -1
 	}
-	return f.offset(rva)
+	return i.f.offset(i.f.dirs[n][0])
 }
+
+// Directories is how many data directories the header says there are, at most 16.
+func (i *Image) Directories() int { return i.f.ndirs }
+
+// Offset is where in the file an address lies, or -1.
+func (i *Image) Offset(rva int64) int64 { return i.f.offset(rva) }
+
+// Wide tells whether the image is of 64 bits.
+func (i *Image) Wide() bool { return i.f.plus }
+
+// DLL tells whether the image is a library.
+func (i *Image) DLL() bool { return u16(i.f.coff, 18)&0x2000 != 0 }
+
+// Entry is the offset of the first instruction, or -1.
+func (i *Image) Entry() int64 { return i.f.offset(u32(i.f.opt, 16)) }
