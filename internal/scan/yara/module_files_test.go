@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -67,7 +68,7 @@ func asLibyara(t *testing.T, src string, file []byte, want map[string]string) {
 			t.Fatal(err)
 		}
 	}
-	out, err := exec.CommandContext(t.Context(), prog, "-w", filepath.Join(dir, "rules"), filepath.Join(dir, "file")).CombinedOutput() //nolint:gosec // a program of the test's own choice
+	out, err := exec.CommandContext(t.Context(), prog, "-w", filepath.Join(dir, "rules"), filepath.Join(dir, "file")).CombinedOutput()
 	if err != nil {
 		t.Fatalf("yara: %v: %s", err, out)
 	}
@@ -175,7 +176,7 @@ func TestMachoFat(t *testing.T) {
 		macho.file[1].stack_size == 0x4000 and macho.file[0].number_of_segments == 2
 		macho.file_index_for_arch(macho.CPU_TYPE_X86_64) == 1 and macho.file_index_for_arch(7, 3) == 0
 		macho.entry_point_for_arch(macho.CPU_TYPE_X86) == 48 + 0xf10 and not defined macho.file_index_for_arch(7, 4)
-		macho.entry_point_for_arch(macho.CPU_TYPE_X86_64, 3) == `+fmt.Sprint(end+0xf10)+`
+		macho.entry_point_for_arch(macho.CPU_TYPE_X86_64, 3) == `+strconv.FormatUint(uint64(end+0xf10), 10)+`
 		not defined macho.entry_point_for_arch(99)`, fat, true)
 	// A class file of Java has the same first bytes.
 	java := packed(be, uint32(0xcafebabe), uint32(52), "some class")

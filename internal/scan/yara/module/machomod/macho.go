@@ -244,7 +244,7 @@ func (f *file) thread(at, size int64) {
 	if b == nil {
 		return
 	}
-	addr := int64(0)
+	var addr int64
 	if width == 8 {
 		addr = f.xword(b, 0)
 	} else {
