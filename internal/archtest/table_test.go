@@ -55,7 +55,7 @@ var table = map[string][]string{
 	"rules":               {},
 	"source/jsonl":        {"logsource", "sigma"},
 	"source/evtx":         {"sigma"},
-	"hunt":                {"logsource", "ruleset", "sigma", "source/evtx", "source/jsonl", "source/textlog", "yamldoc"},
+	"hunt":                {"logsource", "ruleset", "scan/indicator", "sigma", "source/evtx", "source/jsonl", "source/textlog", "yamldoc"},
 	"ruleset":             {"rules", "sigma", "yamldoc"},
 	"source/textlog":      {"logsource", "sigma"},
 	"sigma":               {"yamldoc"},

@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/hunt"
 	"github.com/lapwing-defence/lapwing/internal/logsource"
 	"github.com/lapwing-defence/lapwing/internal/ruleset"
+	"github.com/lapwing-defence/lapwing/internal/scan"
 	"github.com/lapwing-defence/lapwing/internal/sigma"
 )
 
@@ -97,6 +99,7 @@ type huntFlags struct {
 	since, until   string
 	carve          bool
 	kept           bool
+	indicators     []string
 	workers        int
 }
 
@@ -116,7 +119,8 @@ func newHunt(g *globals) *cobra.Command {
 		Long: "Runs Sigma rules over logs: event log files (.evtx), JSON of many kinds, syslog, auditd, journal exports, web access logs, IIS, Zeek, Suricata,\n" +
 			"CloudTrail, Entra, Microsoft 365, decoys. Directories are walked; gzip, zstd, bzip2, zip and tar are unpacked; - is the standard input.\n" +
 			"The format is recognised by content. Without --rules the rules in the program are used.\n\n" +
-			"Exit status: 0 nothing matched, 1 something matched, 2 error, 64 wrong usage.",
+			"Exit status: 0 nothing matched, 1 something matched, 2 error or an input that cannot be opened, 3 nothing matched in what could be read, but not\n" +
+			"everything could be (damaged, cut off), 64 wrong usage.",
 		Example: "  lapwing hunt /var/log\n  lapwing hunt --rules sigma/rules --min-level high C/Windows/System32/winevt/Logs\n  lapwing hunt --format html -o report.html evidence.zip\n  journalctl -o export | lapwing hunt -\n  lapwing hunt --kept --since 720h --rules new-rule.yml",
 		RunE: func(c *cobra.Command, args []string) error {
 			return runHunt(c.Context(), g, f, args)
@@ -128,6 +132,7 @@ func newHunt(g *globals) *cobra.Command {
 	c.Flags().StringVar(&f.since, "since", "", "only records from this time on: 2024-05-01, 2024-05-01T12:00:00Z, or 24h back from now")
 	c.Flags().StringVar(&f.until, "until", "", "only records up to this time")
 	c.Flags().BoolVar(&f.carve, "carve", false, "also look for event log records in slack space and damaged chunks")
+	c.Flags().StringArrayVar(&f.indicators, "indicators", nil, "hashes, addresses, domains, URLs, paths: plain, CSV, STIX 2.1, MISP; a file or a directory. What has dates counts within them")
 	c.Flags().BoolVar(&f.kept, "kept", false, "look back over the events that lapwing itself has kept")
 	c.Flags().IntVar(&f.workers, "workers", 0, "how many processors to use (default all)")
 	return c
@@ -205,6 +210,9 @@ func runHunt(ctx context.Context, g *globals, f *huntFlags, paths []string) (err
 			return err
 		}
 	}
+	if err := f.known(g, &cfg); err != nil {
+		return err
+	}
 	cfg.Events = events
 	warnRefused(g, cfg.Rules)
 	if f.kept {
@@ -212,7 +220,11 @@ func runHunt(ctx context.Context, g *globals, f *huntFlags, paths []string) (err
 		if kerr != nil {
 			return kerr
 		}
-		defer func() { err = errors.Join(end(), err) }()
+		defer func() {
+			if kerr := end(); kerr != nil { // of more weight than any status
+				err = kerr
+			}
+		}()
 	}
 	h, err := hunt.New(cfg)
 	if err != nil {
@@ -228,6 +240,22 @@ func runHunt(ctx context.Context, g *globals, f *huntFlags, paths []string) (err
 		return err
 	}
 	return huntStatus(g, h)
+}
+
+// known reads the lists of indicators.
+func (f *huntFlags) known(g *globals, cfg *hunt.Config) error {
+	if len(f.indicators) == 0 {
+		return nil
+	}
+	set, faults, err := scan.LoadIndicators(f.indicators)
+	if err != nil {
+		return err
+	}
+	for _, p := range faults {
+		fmt.Fprintln(g.Err, "indicators:", strconv.QuoteToGraphic(p.Error())) //nolint:errcheck // nowhere else to say it
+	}
+	cfg.Indicators = set
+	return nil
 }
 
 func warnRefused(g *globals, l *ruleset.Loaded) {
@@ -254,6 +282,8 @@ func huntStatus(g *globals, h *hunt.Hunt) error {
 		return exitStatus(statusError)
 	case h.Stats.Matches.Load() > 0:
 		return exitStatus(statusFound)
+	case h.Partial():
+		return exitStatus(statusIncomplete)
 	}
 	return nil
 }

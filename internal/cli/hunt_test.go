@@ -88,7 +88,7 @@ func huntFiles(t *testing.T) string {
 }
 
 func TestHuntStatus(t *testing.T) {
-	dir := huntFiles(t)
+	dir := huntFiles(t) // one line of it is no JSON
 	rules := filepath.Join(dir, "rules")
 	for _, tt := range []struct {
 		name string
@@ -97,11 +97,11 @@ func TestHuntStatus(t *testing.T) {
 	}{
 		{"found", 1, []string{"--rules", rules, filepath.Join(dir, "logs")}},
 		{"nothing", 0, []string{"--rules", rules, filepath.Join(dir, "none")}},
-		{"below the level", 0, []string{"--rules", rules, "--min-level", "critical", filepath.Join(dir, "logs")}},
-		{"other tags", 0, []string{"--rules", rules, "--tag", "T1003", filepath.Join(dir, "logs")}},
+		{"below the level", 3, []string{"--rules", rules, "--min-level", "critical", filepath.Join(dir, "logs")}},
+		{"other tags", 3, []string{"--rules", rules, "--tag", "T1003", filepath.Join(dir, "logs")}},
 		{"this tag", 1, []string{"--rules", rules, "--tag", "T1059", filepath.Join(dir, "logs")}},
-		{"excluded", 0, []string{"--rules", rules, "--min-level", "high", "--exclude", "A shell", filepath.Join(dir, "logs")}},
-		{"before", 0, []string{"--rules", rules, "--until", "2024-04-30", filepath.Join(dir, "logs")}},
+		{"excluded", 3, []string{"--rules", rules, "--min-level", "high", "--exclude", "A shell", filepath.Join(dir, "logs")}},
+		{"before", 3, []string{"--rules", rules, "--until", "2024-04-30", filepath.Join(dir, "logs")}},
 		{"no such path", 2, []string{"--rules", rules, filepath.Join(dir, "absent"), filepath.Join(dir, "logs")}},
 		{"no such rules", 2, []string{"--rules", filepath.Join(dir, "absent"), dir}},
 		{"kept with a path", 64, []string{"--kept", dir}},

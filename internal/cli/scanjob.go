@@ -47,6 +47,9 @@ func (f *scanFlags) job(ctx context.Context, g *globals, rules *yara.Rules, name
 		for _, p := range faults {
 			fmt.Fprintln(g.Err, "indicators:", strconv.QuoteToGraphic(p.Error())) //nolint:errcheck // nowhere else to say it
 		}
+		if n := set.Network(); n > 0 && !g.quiet {
+			fmt.Fprintf(g.Err, "indicators: %d are addresses, domains or URLs, which files have not: lapwing hunt --indicators looks for them in logs\n", n) //nolint:errcheck // as above
+		}
 		scanners = append(scanners, scan.NewKnown(set, time.Now))
 	}
 	captured, err := f.captured(g)

@@ -41,7 +41,7 @@ func (r *reader) container(s source, sample []byte, br *bufio.Reader) bool {
 	case bytes.HasPrefix(sample, []byte("BZh")) && len(sample) > 4 && sample[3] >= '1' && sample[3] <= '9':
 		inner = bzip2.NewReader(br)
 	case bytes.HasPrefix(sample, []byte("\xfd7zXZ\x00")), bytes.HasPrefix(sample, []byte("7z\xbc\xaf\x27\x1c")), bytes.HasPrefix(sample, []byte("Rar!")):
-		r.h.problem(s.name, true, "xz, 7z and rar are not read: unpack it first")
+		r.h.problem(s.name, unread, "xz, 7z and rar are not read: unpack it first")
 		return true
 	default:
 		return false
@@ -51,7 +51,7 @@ func (r *reader) container(s source, sample []byte, br *bufio.Reader) bool {
 		return true
 	}
 	if s.depth >= maxNesting {
-		r.h.problem(s.name, false, "skipped: archives nested more than %d deep", maxNesting)
+		r.h.problem(s.name, partly, "skipped: archives nested more than %d deep", maxNesting)
 		return true
 	}
 	s.depth++
@@ -80,7 +80,7 @@ func (r *reader) tar(s source, in io.Reader) {
 
 func (r *reader) member(m source, in io.Reader) {
 	if m.depth > maxNesting {
-		r.h.problem(m.name, false, "skipped: archives nested more than %d deep", maxNesting)
+		r.h.problem(m.name, partly, "skipped: archives nested more than %d deep", maxNesting)
 		return
 	}
 	r.stream(m, in)
@@ -93,8 +93,8 @@ func wantMember(name string) bool {
 
 func (r *reader) zip(s source, at io.ReaderAt, size int64) {
 	z, err := zip.NewReader(at, size)
-	if err != nil {
-		r.broken(s, err)
+	if err != nil { // its directory stands at the end: nothing can be read
+		r.h.problem(s.name, unread, "%v: unpack what can be saved of it first (zip -FF)", plainError(err))
 		return
 	}
 	for _, f := range z.File {
@@ -107,7 +107,7 @@ func (r *reader) zip(s source, at io.ReaderAt, size int64) {
 		m := s.inside(f.Name)
 		m.mod = f.Modified
 		if f.Flags&1 != 0 {
-			r.h.problem(m.name, true, "encrypted: unpack it first")
+			r.h.problem(m.name, unread, "encrypted: unpack it first")
 			continue
 		}
 		rc, err := f.Open()
@@ -125,7 +125,7 @@ func (r *reader) zip(s source, at io.ReaderAt, size int64) {
 func (r *reader) spooledZip(s source, in io.Reader) {
 	f, err := os.CreateTemp(r.h.cfg.TempDir, "lapwing-hunt-*")
 	if err != nil {
-		r.h.problem(s.name, true, "%v", err)
+		r.h.problem(s.name, unread, "%v", err)
 		return
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // temporary

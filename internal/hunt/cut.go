@@ -127,7 +127,7 @@ func (c *cutter) fill(b []byte) (full []byte, end int, err error) {
 		}
 		if len(b) > maxLine {
 			c.r.h.Stats.Damaged.Add(1)
-			c.r.h.problem(c.s.name, false, "line %d is longer than %d MiB: its rest was left out", c.line, maxLine>>20)
+			c.r.h.problem(c.s.name, partly, "line %d is longer than %d MiB: its rest was left out", c.line, maxLine>>20)
 			if err := c.skipLine(); err != nil {
 				return append(b, '\n'), -1, err
 			}

@@ -105,7 +105,7 @@ func (d *docScanner) scan(b []byte) error {
 			d.skip = true
 			d.out = d.out[:d.doc]
 			d.c.r.h.Stats.Damaged.Add(1)
-			d.c.r.h.problem(d.c.s.name, false, "the object in line %d is longer than %d MiB: left out", d.line, maxLine>>20)
+			d.c.r.h.problem(d.c.s.name, partly, "the object in line %d is longer than %d MiB: left out", d.line, maxLine>>20)
 		}
 	}
 	return nil

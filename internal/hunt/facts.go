@@ -90,7 +90,7 @@ func (h *Hunt) correlate(f *facts, out Reporter) error {
 	}
 	err = report(c.Close())
 	if s := c.Stats(); s.Evicted > 0 {
-		h.problem("correlations", false, "%d groups were forgotten because there were more than fit in memory", s.Evicted)
+		h.problem("correlations", partly, "%d groups were forgotten because there were more than fit in memory", s.Evicted)
 	}
 	return err
 }

@@ -17,6 +17,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/logsource"
 	"github.com/lapwing-defence/lapwing/internal/ruleset"
+	"github.com/lapwing-defence/lapwing/internal/scan/indicator"
 	"github.com/lapwing-defence/lapwing/internal/sigma"
 )
 
@@ -35,6 +36,8 @@ type Config struct {
 	Since, Until time.Time
 	// Carve also looks for event log records in slack and damaged chunks.
 	Carve bool
+	// Indicators are looked up in every value of a record; nil: none.
+	Indicators *indicator.Set
 	// Events asks for the record itself with each match.
 	Events bool
 	// Now is taken for log lines whose time has no year and whose file is not
@@ -79,6 +82,7 @@ type Hunt struct {
 	mu       sync.Mutex
 	problems []Problem
 	dropped  int
+	partial  bool
 }
 
 // Problem is an input, or a part of one, that could not be read.
@@ -87,6 +91,15 @@ type Problem struct { //nolint:errname // told, never compared
 	Text  string
 	Fatal bool // the input could not be opened at all
 }
+
+// share is how much of an input a problem is about.
+type share uint8
+
+const (
+	aside  share = iota // it is no log
+	partly              // a part was not looked at
+	unread              // nothing was
+)
 
 // Error is "file: text".
 func (p Problem) Error() string { return p.File + ": " + p.Text }
@@ -121,9 +134,19 @@ func (h *Hunt) Problems() (list []Problem, more int) {
 	return append([]Problem(nil), h.problems...), h.dropped
 }
 
-func (h *Hunt) problem(file string, fatal bool, format string, args ...any) {
+// Partial tells whether a part of an input was not looked at: it was damaged,
+// cut off, too deeply packed, or a file that was named is no log.
+func (h *Hunt) Partial() bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	return h.partial
+}
+
+func (h *Hunt) problem(file string, how share, format string, args ...any) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	fatal := how == unread
+	h.partial = h.partial || how == partly
 	if len(h.problems) >= maxProblems && !fatal {
 		h.dropped++
 		return

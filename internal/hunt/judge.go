@@ -120,7 +120,7 @@ func (j *judge) chunk(b *block) {
 	after := j.evtx.Stats
 	if n := int64(after.Damaged - before.Damaged + after.Chunks - before.Chunks); n > 0 {
 		j.damaged += n
-		j.h.problem(j.in.name, false, "%d damaged records or chunks were skipped", n)
+		j.h.problem(j.in.name, partly, "%d damaged records or chunks were skipped", n)
 	}
 	j.h.Stats.Carved.Add(int64(after.Carved - before.Carved))
 }
@@ -136,7 +136,7 @@ func (j *judge) object(obj []byte, line int64) {
 	}
 	if err := j.json.Scan(obj, j.rec, &j.head); err != nil {
 		j.damaged++
-		j.h.problem(j.in.name, false, "line %d: %v: left out", line, err)
+		j.h.problem(j.in.name, partly, "line %d: %v: left out", line, err)
 		return
 	}
 	j.rec.Time, _ = j.route.Time(j.rec)
@@ -212,7 +212,7 @@ func (j *judge) journal(b *block) {
 		at := b.line + int64(bytes.Count(b.data[:len(b.data)-len(rest)], []byte("\n")))
 		if rest, ok = j.text.Entry(rest, j.rec, &j.head); !ok {
 			j.damaged++
-			j.h.problem(j.in.name, false, "line %d: a journal entry that cannot be read", at)
+			j.h.problem(j.in.name, partly, "line %d: a journal entry that cannot be read", at)
 			return
 		}
 		j.judge(uint64(at), nil)
@@ -275,6 +275,9 @@ func (j *judge) judge(id uint64, raw []byte) {
 		if j.takes(r) {
 			j.out.matches = append(j.out.matches, j.found(r, id, raw))
 		}
+	}
+	if j.h.cfg.Indicators != nil {
+		j.indicated(id, raw)
 	}
 	if j.points {
 		n := len(j.out.points)

@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 )
@@ -53,7 +54,7 @@ func (r *reader) all(paths []string) {
 			case r.ctx.Err() != nil:
 				return filepath.SkipAll
 			case err != nil:
-				r.h.problem(file, true, "%v", plainError(err))
+				r.h.problem(file, unread, "%v", plainError(err))
 				return nil
 			case d.IsDir() && file != p && strings.HasPrefix(d.Name(), "."):
 				return filepath.SkipDir
@@ -64,7 +65,7 @@ func (r *reader) all(paths []string) {
 			return nil
 		})
 		if err != nil {
-			r.h.problem(p, true, "%v", plainError(err))
+			r.h.problem(p, unread, "%v", plainError(err))
 		}
 	}
 }
@@ -101,19 +102,19 @@ func (r *reader) stdin() {
 func (r *reader) file(file string) {
 	f, err := open(r.ctx, file)
 	if err != nil {
-		r.h.problem(file, true, "%v", plainError(err))
+		r.h.problem(file, unread, "%v", plainError(err))
 		return
 	}
 	defer f.Close()                                        //nolint:errcheck // read only
 	defer context.AfterFunc(r.ctx, func() { f.Close() })() //nolint:errcheck // ends a read that waits
 	info, err := f.Stat()
 	if err != nil {
-		r.h.problem(file, true, "%v", plainError(err))
+		r.h.problem(file, unread, "%v", plainError(err))
 		return
 	}
 	s := source{name: file, mod: info.ModTime(), size: info.Size()}
 	if info.IsDir() {
-		r.h.problem(file, true, "a directory where a file was expected")
+		r.h.problem(file, unread, "a directory where a file was expected")
 		return
 	}
 	var magic [4]byte
@@ -193,7 +194,11 @@ func (r *reader) stream(s source, in io.Reader) {
 	if kind == "" {
 		r.h.Stats.Skipped.Add(1)
 		if s.depth == 0 && len(r.h.cfg.Paths) > 0 {
-			r.h.problem(s.name, false, "skipped: neither a known log format nor text")
+			how := aside
+			if slices.Contains(r.h.cfg.Paths, s.name) { // it was asked for
+				how = partly
+			}
+			r.h.problem(s.name, how, "skipped: neither a known log format nor text")
 		}
 		return
 	}
@@ -209,7 +214,7 @@ func (r *reader) stream(s source, in io.Reader) {
 // broken notes an input that ended before its end.
 func (r *reader) broken(s source, err error) {
 	if r.ctx.Err() == nil {
-		r.h.problem(s.name, false, "read up to a fault: %v", plainError(err))
+		r.h.problem(s.name, partly, "read up to a fault: %v", plainError(err))
 	}
 }
 

@@ -52,6 +52,7 @@ func Compile(set *Set, fields *Fields) *Engine {
 	c.internFields(rules)
 	c.addRules(rules)
 	c.addCorrelations()
+	c.addPrints()
 	c.findDead()
 	return c.eng
 }
@@ -112,6 +113,7 @@ func (f *filter) apply(rules []*Rule) int {
 		}
 		r.Filters = append(slices.Clip(r.Filters), f.rule.Title)
 		r.cond = &expr{kind: exprAnd, kids: []*expr{r.cond, f.cond}, line: r.cond.line}
+		r.print = joinPrints(r.print, f.rule.print)
 		n++
 	}
 	return n

@@ -17,7 +17,8 @@ type filter struct {
 	cond  *expr
 }
 
-func (s *Set) addFilter(r *Rule, n *yamldoc.Node) *fault {
+func (s *Set) addFilter(r *Rule, doc *yamldoc.Node) *fault {
+	n := lookup(doc, "filter")
 	d, e, f := parseDetection(n, s.opts.Placeholders, "rules")
 	r.notes = append(r.notes, d.notes...)
 	if f != nil {
@@ -44,6 +45,7 @@ func (s *Set) addFilter(r *Rule, n *yamldoc.Node) *fault {
 		r.notes = append(r.notes, faultf(n.Line, "filter-keeps", "write condition: not selection to leave matches out",
 			"the filter has no not: its rules only fire where its condition holds"))
 	}
+	r.print = s.fingerprint(doc)
 	s.filters = append(s.filters, fl)
 	return nil
 }

@@ -63,6 +63,7 @@ type Rule struct {
 	index                  int   // among an engine's rules
 	quiet                  bool  // only feeds correlations
 	hash                   uint64
+	print                  [16]byte // of what it looks for
 	notes                  []*fault
 }
 
@@ -73,6 +74,13 @@ func (r *Rule) Key() string {
 	}
 	return r.Title
 }
+
+// Fingerprint stands for what the rule looks for: its log source, detection or
+// correlation, with the filters on it, the tables behind its placeholders and
+// the rules that it refers to. What is said about the rule (title, level, tags)
+// does not change it. It is the same in every process. Of a rule that Compile
+// has not seen, filters and references are missing.
+func (r *Rule) Fingerprint() [16]byte { return r.print }
 
 // ruleKeys is what a rule, correlation or filter may have at its top.
 var ruleKeys = []string{

@@ -191,8 +191,8 @@ func (s *Set) parseDocument(r *Rule, doc *yamldoc.Node) *fault {
 	if r.Logsource == (Logsource{}) {
 		r.notes = append(r.notes, faultf(l.Line, "no-logsource", "name a category, product or service", "the log source names nothing: the rule looks at every record"))
 	}
-	if n := lookup(doc, "filter"); n != nil {
-		return s.addFilter(r, n)
+	if lookup(doc, "filter") != nil {
+		return s.addFilter(r, doc)
 	}
 	d, e, f := parseDetection(lookup(doc, "detection"), s.opts.Placeholders)
 	r.notes = append(r.notes, d.notes...)
@@ -209,6 +209,7 @@ func (s *Set) addRule(r *Rule, doc *yamldoc.Node) *fault {
 		return faultf(doc.Line, "too-many", "", "more than %d rules", MaxRules)
 	}
 	r.hash = s.hashNode(doc)
+	r.print = s.fingerprint(doc)
 	if first := s.byID[r.ID]; first != nil && r.ID != "" {
 		if first.hash == r.hash {
 			r.notes = append(r.notes, faultf(doc.Line, "same-rule", "remove one", "the same rule as %s:%d: loaded once", first.File, first.Line))

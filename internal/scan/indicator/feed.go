@@ -28,12 +28,14 @@ type stixObject struct {
 
 // mispAttribute is the part of a MISP attribute that is read here.
 type mispAttribute struct {
-	UUID    string `json:"uuid"`
-	Type    string `json:"type"`
-	Value   string `json:"value"`
-	Comment string `json:"comment"`
-	ToIDs   any    `json:"to_ids"`
-	Deleted any    `json:"deleted"`
+	UUID      string `json:"uuid"`
+	Type      string `json:"type"`
+	Value     string `json:"value"`
+	Comment   string `json:"comment"`
+	ToIDs     any    `json:"to_ids"`
+	Deleted   any    `json:"deleted"`
+	FirstSeen string `json:"first_seen"`
+	LastSeen  string `json:"last_seen"`
 }
 
 type mispEvent struct {
@@ -98,8 +100,9 @@ func (r *reading) document(d *document) {
 	}
 }
 
-// comparison is one "path = 'value'" of a STIX pattern on a file.
-var comparison = regexp.MustCompile(`file:(hashes\.(?:'([^']+)'|"([^"]+)"|([A-Za-z0-9]+))|name)\s*=\s*'((?:[^'\\]|\\.)*)'`)
+// comparison is one "path = 'value'" of a STIX pattern on a file, an address, a
+// domain or a URL.
+var comparison = regexp.MustCompile(`(?:file:(hashes\.(?:'([^']+)'|"([^"]+)"|([A-Za-z0-9]+))|name)|(ipv4-addr|ipv6-addr|domain-name|url):value)\s*=\s*'((?:[^'\\]|\\.)*)'`)
 
 // stix takes the comparisons of a pattern that stand alone or are joined by OR.
 // Anything else (AND, NOT, other objects) needs more than a file, and is told.
@@ -111,16 +114,18 @@ func (r *reading) stix(o stixObject) {
 	rest := comparison.ReplaceAllString(o.Pattern, "")
 	rest = strings.ReplaceAll(rest, "OR", "")
 	if strings.Trim(rest, "[]() \t\r\n") != "" {
-		r.problem(where, fmt.Sprintf("pattern %q: only comparisons of file hashes and names joined by OR are used", clip(o.Pattern)))
+		r.problem(where, fmt.Sprintf("pattern %q: only comparisons of file hashes and names, addresses, domains and URLs joined by OR are used", clip(o.Pattern)))
 		return
 	}
 	base := Indicator{Label: o.Name, ID: o.ID, Source: where}
-	base.From, _ = time.Parse(time.RFC3339, o.ValidFrom)
-	base.Until, _ = time.Parse(time.RFC3339, o.ValidUntil)
+	base.From, base.Until = date(o.ValidFrom), date(o.ValidUntil)
 	for _, m := range comparison.FindAllStringSubmatch(o.Pattern, -1) {
 		in := base
-		in.Value = strings.NewReplacer(`\'`, `'`, `\\`, `\`).Replace(m[5])
+		in.Value = strings.NewReplacer(`\'`, `'`, `\\`, `\`).Replace(m[6])
 		in.Kind = Name
+		if m[5] != "" {
+			in.Kind = observed(m[5])
+		}
 		if algo := m[2] + m[3] + m[4]; algo != "" {
 			if in.Kind = columnKind(strings.ToLower(algo)); in.Kind == "" {
 				r.problem(where, fmt.Sprintf("hash %q is not compared", clip(algo)))
@@ -153,6 +158,9 @@ func (r *reading) misp(e *mispEvent) {
 			if len(kinds) == 1 && k == "filename" {
 				kind = Name
 			}
+			if kind == "" && i == 0 {
+				kind = observed(strings.ToLower(k))
+			}
 			if kind == "" { // a name beside a hash says little; other types are no files
 				continue
 			}
@@ -160,9 +168,34 @@ func (r *reading) misp(e *mispEvent) {
 			if label == "" {
 				label = e.Info
 			}
-			r.add(Indicator{Kind: kind, Value: values[i], Label: label, ID: a.UUID, Source: r.name + "#" + a.UUID})
+			in := Indicator{Kind: kind, Value: values[i], Label: label, ID: a.UUID, Source: r.name + "#" + a.UUID}
+			in.From, in.Until = date(a.FirstSeen), date(a.LastSeen)
+			r.add(in)
 		}
 	}
+}
+
+// observed is the kind of a STIX object or MISP type that logs show.
+func observed(name string) Kind {
+	switch name {
+	case "ipv4-addr", "ipv6-addr", "ip-src", "ip-dst", "ip", "ipaddress":
+		return IP
+	case "domain-name", "domain", "hostname":
+		return Domain
+	case "url", "uri":
+		return URL
+	}
+	return ""
+}
+
+// date reads a time or a day; what is neither gives none.
+func date(text string) time.Time {
+	for _, layout := range []string{time.RFC3339, "2006-01-02 15:04:05", "2006-01-02"} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t
+		}
+	}
+	return time.Time{}
 }
 
 // truth reads what MISP writes for a truth value: true, "1", 1. Absent is false.

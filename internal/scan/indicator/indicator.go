@@ -1,10 +1,12 @@
 // Package indicator knows files by what others said of them: hash lists (MD5,
-// SHA-1, SHA-256), likeness (TLSH, ssdeep), names and paths, read from plain
+// SHA-1, SHA-256), likeness (TLSH, ssdeep), names and paths; and records of logs
+// by hashes, paths, addresses, domains and URLs in them. They are read from plain
 // lists, CSV, hashdeep, LOKI lists, STIX 2.1 bundles and MISP events.
 package indicator
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"path"
 	"regexp"
@@ -24,7 +26,14 @@ const (
 	SSDeep Kind = "ssdeep"
 	Name   Kind = "name" // the last part of the path, without regard to case
 	Path   Kind = "path" // a regular expression (RE2) on the path with forward slashes
+	// Of logs, not of files:
+	IP     Kind = "ip" // an address or a network
+	Domain Kind = "domain"
+	URL    Kind = "url"
 )
+
+// errKnown is for a value that is there already.
+var errKnown = errors.New("known")
 
 // Indicator is one thing that is known of a bad file.
 type Indicator struct {
@@ -82,6 +91,7 @@ type Set struct {
 	names    map[string]int32
 	similar  []int32
 	patterns []pattern
+	net      network
 	all      []Indicator
 }
 
@@ -169,6 +179,13 @@ func (s *Set) Add(in Indicator) error {
 			return err
 		}
 		s.similar = append(s.similar, n)
+	case IP, Domain, URL:
+		if err := s.addNetwork(&in, n); err != nil {
+			if errors.Is(err, errKnown) {
+				err = nil
+			}
+			return err
+		}
 	default:
 		return fmt.Errorf("%q is no kind of indicator", clip(string(in.Kind)))
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 )
 
 // reading is one list being read.
@@ -37,10 +38,10 @@ func (r *reading) add(in Indicator) {
 // Read adds a list, whose form is told from its content:
 //
 //	hashdeep     %%%% HASHDEEP-1.0, then size,md5,sha256,filename
-//	STIX 2.1     a JSON bundle; indicators whose pattern compares hashes, names or paths
+//	STIX 2.1     a JSON bundle; indicators whose pattern compares hashes, names, addresses, domains or URLs
 //	MISP         a JSON event, or a list of them; attributes with to_ids
-//	CSV          a first line with names of columns, or hashes in any column
-//	plain        a hash a line, with a comment behind a space, a comma or a semicolon; the output of sha256sum
+//	CSV          a first line with names of columns (also ip, domain, url, valid_from, valid_until), or hashes in any column
+//	plain        a hash, an address, a network or a URL a line, with a comment behind a space, a comma or a semicolon; the output of sha256sum
 //	LOKI         hash;comment and path-regex;score
 //
 // name stands in the problems and the indicators' Source. A line that is none of
@@ -117,7 +118,7 @@ func header(text string) []string {
 	for i, c := range cols {
 		c = strings.Trim(c, "\" ")
 		cols[i] = c
-		known = known || columnKind(c) != ""
+		known = known || columnKind(c) != "" || observed(c) != ""
 	}
 	if !known || len(cols) < 2 {
 		return nil
@@ -157,22 +158,31 @@ func (r *reading) row(n int, columns []string, text string) {
 		cells = append(cells[:len(columns)-1:len(columns)-1], strings.Join(cells[len(columns)-1:], ","))
 	}
 	label, found := "", false
+	var from, until time.Time
 	for i, c := range columns {
 		if i < len(cells) {
 			switch c {
 			case "filename", "name", "comment", "description", "malware", "signature", "family", "label":
 				label = strings.TrimSpace(cells[i])
+			case "valid_from", "first_seen":
+				from = date(strings.TrimSpace(cells[i]))
+			case "valid_until", "last_seen":
+				until = date(strings.TrimSpace(cells[i]))
 			}
 		}
 	}
 	for i, c := range columns {
-		if k := columnKind(strings.ToLower(c)); k != "" && i < len(cells) && strings.TrimSpace(cells[i]) != "" {
+		k := columnKind(strings.ToLower(c))
+		if k == "" {
+			k = observed(c)
+		}
+		if k != "" && i < len(cells) && strings.TrimSpace(cells[i]) != "" {
 			found = true
-			r.add(Indicator{Kind: k, Value: strings.TrimSpace(cells[i]), Label: label, Source: r.at(n)})
+			r.add(Indicator{Kind: k, Value: strings.TrimSpace(cells[i]), Label: label, Source: r.at(n), From: from, Until: until})
 		}
 	}
 	if !found {
-		r.problem(r.at(n), "there is no hash in the line")
+		r.problem(r.at(n), "there is no hash, address, domain or URL in the line")
 	}
 }
 
@@ -206,7 +216,22 @@ func (r *reading) line(n int, text string) {
 		r.add(Indicator{Kind: Path, Value: text[:i], Label: "path pattern", Source: r.at(n)})
 		return
 	}
-	r.problem(r.at(n), fmt.Sprintf("%q holds no hash, likeness or pattern", clip(text)))
+	if k := plainKind(first); k != "" {
+		r.add(Indicator{Kind: k, Value: first, Label: rest, Source: r.at(n)})
+		return
+	}
+	r.problem(r.at(n), fmt.Sprintf("%q holds no hash, likeness, pattern, address or URL; write domains under a line of names of columns, such as domain,comment", clip(text)))
+}
+
+// plainKind tells an address or a URL from its form.
+func plainKind(text string) Kind {
+	if _, err := parseNet(text); err == nil {
+		return IP
+	}
+	if strings.HasPrefix(text, "http://") || strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "ftp://") {
+		return URL
+	}
+	return ""
 }
 
 func isHex(s string) bool { return strings.Trim(strings.ToLower(s), "0123456789abcdef") == "" }
