@@ -35,7 +35,7 @@ func printText(h hash.Hash, t string) {
 func (s *Set) printNode(h hash.Hash, n *yamldoc.Node) {
 	h.Write([]byte{byte(n.Kind)})
 	printText(h, n.Value)
-	for _, name := range strings.Split(n.Value, "%") {
+	for name := range strings.SplitSeq(n.Value, "%") {
 		for _, v := range s.opts.Placeholders[name] {
 			printText(h, v)
 		}
