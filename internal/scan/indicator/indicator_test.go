@@ -83,12 +83,12 @@ func TestValidity(t *testing.T) {
 
 func TestProblemsNameTheLine(t *testing.T) {
 	for text, want := range map[string]string{
-		"good: no\nhello world\n":                                     "list:1: ",
-		sha1EICAR + "\nzz" + sha256EICAR[2:] + "\n":                   "list:2: ",
-		"(unclosed;80\n":                                              "list:1: ",
-		"md5,sha256\nxyz,\n":                                          "list:2: ",
-		`{"type":"indicator","id":"i","pattern":"[process:pid = 3]"}`: "list#i: ",
-		`{"type":"indicator","id":"i","pattern":"[file:name = 'a' AND file:size = 3]"}`: "list#i: ",
+		"good: no\nhello world\n":                   "list:1: ",
+		sha1EICAR + "\nzz" + sha256EICAR[2:] + "\n": "list:2: ",
+		"(unclosed;80\n":                            "list:1: ",
+		"md5,sha256\nxyz,\n":                        "list:2: ",
+		`{"type":"indicator","id":"i","pattern":"[process:command_line = '192.0.2.1']"}`: "list#i: ",
+		`{"type":"indicator","id":"i","pattern":"[file:name = 'a' AND file:size = 3]"}`:  "list#i: ",
 		"": "list: ",
 		strings.Repeat("a", MaxLine+5) + "\n" + sha1EICAR: "list:1: ",
 	} {
