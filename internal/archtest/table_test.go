@@ -21,6 +21,7 @@ var table = map[string][]string{
 	"decoy/telnetd":       {"decoy", "decoy/access", "decoy/record", "event", "host", "host/kernel", "host/shell"},
 	"detect":              {"alert", "event"},
 	"event":               {},
+	"exercise/act":        {"clock", "exercise/wire"},
 	"exercise/record":     {"clock", "event"},
 	"exercise/score":      {"alert"},
 	"exercise/service":    {"clock", "decoy", "decoy/access", "decoy/record", "decoy/sshd", "decoy/telnetd", "event", "exercise/record", "exercise/wire", "host", "host/kernel", "host/netcmd", "host/programs", "persona"},

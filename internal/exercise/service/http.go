@@ -42,7 +42,7 @@ func serveHTTP(v *visit) error {
 			return fmt.Errorf("read a request: %w: %w", err, errMalformed)
 		}
 		r := v.respond(site, req, body)
-		v.access(req, r)
+		v.access(req, r, len(body))
 		if err := v.write(r, req, site.server); err != nil || req.Close {
 			return err
 		}
@@ -106,6 +106,9 @@ func (v *visit) respond(site site, req *http.Request, body []byte) reply {
 			return v.guardedDir(site, req)
 		}
 	}
+	if len(body) > 0 {
+		v.uploaded(path, body)
+	}
 	for _, p := range site.pages {
 		if strings.EqualFold(path, p.path) {
 			return reply{status: 200, typ: p.typ, body: p.render(v)}
@@ -156,6 +159,20 @@ func (v *visit) form(site site, req *http.Request, body []byte) reply {
 	return reply{status: 302, user: user, header: [][2]string{{"Location", site.home}, {"Set-Cookie", "sid=" + v.id + "; HttpOnly"}}}
 }
 
+// uploaded tells of what a client left; it is not kept.
+func (v *visit) uploaded(path string, body []byte) {
+	if !v.c.Host.c.Decoy {
+		return
+	}
+	sum, n, err := v.hashed(bytes.NewReader(body))
+	if err != nil {
+		return
+	}
+	e := v.event(event.ActionFileCaptured)
+	e.Path, e.Size, e.SHA256, e.Depth = clip(path, 2048), n, sum, event.DepthAct
+	v.emit(e)
+}
+
 func first(a, b string) string {
 	if a != "" {
 		return a
@@ -183,7 +200,7 @@ func (v *visit) write(r reply, req *http.Request, server string) error {
 
 // access writes the line of the access log: fields that ECS and the log
 // sources know, on a decoy as its own event.
-func (v *visit) access(req *http.Request, r reply) {
+func (v *visit) access(req *http.Request, r reply, sent int) {
 	e := v.event("request")
 	e.Category, e.Type, e.URL, e.User, e.Outcome = "web", "access", clip(req.RequestURI, 4096), clip(r.user, 256), "success"
 	if r.status >= 400 {
@@ -204,6 +221,7 @@ func (v *visit) access(req *http.Request, r reply) {
 	e.Add("http.request.referrer", clip(req.Referer(), 2048))
 	e.Add("user_agent.original", clip(req.UserAgent(), 1024))
 	e.AddInt("http.response.status_code", int64(r.status))
+	e.AddInt("http.request.body.bytes", int64(sent))
 	e.AddInt("http.response.body.bytes", int64(len(r.body)))
 	v.emit(e)
 }

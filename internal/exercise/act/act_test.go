@@ -1,0 +1,467 @@
+package act
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/clock"
+	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/exercise/service"
+	"github.com/lapwing-defence/lapwing/internal/host/programs"
+)
+
+// loop dials services on loopback by the names of a scenario.
+type loop struct {
+	mu    sync.Mutex
+	addrs map[string]string // "web01:80" -> 127.0.0.1:port
+	dials int
+}
+
+func (l *loop) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	l.mu.Lock()
+	to, ok := l.addrs[network+" "+address]
+	l.dials++
+	l.mu.Unlock()
+	if !ok {
+		_, port, err := net.SplitHostPort(address)
+		if err != nil || len(port) < 5 { // a passive port is high
+			return nil, fmt.Errorf("nothing listens at %s", address)
+		}
+		to = "127.0.0.1:" + port
+	}
+	return new(net.Dialer).DialContext(ctx, network, to)
+}
+
+// world is a few hosts with services.
+type world struct {
+	*loop
+	mu     sync.Mutex
+	events []event.Event
+}
+
+func (w *world) Emit(_ context.Context, e event.Event) error {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.events = append(w.events, e)
+	return nil
+}
+
+func (w *world) count(fits func(event.Event) bool) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	n := 0
+	for _, e := range w.events {
+		if fits(e) {
+			n++
+		}
+	}
+	return n
+}
+
+var allPrograms = programs.All()
+
+func (w *world) add(t *testing.T, h service.HostConfig, kinds ...string) {
+	t.Helper()
+	h.Clock, h.Sink, h.Seed, h.Programs, h.Domain = clock.System(), w, 5, allPrograms, "plant.example"
+	host, err := service.NewHost(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.WithoutCancel(t.Context()))
+	for _, k := range kinds {
+		s, err := service.New(k, service.Config{
+			Host: host, Site: map[string]string{"http": "exchange"}[k], Zone: func(n string) []string { return map[string][]string{"web01.plant.example": {"10.0.0.1"}}[n] },
+			Listen: func(ctx context.Context) (net.Listener, error) {
+				return new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := s.Kind().Port
+		for _, tr := range s.Kind().Transports {
+			key := fmt.Sprintf("%s %s:%d", tr, h.Name, port)
+			if tr == "udp" {
+				pc, err := new(net.ListenConfig).ListenPacket(ctx, "udp", "127.0.0.1:0")
+				if err != nil {
+					t.Fatal(err)
+				}
+				w.addrs[key] = pc.LocalAddr().String()
+				wg.Go(func() { s.ServePacket(ctx, pc) })
+				continue
+			}
+			ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			w.addrs[key] = ln.Addr().String()
+			wg.Go(func() { s.Serve(ctx, ln) })
+		}
+	}
+	t.Cleanup(func() { cancel(); wg.Wait() })
+}
+
+var anna = Credential{"anna", "pw"}
+
+// newWorld has a Linux host, a decoy, a router and a PLC.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := &world{loop: &loop{addrs: map[string]string{}}}
+	accept := []service.Credential{{User: "anna", Password: "pw"}}
+	w.add(t, service.HostConfig{Name: "lin", Persona: "linux-5", Accept: accept, Files: []service.File{{Path: "/srv/plan.txt", Content: "the plan\n"}}},
+		"ssh", "ftp", "smtp", "imap", "dns", "smb", "ldap", "mysql", "postgres", "mssql", "rdp", "http", "https")
+	w.add(t, service.HostConfig{Name: "trap", Persona: "linux-6", Decoy: true, Tokens: []service.Token{{Credential: service.Credential{User: "backup", Password: "t0k"}, ID: "tok", Admit: true}}}, "ssh")
+	w.add(t, service.HostConfig{Name: "rt", Persona: "router", Decoy: true, Accept: []service.Credential{{User: "root", Password: "admin"}}}, "telnet", "snmp")
+	w.add(t, service.HostConfig{Name: "plc", Persona: "plc", Accept: accept}, "modbus", "mqtt")
+	return w
+}
+
+func newActor(w *world) *Actor {
+	return New(w, Config{Clock: clock.System(), Seed: 9, Host: "red01", Timeout: 5 * time.Second})
+}
+
+func good(t *testing.T, o Outcome) {
+	t.Helper()
+	if !o.OK() || o.Ended.Before(o.Started) || o.Action == "" {
+		t.Errorf("%+v", o)
+	}
+	if len(o.Flows) == 0 {
+		t.Errorf("%s used no flow", o.Action)
+	}
+	for _, f := range o.Flows {
+		if !f.Src.IsValid() || !f.Dst.IsValid() || f.Transport != "tcp" && f.Transport != "udp" {
+			t.Errorf("%s: flow %+v", o.Action, f)
+		}
+	}
+}
+
+func TestLogins(t *testing.T) {
+	w := newWorld(t)
+	a := newActor(w)
+	ctx := t.Context()
+	wrong := Login{Credentials: []Credential{{"anna", "no"}}}
+	right := Login{Credentials: []Credential{{"bob", "x"}, {"anna", "no"}, anna, {"carl", "y"}}}
+	for _, tt := range []struct {
+		name string
+		do   func(Login) LoggedIn
+	}{
+		{"ssh", func(l Login) LoggedIn { return a.SSHLogin(ctx, Target{"lin", 22}, l) }},
+		{"ftp", func(l Login) LoggedIn { return a.FTPLogin(ctx, Target{"lin", 21}, l) }},
+		{"imap", func(l Login) LoggedIn { return a.IMAPLogin(ctx, Target{"lin", 143}, l, 0) }},
+		{"smb", func(l Login) LoggedIn { l.Share = "IPC$"; return a.SMBLogin(ctx, Target{"lin", 445}, l) }},
+		{"ldap", func(l Login) LoggedIn { return a.LDAPBind(ctx, Target{"lin", 389}, l) }},
+		{"mysql", func(l Login) LoggedIn { return a.SQLLogin(ctx, Target{"lin", 3306}, "mysql", l) }},
+		{"postgres", func(l Login) LoggedIn { return a.SQLLogin(ctx, Target{"lin", 5432}, "postgres", l) }},
+		{"mssql", func(l Login) LoggedIn { return a.SQLLogin(ctx, Target{"lin", 1433}, "mssql", l) }},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			got := tt.do(right)
+			good(t, got.Outcome)
+			if !got.In || got.As != anna || got.Tries != 3 || len(got.Flows) < 3 {
+				t.Errorf("%+v", got)
+			}
+			if got := tt.do(wrong); got.In || got.Result != Refused || got.Tries != 1 || !strings.Contains(got.Reason, "1 of 1 credentials tried") {
+				t.Errorf("%+v", got)
+			}
+			if got := tt.do(Login{}); got.Result != Wrong || got.Tries != 0 {
+				t.Errorf("%+v", got)
+			}
+		})
+	}
+}
+
+func TestSSHCommandsAndFiles(t *testing.T) {
+	w := newWorld(t)
+	a := newActor(w)
+	got := a.SSHLogin(t.Context(), Target{"trap", 22}, Login{Credentials: []Credential{{"backup", "t0k"}}, Commands: []string{"whoami", "false", "echo $((6*7))"}})
+	good(t, got.Outcome)
+	if !slices.Equal(got.Output, []string{"backup\n", "", "42\n"}) {
+		t.Errorf("%q", got.Output)
+	}
+	for _, p := range []string{"scp", "sftp"} {
+		m := Marker{Protocol: p, Path: "/tmp/" + p + ".txt", Credential: Credential{"backup", "t0k"}, Size: 300}
+		good(t, a.Upload(t.Context(), Target{"trap", 22}, m).Outcome)
+		got := a.Download(t.Context(), Target{"trap", 22}, m)
+		good(t, got.Outcome)
+		if len(got.Output) != 1 || len(got.Output[0]) != 300 || !strings.HasPrefix(got.Output[0], markerText) {
+			t.Errorf("%s: %q", p, got.Output)
+		}
+		m.Path = "/nowhere/x"
+		if got := a.Download(t.Context(), Target{"trap", 22}, m); got.Result != Refused {
+			t.Errorf("%s: %+v", p, got)
+		}
+	}
+	if b := a.SSHBanner(t.Context(), Target{"trap", 22}); !b.OK() || !strings.HasPrefix(b.Texts[0], "SSH-2.0-OpenSSH") {
+		t.Errorf("%+v", b)
+	}
+	if n := w.count(func(e event.Event) bool { return e.Action == event.ActionCommandExecuted && e.Decoy == "ssh" }); n < 3 {
+		t.Errorf("%d commands were recorded", n)
+	}
+	if n := w.count(func(e event.Event) bool { return e.Action == event.ActionFileCaptured }); n < 2 {
+		t.Errorf("%d files were captured", n)
+	}
+}
+
+func TestTelnetCommands(t *testing.T) {
+	a := newActor(newWorld(t))
+	got := a.TelnetLogin(t.Context(), Target{"rt", 23}, Login{Credentials: []Credential{{"admin", "admin"}, {"root", "admin"}}, Commands: []string{"echo marker", "cat /proc/version"}})
+	good(t, got.Outcome)
+	if !got.In || len(got.Output) != 2 || strings.TrimSpace(got.Output[0]) != "marker" || !strings.Contains(got.Output[1], "Linux version") {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestFTPFiles(t *testing.T) {
+	a := newActor(newWorld(t))
+	got := a.FTPLogin(t.Context(), Target{"lin", 21}, Login{Credentials: []Credential{anna}, Paths: []string{"/srv/plan.txt"}})
+	good(t, got.Outcome)
+	if !slices.Equal(got.Output, []string{"the plan\n"}) {
+		t.Errorf("%q", got.Output)
+	}
+	good(t, a.Upload(t.Context(), Target{"lin", 21}, Marker{Protocol: "ftp", Path: "/srv/marker.bin", Credential: anna, TestFile: true}).Outcome)
+	if got := a.Download(t.Context(), Target{"lin", 21}, Marker{Protocol: "ftp", Path: "/srv/none", Credential: anna}); got.Result != Refused {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestHTTP(t *testing.T) {
+	w := newWorld(t)
+	a := newActor(w)
+	got := a.HTTP(t.Context(), "http.get", Target{"lin", 80}, Request{Paths: []string{"/", "/missing", "/ews"}, Agent: "marker/1", Headers: map[string]string{"X-Marker": "1"}})
+	good(t, got.Outcome)
+	if len(got.Pages) != 3 || got.Pages[0].Status != 200 || got.Pages[1].Status != 404 || got.Pages[2].Status != 401 || len(got.Flows) != 3 {
+		t.Errorf("%+v", got)
+	}
+	got = a.HTTP(t.Context(), "http.post_form", Target{"lin", 443}, Request{TLS: true, Post: true, Paths: []string{"/x"}, Form: map[string]string{"username": "anna", "password": "pw"}})
+	good(t, got.Outcome)
+	if got.Pages[0].Status != 404 {
+		t.Errorf("%+v", got)
+	}
+	got = a.HTTP(t.Context(), "http.post_form", Target{"lin", 80}, Request{Post: true, Paths: []string{"/owa/auth.owa"}, Form: map[string]string{"username": "anna", "password": "pw"}})
+	if got.Pages[0].Status != 302 {
+		t.Errorf("%+v", got)
+	}
+	got = a.HTTP(t.Context(), "password.spray", Target{"lin", 80}, Request{Paths: []string{"/ews", "/ecp"}, Sprayed: []Credential{{"a", "x"}, {"b", "x"}, {"c", "x"}, anna}})
+	if len(got.Pages) != 4 || got.Pages[0].Status != 401 || got.Pages[3].Status != 200 || got.Pages[1].Path != "/ecp" {
+		t.Errorf("%+v", got)
+	}
+	good(t, a.Upload(t.Context(), Target{"lin", 80}, Marker{Protocol: "http", Path: "/upload", Size: 2000}).Outcome)
+	if n := w.count(func(e event.Event) bool { return e.Category == "web" }); n < 9 {
+		t.Errorf("%d requests were logged", n)
+	}
+}
+
+func TestMailAndSmallProtocols(t *testing.T) {
+	w := newWorld(t)
+	a := newActor(w)
+	ctx := t.Context()
+	good(t, a.SMTPMail(ctx, Target{"lin", 25}, Mail{From: "x@y.example", To: []string{"anna@plant.example"}, Subject: "hi", Body: "one\n.two"}))
+	mail := a.IMAPLogin(ctx, Target{"lin", 143}, Login{Credentials: []Credential{anna}}, 1)
+	good(t, mail.Outcome)
+	if len(mail.Output) != 1 || !strings.Contains(mail.Output[0], "Subject: hi") {
+		t.Errorf("%q", mail.Output)
+	}
+	if o := a.SMTPMail(ctx, Target{"lin", 25}, Mail{From: "x@y.example", To: []string{"z@elsewhere.example"}}); o.Result != Refused {
+		t.Errorf("%+v", o)
+	}
+	dns := a.DNSQuery(ctx, Target{"lin", 53}, Ask{Names: []string{"web01.plant.example", "none.plant.example"}})
+	good(t, dns.Outcome)
+	if len(dns.Answers) != 2 || dns.Answers[0].Values[0] != "10.0.0.1" || dns.Answers[1].Code != 3 {
+		t.Errorf("%+v", dns)
+	}
+	tunnel := a.DNSTunnelLike(ctx, Target{"lin", 53}, Tunnel{Domain: "t.example", Queries: 20, Label: 40})
+	good(t, tunnel.Outcome)
+	if tunnel.Asked != 20 || tunnel.Answers[0].Name == tunnel.Answers[1].Name || len(tunnel.Answers[0].Name) != 40+len(".t.example") {
+		t.Errorf("%+v", tunnel)
+	}
+	good(t, a.DNSBeacon(ctx, Target{"lin", 53}, "b.example", Repeat{Times: 3, Every: time.Millisecond, Jitter: 0.5}).Outcome)
+	if o := a.SMBNegotiate(ctx, Target{"lin", 445}); !o.OK() || o.Texts[0] != "0x0210" {
+		t.Errorf("%+v", o)
+	}
+	if o := a.RDPProbe(ctx, Target{"lin", 3389}, "anna"); !o.OK() || o.Values[0] != 1 {
+		t.Errorf("%+v", o)
+	}
+	if o := a.MQTTConnect(ctx, Target{"plc", 1883}, MQTT{Credential: anna, Client: "c", Topics: []string{"plant/#"}}); !o.OK() {
+		t.Errorf("%+v", o)
+	}
+	if o := a.MQTTConnect(ctx, Target{"plc", 1883}, MQTT{Client: "c"}); o.Result != Refused {
+		t.Errorf("%+v", o)
+	}
+	if o := a.ModbusRead(ctx, Target{"plc", 502}, Registers{Kind: "holding", Count: 10}); !o.OK() || len(o.Values) != 10 {
+		t.Errorf("%+v", o)
+	}
+	if o := a.ModbusRead(ctx, Target{"plc", 502}, Registers{Kind: "holding", Address: 65000, Count: 10}); o.Result != Refused {
+		t.Errorf("%+v", o)
+	}
+	if o := a.SNMPGet(ctx, Target{"rt", 161}, []string{"public"}, []string{"1.3.6.1.2.1.1.5.0"}); !o.OK() || o.Texts[0] != "rt" {
+		t.Errorf("%+v", o)
+	}
+}
+
+func TestSweep(t *testing.T) {
+	w := newWorld(t)
+	a := newActor(w)
+	got := a.TCPConnect(t.Context(), Sweep{Hosts: []string{"lin", "rt", "absent"}, Ports: []uint16{21, 22, 23, 80, 8080}, Rate: 1000}, true)
+	var open []string
+	for _, p := range got.Found {
+		open = append(open, p.address())
+	}
+	if !got.OK() || got.Tried != 15 || !slices.Equal(open, []string{"lin:21", "lin:22", "lin:80", "rt:23"}) || !strings.HasPrefix(got.Found[1].Banner, "SSH-2.0") {
+		t.Errorf("%+v", got)
+	}
+	if got := a.TCPConnect(t.Context(), Sweep{}, false); got.Result != Wrong {
+		t.Errorf("%+v", got)
+	}
+}
+
+// sink takes what is sent to it, and sends as much.
+func TestTransfer(t *testing.T) {
+	w := newWorld(t)
+	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer ln.Close()
+	w.addrs["tcp out:443"] = ln.Addr().String()
+	var got int64
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		c, err := ln.Accept()
+		if err != nil {
+			return
+		}
+		got, _ = io.Copy(io.Discard, c)
+		c.Close()
+		if c, err = ln.Accept(); err == nil {
+			c.Write(make([]byte, 5000))
+			c.Close()
+		}
+	}()
+	a := newActor(w)
+	up := a.Transfer(t.Context(), Target{"out", 443}, Bytes{Size: 300_000})
+	good(t, up.Outcome)
+	down := a.Transfer(t.Context(), Target{"out", 443}, Bytes{Size: 4000, Down: true})
+	good(t, down.Outcome)
+	<-done
+	if up.Bytes != 300_000 || got != 300_000 || down.Bytes != 4000 {
+		t.Errorf("%d up, %d came, %d down", up.Bytes, got, down.Bytes)
+	}
+}
+
+func TestEnds(t *testing.T) {
+	w := newWorld(t)
+	a := newActor(w)
+	t.Run("unreachable", func(t *testing.T) {
+		l := Login{Credentials: slices.Repeat([]Credential{anna}, 10)}
+		if got := a.SSHLogin(t.Context(), Target{"absent", 22}, l); got.Result != Unreachable || got.Tries != maxUnreachable {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("another protocol", func(t *testing.T) {
+		quick := New(w, Config{Clock: clock.System(), Timeout: 200 * time.Millisecond})
+		if got := quick.SSHLogin(t.Context(), Target{"lin", 80}, Login{Credentials: []Credential{anna}}); got.Result != Broken {
+			t.Errorf("%+v", got)
+		}
+		if got := quick.SQLLogin(t.Context(), Target{"lin", 21}, "mysql", Login{Credentials: []Credential{anna}}); got.Result != Broken {
+			t.Errorf("%+v", got)
+		}
+	})
+	t.Run("stopped", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() {
+			time.Sleep(50 * time.Millisecond)
+			cancel()
+		}()
+		got := a.HTTP(ctx, "beacon.http", Target{"lin", 80}, Request{Repeat: Repeat{Times: 1000, Every: time.Hour}})
+		if got.Result != Stopped || len(got.Pages) != 1 {
+			t.Errorf("%+v", got)
+		}
+	})
+}
+
+func TestWrongArguments(t *testing.T) {
+	w := newWorld(t)
+	a := newActor(w)
+	ctx := t.Context()
+	before := w.dials
+	many := make([]string, maxCommands+1)
+	for name, o := range map[string]Outcome{
+		"a line end in a password": a.FTPLogin(ctx, Target{"lin", 21}, Login{Credentials: []Credential{{"a", "b\r\nDELE x"}}}).Outcome,
+		"a line end in a command":  a.TelnetLogin(ctx, Target{"rt", 23}, Login{Credentials: []Credential{anna}, Commands: []string{"a\nb"}}).Outcome,
+		"too many commands":        a.SSHLogin(ctx, Target{"lin", 22}, Login{Credentials: []Credential{anna}, Commands: many}).Outcome,
+		"a space in a path":        a.HTTP(ctx, "http.get", Target{"lin", 80}, Request{Paths: []string{"/a b"}}).Outcome,
+		"a relative path":          a.HTTP(ctx, "http.get", Target{"lin", 80}, Request{Paths: []string{"a"}}).Outcome,
+		"a line end in a header":   a.HTTP(ctx, "http.get", Target{"lin", 80}, Request{Headers: map[string]string{"X": "a\r\nb"}}).Outcome,
+		"a bad header":             a.HTTP(ctx, "http.get", Target{"lin", 80}, Request{Headers: map[string]string{"X:y": "a"}}).Outcome,
+		"jitter of two":            a.HTTP(ctx, "http.get", Target{"lin", 80}, Request{Repeat: Repeat{Jitter: 2}}).Outcome,
+		"a million times":          a.HTTP(ctx, "http.get", Target{"lin", 80}, Request{Repeat: Repeat{Times: 1_000_000}}).Outcome,
+		"a mail to nobody":         a.SMTPMail(ctx, Target{"lin", 25}, Mail{From: "a@b"}),
+		"a line end in a subject":  a.SMTPMail(ctx, Target{"lin", 25}, Mail{From: "a@b", To: []string{"c@d"}, Subject: "x\r\nBcc: e@f"}),
+		"a record type":            a.DNSQuery(ctx, Target{"lin", 53}, Ask{Names: []string{"a"}, Type: "ANY"}).Outcome,
+		"a long DNS name":          a.DNSQuery(ctx, Target{"lin", 53}, Ask{Names: []string{strings.Repeat("x", 64)}}).Outcome,
+		"a kind of register":       a.ModbusRead(ctx, Target{"plc", 502}, Registers{Kind: "write", Count: 1}).Outcome,
+		"a protocol of SQL":        a.SQLLogin(ctx, Target{"lin", 1}, "oracle", Login{Credentials: []Credential{anna}}).Outcome,
+		"a protocol of markers":    a.Upload(ctx, Target{"lin", 1}, Marker{Protocol: "tftp", Path: "/x"}).Outcome,
+		"a large marker":           a.Upload(ctx, Target{"lin", 1}, Marker{Protocol: "ftp", Path: "/x", Size: maxMarker + 1}).Outcome,
+		"no bytes":                 a.Transfer(ctx, Target{"lin", 1}, Bytes{}).Outcome,
+		"no objects":               a.SNMPGet(ctx, Target{"rt", 161}, []string{"public"}, nil).Outcome,
+	} {
+		if o.Result != Wrong || o.Reason == "" {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
+	if w.dials != before {
+		t.Errorf("%d connections were opened", w.dials-before)
+	}
+}
+
+// answering is a dialer whose other end says the same to everybody.
+type answering []byte
+
+func (d answering) DialContext(context.Context, string, string) (net.Conn, error) {
+	a, b := net.Pipe()
+	go func() {
+		b.SetDeadline(time.Now().Add(100 * time.Millisecond))
+		go io.Copy(io.Discard, b)
+		b.Write(d)
+		b.Close()
+	}()
+	return a, nil
+}
+
+// FuzzServers lets every action meet a server that says anything: it ends, with
+// a result, and does not panic.
+func FuzzServers(f *testing.F) {
+	for _, s := range []string{
+		"SSH-2.0-x\r\n", "220 x\r\n331 x\r\n230 x\r\n227 (1,2,3,4,5,6)\r\n150 x\r\n226 x\r\n", "login: Password: # # ", "* OK\r\na1 OK\r\n* 3 EXISTS\r\na2 OK\r\n",
+		"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc", "\x30\x0c\x02\x01\x01\x61\x07\x0a\x01\x00\x04\x00\x04\x00", "\x20\x02\x00\x00", "\xff\xfd\x18\xff\xfa\x18\x01\xff\xf0login:",
+	} {
+		f.Add([]byte(s))
+	}
+	f.Fuzz(func(t *testing.T, said []byte) {
+		a := New(answering(said), Config{Clock: clock.System(), Timeout: 50 * time.Millisecond})
+		ctx, to := t.Context(), Target{"x", 1}
+		l := Login{Credentials: []Credential{anna}, Commands: []string{"id"}, Paths: []string{"/x"}, Share: "x"}
+		for _, o := range []Outcome{
+			a.SSHLogin(ctx, to, l).Outcome, a.TelnetLogin(ctx, to, l).Outcome, a.FTPLogin(ctx, to, l).Outcome, a.IMAPLogin(ctx, to, l, 2).Outcome,
+			a.SMBLogin(ctx, to, l).Outcome, a.LDAPBind(ctx, to, l).Outcome, a.SQLLogin(ctx, to, "mysql", l).Outcome, a.SQLLogin(ctx, to, "postgres", l).Outcome,
+			a.SQLLogin(ctx, to, "mssql", l).Outcome, a.HTTP(ctx, "http.get", to, Request{}).Outcome, a.SMTPMail(ctx, to, Mail{From: "a@b", To: []string{"c@d"}}),
+			a.RDPProbe(ctx, to, "u").Outcome, a.MQTTConnect(ctx, to, MQTT{Client: "c", Topics: []string{"t"}}).Outcome, a.ModbusRead(ctx, to, Registers{Kind: "coils", Count: 1}).Outcome,
+			a.DNSQuery(ctx, to, Ask{Names: []string{"a.b"}}).Outcome, a.SNMPGet(ctx, to, []string{"public"}, []string{"1.3.6.1"}).Outcome,
+		} {
+			if o.Result == "" || o.Result == Wrong {
+				t.Errorf("%+v", o)
+			}
+		}
+	})
+}
