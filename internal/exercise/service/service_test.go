@@ -409,7 +409,9 @@ func TestHTTPForm(t *testing.T) {
 		t.Errorf("%q", out)
 	}
 	b.talk(t, "POST /upload HTTP/1.1", "Host: r", "Connection: close", "Content-Length: 6", "", "marker")
-	b.sink.wait(t, "upload", func(e event.Event) bool { return e.Action == event.ActionFileCaptured && e.Path == "/upload" && e.Size == 6 })
+	b.sink.wait(t, "upload", func(e event.Event) bool {
+		return e.Action == event.ActionFileCaptured && e.Path == "/upload" && e.Size == 6
+	})
 	e := b.sink.wait(t, "login", func(e event.Event) bool { return e.Action == event.ActionLogin && e.Outcome == "success" })
 	if e.LogType != 3001 || text(e, record.PasswordField) != "admin" {
 		t.Errorf("%s", e.AppendJSON(nil))
