@@ -102,10 +102,27 @@ func (v Value) Float() float64 {
 	return float64(v.I)
 }
 
+// later is a value that is made when it is first asked for.
+type later struct {
+	make  func() Value
+	value Value
+}
+
+// Later makes a field of a Struct that make computes when it is first asked
+// for: what costs much, such as a hash of the whole file.
+func Later(make func() Value) Value { return Value{P: &later{make: make}} }
+
 // Field is a field of a Struct.
 func (v Value) Field(name string) Value {
 	f, _ := v.P.(Fields)
-	return f[name]
+	x := f[name]
+	if l, ok := x.P.(*later); ok {
+		if l.make != nil {
+			l.value, l.make = l.make(), nil
+		}
+		return l.value
+	}
+	return x
 }
 
 // Len is the number of items of an Array.

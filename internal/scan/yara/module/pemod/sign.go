@@ -1,6 +1,7 @@
 package pemod
 
 import (
+	"bytes"
 	"crypto/sha1" //nolint:gosec // thumbprints are SHA-1
 	"crypto/x509"
 	"crypto/x509/pkix"
@@ -33,6 +34,10 @@ func signatureType() *module.Type {
 	info["chain"] = module.ArrayOf(module.StructOf(cert))
 	info["length_of_chain"] = module.T(module.Int)
 	sig["signer_info"] = module.StructOf(info)
+	counter := ints("sign_time", "verified", "length_of_chain")
+	module.Fill(counter, module.String, "digest", "digest_alg")
+	counter["chain"] = module.ArrayOf(module.StructOf(cert))
+	sig["countersignatures"] = module.ArrayOf(module.StructOf(counter))
 	return module.ArrayOf(module.StructOf(sig))
 }
 
@@ -85,10 +90,12 @@ type indirectData struct {
 }
 
 // signatures reads the certificates behind the file, and says of each
-// signature who made it. Whether one is valid is not decided: verified is 0.
+// signature who made it and whether it is of this file. Whether the signer is
+// to be trusted is not decided: neither the chain nor its dates are judged.
 func (f *file) signatures(m module.Fields) {
 	m["number_of_signatures"], m["is_signed"] = module.Of(0), module.Of(0)
 	at, size := f.dirs[4][0], f.dirs[4][1]
+	d := &digests{f: f, at: at, size: size}
 	var out []module.Value
 	for end := at + size; at > 0 && at+8 < end && len(out) < maxSignatures; {
 		h := f.v.Full(at, 8)
@@ -100,51 +107,76 @@ func (f *file) signatures(m module.Fields) {
 			break
 		}
 		if kind == 2 {
-			out = append(out, signature(append([]byte(nil), f.v.Bytes(at+8, min(n-8, maxSignedData))...), 0)...)
+			out = append(out, signature(append([]byte(nil), f.v.Bytes(at+8, min(n-8, maxSignedData))...), d, 0)...)
 		}
 		at += (n + 7) &^ 7
 	}
 	m["signatures"] = module.List(out)
 	m["number_of_signatures"] = module.Of(len(out))
+	m["is_signed"] = module.Later(func() module.Value {
+		for _, s := range out {
+			if s.Field("verified").I == 1 {
+				return module.Of(1)
+			}
+		}
+		return module.Of(0)
+	})
 }
 
 // signature describes one SignedData, and those nested in it.
-func signature(b []byte, depth int) []module.Value {
-	var c contentInfo
-	if _, err := asn1.Unmarshal(b, &c); err != nil || depth > 4 {
+func signature(b []byte, digests *digests, depth int) []module.Value {
+	d, ok := parseSigned(b)
+	if !ok || depth > 4 {
 		return nil
-	}
-	var d signedData
-	if _, err := asn1.Unmarshal(c.Content.Bytes, &d); err != nil {
-		return nil
-	}
-	certs := certificates(d.Certificates.Bytes)
-	var s signerInfo
-	if _, err := asn1.Unmarshal(d.Signers.Bytes, &s); err != nil {
-		s = signerInfo{} // nobody signed
 	}
 	v := module.Fields{}
-	var all []module.Value
-	for _, x := range certs {
-		all = append(all, module.Record(certFields(x)))
-		if s.ID.Serial != nil && x.SerialNumber.Cmp(s.ID.Serial) == 0 && string(x.RawIssuer) == string(s.ID.Issuer.FullBytes) {
-			v = certFields(x)
+	if d.cert != nil {
+		v = certFields(d.cert)
+	}
+	v["certificates"], v["number_of_certificates"] = certList(d.certs), module.Of(len(d.certs))
+	info := module.Fields{}
+	set := func(m module.Fields, name, s string) {
+		if s != "" {
+			m[name] = module.Str(s)
 		}
 	}
-	v["verified"] = module.Of(0)
-	v["certificates"], v["number_of_certificates"] = module.List(all), module.Of(len(all))
-	v["number_of_countersignatures"] = module.Of(0)
+	if d.signed {
+		chain := d.chain(d.cert)
+		info["chain"], info["length_of_chain"] = certList(chain), module.Of(len(chain))
+		info["digest_alg"] = module.Str(digestName(d.signer.Digest.Algorithm.String()))
+		set(info, "digest", hex.EncodeToString(d.attributes[oidMessageDigest]))
+		set(info, "program_name", programName(d.attributes[oidOpusInfo]))
+	}
+	v["signer_info"] = module.Record(info)
+	counters := d.countersignatures()
+	v["countersignatures"], v["number_of_countersignatures"] = module.List(counters), module.Of(len(counters))
 	var ind indirectData
-	if _, err := asn1.Unmarshal(d.Content.Content.Bytes, &ind); err == nil {
-		v["digest_alg"] = module.Str(digestName(ind.Digest.Algorithm.Algorithm.String()))
-		v["digest"] = module.Str(hex.EncodeToString(ind.Digest.Value))
+	if _, err := asn1.Unmarshal(d.content, &ind); err == nil {
+		oid := ind.Digest.Algorithm.Algorithm.String()
+		v["digest_alg"], v["digest"] = module.Str(digestName(oid)), module.Str(hex.EncodeToString(ind.Digest.Value))
+		v["file_digest"] = module.Later(func() module.Value {
+			if sum := digests.of(oid); sum != nil {
+				return module.Str(hex.EncodeToString(sum))
+			}
+			return module.Value{}
+		})
+		v["verified"] = module.Later(func() module.Value {
+			sum := digests.of(oid)
+			return module.Yes(sum != nil && bytes.Equal(sum, ind.Digest.Value) && d.holds())
+		})
+	} else {
+		v["verified"] = module.Of(0)
 	}
 	out := []module.Value{module.Record(v)}
-	return append(out, nested(s.Unsigned.Bytes, depth)...)
+	return append(out, nested(d.signer.Unsigned.Bytes, digests, depth)...)
+}
+
+func certList(certs []*x509.Certificate) module.Value {
+	return module.Rows(len(certs), func(i int) module.Value { return module.Record(certFields(certs[i])) })
 }
 
 // nested finds further signatures among the unsigned attributes.
-func nested(b []byte, depth int) []module.Value {
+func nested(b []byte, digests *digests, depth int) []module.Value {
 	var out []module.Value
 	for len(b) > 0 && len(out) < maxSignatures {
 		var a struct {
@@ -156,7 +188,7 @@ func nested(b []byte, depth int) []module.Value {
 			return out
 		}
 		if a.Type.String() == "1.3.6.1.4.1.311.2.4.1" {
-			out = append(out, signature(a.Values.Bytes, depth+1)...)
+			out = append(out, signature(a.Values.Bytes, digests, depth+1)...)
 		}
 		b = rest
 	}
