@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -34,9 +33,6 @@ func newAVCheck(g *globals) *cobra.Command {
 			if cfg.Wait < 0 || cfg.Wait > 24*time.Hour {
 				return usageError{fmt.Errorf("--wait %s: give 0s to 24h", cfg.Wait)}
 			}
-			if socket == "" {
-				socket = clamdSocket()
-			}
 			if socket != "" {
 				var err error
 				if cfg.Clamd, err = clamd.New(socket, 30*time.Second); err != nil {
@@ -51,21 +47,11 @@ func newAVCheck(g *globals) *cobra.Command {
 		},
 	}
 	c.Flags().DurationVar(&cfg.Wait, "wait", time.Minute, "how long the files are watched")
-	c.Flags().StringVar(&socket, "clamd", "", "clamd to ask: its socket or host:port (default: the socket at its usual place)")
+	c.Flags().StringVar(&socket, "clamd", "", "clamd to ask: its socket or host:port (default: LocalSocket or TCPSocket of clamd.conf, or the socket at its usual place)")
 	c.Flags().StringVar(&cfg.Conf, "clamd-conf", "", "clamd.conf to read (default: at its usual places)")
 	c.Flags().StringVar(&cfg.Log, "log", "", "log of clamd or clamonacc (default: LogFile of clamd.conf)")
 	c.Flags().StringVar(&cfg.Events, "events", "", "events of Microsoft Defender: .evtx, or one JSON object a line")
 	return c
-}
-
-// clamdSocket is the socket of a clamd at one of its usual places, "" for none.
-func clamdSocket() string {
-	for _, p := range []string{"/run/clamav/clamd.ctl", "/run/clamd.scan/clamd.sock", "/run/clamav/clamd.sock"} {
-		if info, err := os.Stat(p); err == nil && info.Mode()&os.ModeSocket != 0 {
-			return p
-		}
-	}
-	return ""
 }
 
 func printAVCheck(g *globals, rep *avcheck.Report) error {

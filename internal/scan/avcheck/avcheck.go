@@ -31,7 +31,7 @@ type Config struct {
 	Dir    string        // must be absent or empty
 	Wait   time.Duration // how long what becomes of the files is watched
 	Poll   time.Duration // between two looks; zero is half a second
-	Clamd  *clamd.Client // nil: none is asked
+	Clamd  *clamd.Client // nil: the one that clamd.conf names, or that is at a usual place, if it answers
 	Conf   string        // clamd.conf; empty: the usual places
 	Log    string        // log file of clamd or clamonacc; empty: that of clamd.conf
 	Events string        // Defender's events, .evtx or JSON lines; may grow while the check runs

@@ -222,13 +222,15 @@ func TestClamAVsLog(t *testing.T) {
 	}
 }
 
-func TestClamdIsAsked(t *testing.T) {
+// fakeClamd answers at a socket, whose path it gives.
+func fakeClamd(t *testing.T) string {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "s")
 	ln, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer ln.Close()
+	t.Cleanup(func() { ln.Close() })
 	go func() {
 		for {
 			c, err := ln.Accept()
@@ -246,6 +248,37 @@ func TestClamdIsAsked(t *testing.T) {
 			c.Close()
 		}
 	}()
+	return path
+}
+
+func TestClamdOfItsConfiguration(t *testing.T) {
+	conf := filepath.Join(t.TempDir(), "clamd.conf")
+	write := func(text string) {
+		if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write("# where it listens\nLocalSocket " + fakeClamd(t) + "\nTCPSocket 1\n")
+	rep, err := during(t, Config{Wait: time.Millisecond, Conf: conf}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := outcomes(rep); got["eicar.com"] != Logged || rep.State.AgeDays != 3 || rep.Results[0].By != "clamd, when asked" {
+		t.Errorf("%+v", rep)
+	}
+	// What it names may not be there: the check is made all the same, and tells.
+	write("LocalSocket /nosuch/clamd.ctl\n")
+	rep, err = during(t, Config{Wait: time.Millisecond, Conf: conf}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := rep.State.Notes; len(n) != 1 || !strings.Contains(n[0], "/nosuch/clamd.ctl") {
+		t.Errorf("%q", n)
+	}
+}
+
+func TestClamdIsAsked(t *testing.T) {
+	path := fakeClamd(t)
 	client, err := clamd.New(path, time.Minute)
 	if err != nil {
 		t.Fatal(err)

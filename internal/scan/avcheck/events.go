@@ -34,8 +34,10 @@ const (
 
 // defenderEvent is what counts of one event.
 type defenderEvent struct {
-	id, threat, path, action, changed string
-	time                              time.Time
+	id, threat, path, action, actionID string
+	changed, before                    string // the new and the old value of a setting
+	signatures                         string
+	time                               time.Time
 }
 
 // eventFile reads a file of events, again whenever it has changed.
@@ -165,8 +167,14 @@ func defender(rec *sigma.Record, id, provider, channel []byte) *defenderEvent {
 			e.path = text
 		case "actionname":
 			e.action = text
+		case "actionid":
+			e.actionID = text
 		case "newvalue":
 			e.changed = text
+		case "oldvalue":
+			e.before = text
+		case "securityintelligenceversion", "signatureversion":
+			e.signatures = text
 		case "eventid", "eventcode":
 			if e.id == "" {
 				e.id = text
@@ -206,12 +214,11 @@ func (k *check) event(e *defenderEvent) {
 		s.note("Defender says that its real-time protection was turned off (5001, " + when + ")")
 		return
 	case defenderChanged:
-		if i := strings.Index(strings.ToLower(e.changed), `\exclusions\`); i >= 0 {
-			s.note("Defender was given an exclusion (5007, " + when + "): " + e.changed[i+1:])
-		} else {
-			s.note("Defender's settings were changed (5007, " + when + "): " + e.changed)
-		}
+		s.setting(e, when)
 		return
+	}
+	if e.signatures != "" {
+		s.note("Defender's signatures: " + e.signatures)
 	}
 	for i := range k.all {
 		if !k.names(e.path, k.all[i].name) {
@@ -230,12 +237,7 @@ func (k *check) told(i int, e *defenderEvent) {
 	r := &k.rep.Results[i]
 	outcome := Logged
 	if e.id == defenderActed {
-		switch a := strings.ToLower(e.action); {
-		case strings.Contains(a, "quarantine"), strings.Contains(a, "remove"), strings.Contains(a, "clean"), strings.Contains(a, "delete"):
-			outcome = Quarantined
-		case strings.Contains(a, "block"), strings.Contains(a, "no access"):
-			outcome = Blocked
-		}
+		outcome = e.outcome()
 	}
 	if r.Name == "" {
 		r.Name = e.threat
@@ -245,6 +247,46 @@ func (k *check) told(i int, e *defenderEvent) {
 	}
 	r.Outcome, r.By, r.Name = outcome, "Defender event "+e.id, e.threat
 	r.Seconds = max(0, seconds(e.time.Sub(k.written[i])))
+}
+
+// outcome is what Defender's action means. Its name is in the language of the
+// machine, its number is not.
+func (e *defenderEvent) outcome() string {
+	switch e.actionID {
+	case "1", "2", "3": // clean, quarantine, remove
+		return Quarantined
+	case "10":
+		return Blocked
+	case "":
+	default: // allow, defined by the user, no action
+		return Logged
+	}
+	switch a := strings.ToLower(e.action); {
+	case strings.Contains(a, "quarantine"), strings.Contains(a, "remove"), strings.Contains(a, "clean"), strings.Contains(a, "delete"):
+		return Quarantined
+	case strings.Contains(a, "block"), strings.Contains(a, "no access"):
+		return Blocked
+	}
+	return Logged
+}
+
+// setting takes note of a setting that was changed; it may be an exclusion that
+// came or went.
+func (s *State) setting(e *defenderEvent, when string) {
+	exclusion := func(v string) string {
+		if i := strings.Index(strings.ToLower(v), `\exclusions\`); i >= 0 {
+			return v[i+1:]
+		}
+		return ""
+	}
+	switch came, went := exclusion(e.changed), exclusion(e.before); {
+	case came != "":
+		s.note("Defender was given an exclusion (5007, " + when + "): " + came)
+	case went != "":
+		s.note("an exclusion of Defender was taken away (5007, " + when + "): " + went)
+	default:
+		s.note("Defender's settings were changed (5007, " + when + "): " + e.changed + " (before: " + e.before + ")")
+	}
 }
 
 // names tells whether Defender's path ("file:_C:\x\eicar.com",

@@ -3,16 +3,20 @@ package avcheck
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/scan/clamd"
 )
 
 // State is what could be learnt of the antivirus programs.
@@ -40,20 +44,47 @@ func realTime() map[string]string {
 	return map[string]string{"clamonacc": "clamonacc", "wdavdaemon": "Microsoft Defender", "MsMpEng.exe": "Microsoft Defender"}
 }
 
+// sockets are where distributions put clamd's socket.
+func sockets() []string {
+	return []string{"/run/clamav/clamd.ctl", "/run/clamd.scan/clamd.sock", "/run/clamav/clamd.sock"}
+}
+
 // learn asks what can be asked before the first file is written.
 func (s *State) learn(ctx context.Context, c *Config) error {
 	s.AgeDays, s.Exclusions, s.Notes = -1, []string{}, []string{}
-	if c.Clamd != nil {
-		v, err := c.Clamd.Version(ctx)
-		if err != nil {
-			return err
-		}
-		s.Engine, s.Signatures, s.Built = v.Engine, v.Signatures, v.Built
-		if !v.Built.IsZero() {
-			s.AgeDays = max(0, int(time.Since(v.Built)/(24*time.Hour)))
-		}
-	}
 	s.processes()
+	conf, err := s.findConf(c)
+	if err != nil {
+		return err
+	}
+	if c.Log == "" {
+		c.Log = conf.log
+	}
+	named := c.Clamd != nil
+	if !named {
+		s.findClamd(c, conf)
+	}
+	if c.Clamd == nil {
+		return nil
+	}
+	v, err := c.Clamd.Version(ctx)
+	switch {
+	case err != nil && named:
+		return err
+	case err != nil:
+		s.Notes = append(s.Notes, "clamd does not answer: "+err.Error())
+		c.Clamd = nil
+		return nil
+	}
+	s.Engine, s.Signatures, s.Built = v.Engine, v.Signatures, v.Built
+	if !v.Built.IsZero() {
+		s.AgeDays = max(0, int(time.Since(v.Built)/(24*time.Hour)))
+	}
+	return nil
+}
+
+// findConf reads the clamd.conf that is named, or that lies at a usual place.
+func (s *State) findConf(c *Config) (settings, error) {
 	places := confPlaces()
 	if c.Conf != "" {
 		places = []string{c.Conf}
@@ -65,20 +96,41 @@ func (s *State) learn(ctx context.Context, c *Config) error {
 		}
 		if err != nil {
 			if c.Conf != "" {
-				return fmt.Errorf("read the configuration of clamd: %w", err)
+				return settings{}, fmt.Errorf("read the configuration of clamd: %w", err)
 			}
 			s.Notes = append(s.Notes, "the configuration of clamd cannot be read: "+err.Error())
 			continue
 		}
 		s.Config = p
-		log := s.readConf(f, c.Dir)
+		conf := s.readConf(f, c.Dir)
 		f.Close() //nolint:errcheck // only read
-		if c.Log == "" {
-			c.Log = log
-		}
-		break
+		return conf, nil
 	}
-	return nil
+	return settings{}, nil
+}
+
+// findClamd asks the clamd that its configuration names: LocalSocket, else
+// TCPSocket; else, where no configuration was named, one whose socket lies at a
+// usual place.
+func (s *State) findClamd(c *Config, conf settings) {
+	address := conf.socket
+	if address == "" && conf.port != "" {
+		address = net.JoinHostPort(cmp.Or(conf.host, "localhost"), conf.port)
+	}
+	for _, p := range sockets() {
+		if info, err := os.Stat(p); address == "" && c.Conf == "" && err == nil && info.Mode()&os.ModeSocket != 0 {
+			address = p
+		}
+	}
+	if address == "" {
+		return
+	}
+	client, err := clamd.New(address, 30*time.Second)
+	if err != nil {
+		s.Notes = append(s.Notes, s.Config+": "+err.Error())
+		return
+	}
+	c.Clamd = client
 }
 
 // processes looks for programs that act by themselves.
@@ -102,15 +154,25 @@ func (s *State) processes() {
 
 const maxConf = 1 << 20 // bytes
 
-// readConf reads clamd.conf: exclusions, on-access settings, the log file.
-func (s *State) readConf(r io.Reader, dir string) (log string) {
+// settings are what of clamd.conf is followed.
+type settings struct{ log, socket, host, port string }
+
+// readConf reads clamd.conf: exclusions, on-access settings, the log file, and
+// where clamd is asked.
+func (s *State) readConf(r io.Reader, dir string) (conf settings) {
 	sc := bufio.NewScanner(io.LimitReader(r, maxConf))
 	for sc.Scan() {
 		key, value, _ := strings.Cut(strings.TrimSpace(sc.Text()), " ")
 		value = strings.Trim(strings.TrimSpace(value), `"`)
 		switch key {
 		case "LogFile":
-			log = value
+			conf.log = value
+		case "LocalSocket":
+			conf.socket = value
+		case "TCPSocket":
+			conf.port = value
+		case "TCPAddr":
+			conf.host = value
 		case "OnAccessPrevention":
 			s.Prevention = value
 		case "ExcludePath":
@@ -124,7 +186,7 @@ func (s *State) readConf(r io.Reader, dir string) (log string) {
 			s.exclude(key, value, func() bool { return false })
 		}
 	}
-	return log
+	return conf
 }
 
 func (s *State) exclude(key, value string, covers func() bool) {
