@@ -10,8 +10,8 @@ import (
 )
 
 // The cabinet format: [MS-CAB]. Folders are compressed streams; files are
-// ranges of them. Stored and MSZIP folders are read; LZX and Quantum are told
-// as unsupported.
+// ranges of them. Stored, MSZIP and LZX folders are read; Quantum is told as
+// unsupported.
 
 type cabFile struct {
 	name   string
@@ -51,15 +51,23 @@ func walkCab(c *container) error {
 
 // cabFolder unpacks one folder and cuts its files out in their order.
 func (c *container) cabFolder(r io.ReaderAt, f cabFolder, files []cabFile, reserve int) error {
-	method := f.method & 0xf
-	if method > 1 {
-		names := map[uint16]string{2: "Quantum", 3: "LZX"}
+	s := &cabStream{r: r, at: f.at, blocks: f.blocks, reserve: reserve}
+	switch method := f.method & 0xf; method {
+	case 0:
+	case 1:
+		s.zip = true
+	case 3:
+		var err error
+		if s.lzx, err = newLZX(int(f.method >> 8 & 0x1f)); err != nil {
+			return err
+		}
+	default:
+		names := map[uint16]string{2: "Quantum"}
 		for _, x := range files {
 			c.skip(x.name, Unsupported, fmt.Sprintf("compression %s (%d) is not read", names[method], method))
 		}
 		return nil
 	}
-	s := &cabStream{r: r, at: f.at, blocks: f.blocks, reserve: reserve, zip: method == 1}
 	var pos int64
 	for _, x := range files {
 		if x.at < pos || x.at > maxCabFolder {
@@ -154,6 +162,7 @@ type cabStream struct {
 	blocks  int
 	reserve int
 	zip     bool
+	lzx     *lzx
 	window  []byte // the last 32 KiB, which MSZIP blocks refer to
 	buf     []byte
 }
@@ -185,7 +194,12 @@ func (s *cabStream) block() error {
 		return cutOff(err)
 	}
 	s.at += 8 + int64(s.reserve) + int64(in)
-	if !s.zip {
+	switch {
+	case s.lzx != nil:
+		var err error
+		s.buf, err = s.lzx.frame(data, out)
+		return err
+	case !s.zip:
 		s.buf = data
 		return nil
 	}

@@ -192,7 +192,7 @@ func samples(tb testing.TB) map[string][]byte {
 	return map[string][]byte{
 		"zip": z, "gzip": gz(tb, "", []byte(marker)), "tar": tarOf(tb, "dir/x", marker), "tgz": gz(tb, "x.tar", tarOf(tb, "dir/x", marker)),
 		"zstd": zst([]byte(marker)), "ar": arOf("debian-binary", "2.0\n", "data.tar.gz", string(gz(tb, "", tarOf(tb, "./usr/x", marker)))),
-		"cpio": cpioOf("etc/x", marker), "cab": cabOf(tb, "x.txt", marker, false), "mszip": cabOf(tb, "x.txt", marker, true), "iso": isoOf("X.TXT", marker),
+		"cpio": cpioOf("etc/x", marker), "cab": cabOf(tb, "x.txt", marker, false), "mszip": cabOf(tb, "x.txt", marker, true), "lzx": lzxCab("x.txt", []byte(marker), 15, false, lzxVerbatim), "iso": isoOf("X.TXT", marker),
 		"mail": mailOf(z), "exe+zip": append([]byte("MZ not a program"), zipAt(tb)...),
 		"script": []byte("#!/bin/sh\necho " + base64.StdEncoding.EncodeToString(z) + " | base64 -d\n"),
 		"wide":   []byte("powershell -enc " + base64.StdEncoding.EncodeToString(wide)),
@@ -215,7 +215,7 @@ func TestFormats(t *testing.T) {
 	cut := marker[:37]
 	want := map[string][]string{
 		"zip": {"a/b.txt = " + cut}, "gzip": {"content = " + cut}, "tar": {"dir/x = " + cut}, "zstd": {"content = " + cut},
-		"cpio": {"etc/x = " + cut}, "cab": {"x.txt = " + cut}, "mszip": {"x.txt = " + cut}, "iso": {"X.TXT = " + cut}, "exe+zip": {"in.txt = " + cut},
+		"cpio": {"etc/x = " + cut}, "cab": {"x.txt = " + cut}, "mszip": {"x.txt = " + cut}, "lzx": {"x.txt = " + cut}, "iso": {"X.TXT = " + cut}, "exe+zip": {"in.txt = " + cut},
 		"pdf": {"stream-0 = " + cut},
 	}
 	all := samples(t)
