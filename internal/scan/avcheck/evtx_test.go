@@ -95,10 +95,11 @@ func (l *eventLog) event(number int, id string, at time.Time, data ...string) {
 
 func (l *eventLog) file() []byte {
 	binary.LittleEndian.PutUint32(l.chunk[48:], uint32(len(l.chunk)))
-	head := make([]byte, 4096)
-	copy(head, "ElfFile\x00")
-	head[42] = 1 // chunks
-	return append(append(head, l.chunk...), make([]byte, 65536-len(l.chunk))...)
+	file := make([]byte, 4096+65536)
+	copy(file, "ElfFile\x00")
+	file[42] = 1 // chunks
+	copy(file[4096:], l.chunk)
+	return file
 }
 
 // detection is the data of 1116 and 1117, in their order.

@@ -68,13 +68,13 @@ func (s *State) learn(ctx context.Context, c *Config) error {
 		return nil
 	}
 	v, err := c.Clamd.Version(ctx)
-	switch {
-	case err != nil && named:
+	if err != nil && named {
 		return err
-	case err != nil:
+	}
+	if err != nil { // it may well not run: then nobody is asked
 		s.Notes = append(s.Notes, "clamd does not answer: "+err.Error())
 		c.Clamd = nil
-		return nil
+		return nil //nolint:nilerr // it is told
 	}
 	s.Engine, s.Signatures, s.Built = v.Engine, v.Signatures, v.Built
 	if !v.Built.IsZero() {

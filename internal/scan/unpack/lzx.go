@@ -320,10 +320,10 @@ func (z *lzx) put(c byte) {
 
 // match reads the rest of a match: its length and how far back it is.
 func (z *lzx) match(s int) (length int, offset uint32, ok bool) {
-	length, ok = s&7+2, true
+	length = s&7 + 2
 	if s&7 == 7 {
-		var n int
-		if n, ok = z.length.symbol(&z.bits); !ok {
+		n, ok := z.length.symbol(&z.bits)
+		if !ok {
 			return 0, 0, false
 		}
 		length += n
@@ -334,8 +334,8 @@ func (z *lzx) match(s int) (length int, offset uint32, ok bool) {
 	case 1, 2:
 		r[0], r[slot] = r[slot], r[0]
 	default:
-		var v uint32
-		if v, ok = z.distance(slot); !ok || v < 2 {
+		v, ok := z.distance(slot)
+		if !ok || v < 2 {
 			return 0, 0, false
 		}
 		r[0], r[1], r[2] = v-2, r[0], r[1]

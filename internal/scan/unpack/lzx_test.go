@@ -186,7 +186,9 @@ func (w *lzxWriter) matched(length int, dist uint32) token {
 		slot, r[0], r[2] = 2, r[2], r[0]
 	default:
 		v := dist + 2
-		for slot = w.slots - 1; slot > 3 && slotBase(slot) > v; slot-- {
+		slot = w.slots - 1
+		for slot > 3 && slotBase(slot) > v {
+			slot--
 		}
 		t.bits = min(max(slot/2-1, 0), 17)
 		t.extra = v - slotBase(slot)

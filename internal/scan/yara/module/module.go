@@ -104,21 +104,21 @@ func (v Value) Float() float64 {
 
 // later is a value that is made when it is first asked for.
 type later struct {
-	make  func() Value
-	value Value
+	compute func() Value
+	value   Value
 }
 
-// Later makes a field of a Struct that make computes when it is first asked
-// for: what costs much, such as a hash of the whole file.
-func Later(make func() Value) Value { return Value{P: &later{make: make}} }
+// Later makes a field of a Struct that compute gives when it is first asked for:
+// what costs much, such as a hash of the whole file.
+func Later(compute func() Value) Value { return Value{P: &later{compute: compute}} }
 
 // Field is a field of a Struct.
 func (v Value) Field(name string) Value {
 	f, _ := v.P.(Fields)
 	x := f[name]
 	if l, ok := x.P.(*later); ok {
-		if l.make != nil {
-			l.value, l.make = l.make(), nil
+		if l.compute != nil {
+			l.value, l.compute = l.compute(), nil
 		}
 		return l.value
 	}
