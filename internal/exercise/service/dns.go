@@ -37,7 +37,7 @@ func (v *visit) asked(a wire.Answer) {
 	if a.Code != 0 {
 		e.Outcome = "failure"
 	}
-	if v.c.Host.c.Decoy {
+	if v.decoy {
 		e.Depth = event.DepthTry
 	} else {
 		e.Dataset = "dns.query"

@@ -251,7 +251,7 @@ func (f *ftpSession) store(p string) error {
 		f.syslog("vsftpd", "[%s] OK UPLOAD: Client %q, %q, %d bytes", f.user, f.src.Addr(), p, n)
 		e := f.event(event.ActionFileCaptured)
 		e.Path, e.Size, e.SHA256, e.User, e.Depth = p, n, sum, f.user, event.DepthAct
-		if !f.c.Host.c.Decoy {
+		if !f.decoy {
 			e.Dataset, e.Action = datasetSyslog, "file-created"
 			e.Add("host.os.type", "linux")
 		}

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/clock"
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -75,6 +76,7 @@ type Host struct {
 	ids     *event.IDs
 	mail    mailboxes
 	records *record.Host // of a Windows host: what its logs say
+	made    time.Time
 
 	mu   sync.Mutex // of rand
 	rand *rand.Rand
@@ -105,7 +107,7 @@ func NewHost(c HostConfig) (*Host, error) {
 	if c.Log == nil {
 		c.Log = slog.New(slog.DiscardHandler)
 	}
-	h := &Host{c: c, persona: p, rand: rand.New(rand.NewPCG(c.Seed, 1))}
+	h := &Host{c: c, persona: p, made: c.Clock.Now(), rand: rand.New(rand.NewPCG(c.Seed, 1))}
 	h.ids = event.NewIDs(&seeded{r: newNoise(c.Seed)}, c.Clock.Now)
 	h.mail.host = h
 	if p.Family == "windows" {
@@ -236,7 +238,7 @@ func (h *Host) shellHost() (*host.Host, error) {
 }
 
 func (h *Host) makeFake() (*host.Host, error) {
-	p, err := persona.Generate(h.persona.Template, h.c.Seed, h.c.Clock.Now())
+	p, err := persona.Generate(h.persona.Template, h.c.Seed, h.made)
 	if err != nil {
 		return nil, fmt.Errorf("draw the persona of %s: %w", h.c.Name, err)
 	}

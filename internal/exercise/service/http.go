@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/exercise/record"
 )
 
 const (
@@ -130,10 +131,19 @@ func (v *visit) guardedDir(site site, req *http.Request) reply {
 		return no
 	}
 	no.user = user
-	if !v.admit(user, password).ok {
+	if !v.admitWeb(user, password).ok {
 		return no
 	}
 	return reply{status: 200, user: user, body: page(site.title, "<p>"+site.welcome+"</p>")}
+}
+
+// admitWeb judges a login; on Windows it is one in the security log too.
+func (v *visit) admitWeb(user, password string) judgement {
+	j := v.admit(user, password)
+	if r := v.c.Host.records; r != nil && !v.decoy {
+		v.records(r.Logon(record.Logon{User: clip(user, 128), Type: 8, From: v.src, Failed: !j.ok, Unknown: !j.known}))
+	}
+	return j
 }
 
 // form takes a login form.
@@ -153,7 +163,7 @@ func (v *visit) form(site site, req *http.Request, body []byte) reply {
 	for _, n := range []string{"password", "passwd", "pass", "pwd"} {
 		password = first(password, q.Get(n))
 	}
-	if !v.admit(user, password).ok {
+	if !v.admitWeb(user, password).ok {
 		return reply{status: 401, user: user, body: page(site.title, "<p>The user name or password is incorrect.</p>"+loginForm(site.login))}
 	}
 	return reply{status: 302, user: user, header: [][2]string{{"Location", site.home}, {"Set-Cookie", "sid=" + v.id + "; HttpOnly"}}}
@@ -161,7 +171,7 @@ func (v *visit) form(site site, req *http.Request, body []byte) reply {
 
 // uploaded tells of what a client left; it is not kept.
 func (v *visit) uploaded(path string, body []byte) {
-	if !v.c.Host.c.Decoy {
+	if !v.decoy {
 		return
 	}
 	sum, n, err := v.hashed(bytes.NewReader(body))
@@ -206,7 +216,7 @@ func (v *visit) access(req *http.Request, r reply, sent int) {
 	if r.status >= 400 {
 		e.Outcome = "failure"
 	}
-	if v.c.Host.c.Decoy {
+	if v.decoy {
 		e.Depth, e.LogType = event.DepthTry, 3000
 	} else {
 		e.Dataset = "nginx.access"

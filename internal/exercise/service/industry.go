@@ -88,7 +88,7 @@ func serveModbus(v *visit) error {
 // modbusLogged is the line of a gateway that watches the plant's network.
 func (v *visit) modbusLogged(m wire.Modbus) {
 	v.query("modbus", fmt.Sprintf("unit %d function %d", m.Unit, m.Function))
-	if v.c.Host.c.Decoy {
+	if v.decoy {
 		return
 	}
 	e := v.event("modbus")
@@ -222,7 +222,7 @@ func serveRDP(v *visit) error {
 	if err != nil {
 		return over(err)
 	}
-	if v.c.Host.c.Decoy {
+	if v.decoy {
 		e := v.event(event.ActionClientIdentified)
 		e.User, e.Depth, e.LogType = clip(m.User, 64), event.DepthTry, 14001
 		v.emit(e)

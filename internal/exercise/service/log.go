@@ -22,7 +22,7 @@ func (v *visit) event(action string) event.Event {
 		e.Transport = "udp"
 	}
 	e.Describe(action)
-	if h.c.Decoy {
+	if v.decoy {
 		e.Dataset, e.Decoy = "decoy."+v.kind.Name, v.kind.Name
 	}
 	return e
@@ -43,7 +43,7 @@ const (
 
 // logged writes a line of a server's own log, on hosts that are no decoys.
 func (v *visit) logged(dataset, program, text string, fill func(*event.Event)) {
-	if v.c.Host.c.Decoy {
+	if v.decoy {
 		return
 	}
 	e := v.event("logged")
@@ -72,7 +72,7 @@ func (v *visit) admit(user, password string) judgement {
 
 // tried reports a login to a decoy.
 func (v *visit) tried(j judgement, user, password string) {
-	if !v.c.Host.c.Decoy {
+	if !v.decoy {
 		return
 	}
 	e := v.event(event.ActionLogin)
@@ -120,7 +120,7 @@ func canonical(v *visit, user string) string {
 func (v *visit) logon(j judgement, user, station string, kind int, program, line string) {
 	h := v.c.Host
 	switch {
-	case h.c.Decoy:
+	case v.decoy:
 	case h.records != nil:
 		l := record.Logon{User: clip(user, 128), Type: kind, From: v.src, Station: clip(station, 64), Failed: !j.ok, Unknown: !j.known, NTLM: kind == 3}
 		v.records(h.records.Logon(l))
@@ -139,7 +139,7 @@ func (v *visit) records(list []event.Event) {
 
 // query reports on a decoy what a client asked for in a protocol of its own.
 func (v *visit) query(what, text string) {
-	if !v.c.Host.c.Decoy {
+	if !v.decoy {
 		return
 	}
 	e := v.event("request")
@@ -159,7 +159,7 @@ func authenticated(j judgement, user string) func(*event.Event) {
 
 // read tells that a visitor got a file; planted ones on every host.
 func (v *visit) read(f File, user string) {
-	if f.Token == "" && !v.c.Host.c.Decoy {
+	if f.Token == "" && !v.decoy {
 		return
 	}
 	e := v.event(event.ActionFileRead)

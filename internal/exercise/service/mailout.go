@@ -1,6 +1,7 @@
 package service
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"io"
@@ -162,11 +163,33 @@ func (m *reader) imap(tag, verb, arg string) (done bool, err error) {
 			return false, m.say("%s OK Logged in", tag)
 		}
 		return m.tries >= mailTries, m.say("%s NO [AUTHENTICATIONFAILED] Authentication failed.", tag)
+	case "AUTHENTICATE":
+		return m.plain(tag, arg)
 	}
 	if !m.in {
 		return false, m.say("%s BAD Unknown command.", tag)
 	}
 	return false, m.imapRead(tag, verb, arg)
+}
+
+// plain is the login of SASL's PLAIN (RFC 4616).
+func (m *reader) plain(tag, arg string) (done bool, err error) {
+	if !strings.EqualFold(arg, "PLAIN") {
+		return false, m.say("%s NO Unsupported authentication mechanism.", tag)
+	}
+	if err := m.say("+ "); err != nil {
+		return true, err
+	}
+	l, err := m.line()
+	if err != nil {
+		return true, err
+	}
+	raw, err := base64.StdEncoding.DecodeString(l)
+	w := strings.Split(string(raw), "\x00")
+	if err == nil && len(w) == 3 && m.open(w[1], w[2]) {
+		return false, m.say("%s OK Logged in", tag)
+	}
+	return m.tries >= mailTries, m.say("%s NO [AUTHENTICATIONFAILED] Authentication failed.", tag)
 }
 
 func (m *reader) imapRead(tag, verb, arg string) error {

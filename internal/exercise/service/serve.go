@@ -189,7 +189,7 @@ func (s *Server) visit(ctx context.Context, conn net.Conn) {
 		Server: s, ctx: context.WithoutCancel(ctx), conn: m, r: bufio.NewReaderSize(m, maxLine), w: m, start: now,
 		src: addrPort(conn.RemoteAddr()), dst: addrPort(conn.LocalAddr()), id: s.c.Host.ids.New(),
 	}
-	if s.c.Host.c.Decoy {
+	if s.decoy {
 		e := v.event(event.ActionConnectionOpened)
 		e.Depth, e.LogType = event.DepthTouch, s.kind.decoy.opened
 		v.emit(e)
@@ -201,7 +201,7 @@ func (s *Server) visit(ctx context.Context, conn net.Conn) {
 	if errors.Is(err, errMalformed) {
 		s.stats.failed.Add(1)
 	}
-	if s.c.Host.c.Decoy {
+	if s.decoy {
 		v.left(err)
 	}
 }

@@ -79,7 +79,8 @@ type Config struct {
 	Host   *Host
 	Port   uint16 // as the scenario says; 0 takes the kind's
 	Banner string // first words of the server, without a line end; "" takes the persona's
-	Site   string // of http: intranet, exchange, router, camera, nas, portal, empty; "" goes by the persona
+	Site   string // of http and https, one of Sites; "" goes by the persona
+	Decoy  bool   // this service reports as decoys do, though its host is none
 	// Accept is who gets in here beside those whom the whole host lets in.
 	Accept []Credential
 	Zone   func(name string) []string // of dns: addresses of a name; nil knows none
@@ -131,6 +132,7 @@ type Service interface {
 type Server struct {
 	kind  kind
 	c     Config
+	decoy bool
 	shell shell
 	stats stats
 }
@@ -163,17 +165,12 @@ func New(name string, c Config) (*Server, error) {
 		c.Port = k.Port
 	}
 	c.Limits = c.Limits.filled()
-	s := &Server{kind: k, c: c}
-	switch {
-	case k.check != nil:
-		err = k.check(c)
-	case k.stream == nil && k.packet == nil:
-		err = s.build()
+	if k.check != nil {
+		if err := k.check(c); err != nil {
+			return nil, fmt.Errorf("make the service %s of %s: %w", name, c.Host.Name(), err)
+		}
 	}
-	if err != nil {
-		return nil, fmt.Errorf("make the service %s of %s: %w", name, c.Host.Name(), err)
-	}
-	return s, nil
+	return &Server{kind: k, c: c, decoy: c.Decoy || c.Host.c.Decoy}, nil
 }
 
 // Kind is what the server is.
@@ -189,10 +186,10 @@ func (s *Server) Stats() Stats {
 // Serve accepts on ln until ctx ends, then closes what is open and returns nil.
 func (s *Server) Serve(ctx context.Context, ln net.Listener) error {
 	switch {
-	case s.shell.decoy != nil:
+	case s.kind.stream != nil:
+		return s.accept(ctx, ln)
+	case s.kind.packet == nil:
 		return s.serveShell(ctx, ln)
-	case s.kind.stream == nil:
-		return fmt.Errorf("serve %s on TCP: %w", s.kind.Name, ErrTransport)
 	}
-	return s.accept(ctx, ln)
+	return fmt.Errorf("serve %s on TCP: %w", s.kind.Name, ErrTransport)
 }

@@ -6,6 +6,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -24,8 +25,11 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 )
 
-// shell is a service whose server is production's decoy.
+// shell is a service whose server is production's decoy. It is made when the
+// first visitor comes, so that a thousand quiet hosts cost nothing.
 type shell struct {
+	once  sync.Once
+	err   error
 	decoy decoy.Decoy
 	rec   decoy.Recorder
 	log   int // OpenCanary's number of a connection
@@ -33,6 +37,11 @@ type shell struct {
 
 // build makes the decoy of an ssh or telnet service.
 func (s *Server) build() error {
+	s.shell.once.Do(func() { s.shell.err = s.make() })
+	return s.shell.err
+}
+
+func (s *Server) make() error {
 	h := s.c.Host
 	fake, err := h.shellHost()
 	if err != nil {
@@ -49,7 +58,7 @@ func (s *Server) build() error {
 	}
 	door := access.New(policy, kernel.NewRand(h.c.Seed, 3), h.c.Clock.Now)
 	s.shell.rec = &decoyRecorder{sink: h.c.Sink, s: s}
-	if !h.c.Decoy {
+	if !s.decoy {
 		s.shell.rec = &ordinary{decoyRecorder: decoyRecorder{sink: h.c.Sink, s: s}, program: map[string]string{"ssh": "sshd", "telnet": "login"}[s.kind.Name]}
 	}
 	if s.kind.Name == "telnet" {
@@ -83,11 +92,59 @@ func hostKey(seed uint64) ([]byte, error) {
 	return pem.EncodeToMemory(k), nil
 }
 
-// serveShell serves the decoy exactly as production does.
+// begun is a listener whose first visitor is here already.
+type begun struct {
+	net.Listener
+	first chan net.Conn
+}
+
+// Accept gives the first visitor, then the others.
+func (b *begun) Accept() (net.Conn, error) {
+	select {
+	case c := <-b.first:
+		return c, nil
+	default:
+		return b.Listener.Accept()
+	}
+}
+
+// first waits for the first visitor; nil when ctx ends before.
+func (s *Server) first(ctx context.Context, ln net.Listener) (net.Conn, error) {
+	for {
+		conn, err := ln.Accept()
+		switch {
+		case ctx.Err() != nil:
+			if err == nil {
+				conn.Close() //nolint:errcheck // too late
+			}
+			return nil, nil
+		case err == nil:
+			return conn, nil
+		case errors.Is(err, net.ErrClosed):
+			return nil, fmt.Errorf("accept %s on %s: %w", s.kind.Name, ln.Addr(), err)
+		case s.c.Host.c.Clock.Sleep(ctx, time.Second) != nil: // out of buffers and the like passes
+			return nil, nil
+		}
+	}
+}
+
+// serveShell serves the decoy exactly as production does, from the first visitor
+// on.
 func (s *Server) serveShell(ctx context.Context, ln net.Listener) error {
-	h := s.c.Host
-	l := s.c.Limits
-	return decoy.Serve(ctx, ln, decoy.ServerConfig{
+	stop := context.AfterFunc(ctx, func() { ln.Close() }) //nolint:errcheck // ends Accept
+	defer stop()
+	h, l := s.c.Host, s.c.Limits
+	conn, err := s.first(ctx, ln)
+	if conn == nil || err != nil {
+		return err
+	}
+	if err := s.build(); err != nil {
+		conn.Close() //nolint:errcheck // nobody answers
+		return fmt.Errorf("make the service %s of %s: %w", s.kind.Name, h.Name(), err)
+	}
+	b := &begun{ln, make(chan net.Conn, 1)}
+	b.first <- conn
+	return decoy.Serve(ctx, b, decoy.ServerConfig{
 		Name: s.kind.Name, Proto: s.kind.Name, LogType: s.shell.log, Host: h.fake, Decoy: s.shell.decoy, Clock: h.c.Clock, IDs: h.ids, Rec: s.shell.rec, Log: h.c.Log,
 		Gate: decoy.NewGate(decoy.Limits{PerSource: l.PerSource, Total: l.Total, Session: l.Session, Idle: l.Idle, Bytes: l.Bytes}),
 	}, time.Second)

@@ -88,6 +88,7 @@ var sites = map[string]site{
 		{path: "/arcgis/rest/services", title: "Folder: /", text: "Current version: 10.9.1. Services: Basemap (MapServer), Parcels (FeatureServer)."},
 		{path: "/arcgis/rest/info", typ: "application/json", text: `{"currentVersion":10.91,"owningSystemUrl":"https://{host}/portal"}`},
 	}},
+	"winrm": {server: "Microsoft-HTTPAPI/2.0", title: "WinRM", welcome: "wsman", guarded: []string{"/wsman"}},
 	"empty": {server: "nginx", title: "Welcome to nginx!", pages: []webPage{{path: "/", title: "Welcome to nginx!", text: "If you see this page, the web server is successfully installed."}}},
 }
 
@@ -114,6 +115,8 @@ func (v *visit) site() string {
 	switch {
 	case v.c.Site != "":
 		return v.c.Site
+	case v.kind.Name == "winrm":
+		return "winrm"
 	case p.Product == "camera" || p.Product == "nas":
 		return p.Product
 	case p.Family == "device":

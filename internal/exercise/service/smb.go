@@ -18,6 +18,7 @@ type smbSession struct {
 	*visit
 	challenge [8]byte
 	user      string
+	key       []byte // of signatures
 	in        bool
 	tries     int
 	trees     uint32
@@ -36,7 +37,11 @@ func serveSMB(v *visit) error {
 		}
 		reply := s.answer(m)
 		reply.Reply, reply.Command, reply.Message = true, m.Command, m.Message
-		if err := v.send(wire.AppendSMB(reply)); err != nil || s.tries >= smbTries {
+		out := wire.AppendSMB(reply)
+		if m.Signed && len(s.key) > 0 || m.Command == wire.SMBSession && s.in {
+			out = wire.SignSMB(out, s.key)
+		}
+		if err := v.send(out); err != nil || s.tries >= smbTries {
 			return err
 		}
 	}
@@ -94,7 +99,13 @@ func (s *smbSession) setup(m wire.SMB, out *wire.SMB) {
 }
 
 func (s *smbSession) authenticate(a wire.NTLMAuth, wrap bool, out *wire.SMB) {
-	j := s.prove(a.User, func(p string) bool { return a.Knows(s.challenge, p) })
+	j := s.prove(a.User, func(p string) bool {
+		ok := a.Knows(s.challenge, p)
+		if ok {
+			s.key = a.Key(p)
+		}
+		return ok
+	})
 	status := "NT_STATUS_WRONG_PASSWORD"
 	if j.ok {
 		status = "NT_STATUS_OK"
@@ -129,7 +140,7 @@ func (s *smbSession) share(m wire.SMB, out *wire.SMB) {
 		out.Status = wire.SMBNoShare
 		return
 	}
-	if r := s.c.Host.records; r != nil && !s.c.Host.c.Decoy {
+	if r := s.c.Host.records; r != nil && !s.decoy {
 		s.records(r.Share(clip(s.user, 128), clip(name, 80), s.src))
 	} else {
 		s.syslog("smbd", "%s (%s) connect to service %s initially as user %s", s.src.Addr(), s.src, name, s.user)

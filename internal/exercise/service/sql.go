@@ -177,7 +177,7 @@ func (v *visit) tdsLogin(c wire.TDSCredentials) []byte {
 		id, text = 18454, fmt.Sprintf("Login succeeded for user '%s'. Connection made using SQL Server authentication.", clip(c.User, 80))
 	}
 	switch {
-	case h.c.Decoy:
+	case v.decoy:
 	case h.records != nil:
 		v.records(h.records.Application("MSSQLSERVER", id, clip(c.User, 80), "Data", fmt.Sprintf("%s [CLIENT: %s]", text, v.src.Addr())))
 	default:

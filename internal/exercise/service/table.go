@@ -18,6 +18,7 @@ var (
 	both    = []string{"tcp", "udp"}
 	linux   = []string{"linux"}
 	device  = []string{"device"}
+	windows = []string{"windows"}
 	servers = []string{"linux", "windows"}
 )
 
@@ -28,6 +29,7 @@ var kinds = []kind{
 	{Kind: Kind{"ftp", 21, tcp, nil, true, "login, listing and reading of the host's planted files"}, stream: serveFTP, decoy: numbers{0, 2000}},
 	{Kind: Kind{"smtp", 25, tcp, servers, false, "takes mail; nothing is forwarded"}, stream: serveSMTP},
 	{Kind: Kind{"https", 443, tcp, nil, true, "the same site over TLS with a certificate of its own"}, stream: serveHTTPS, check: checkSite, decoy: numbers{0, 3001}},
+	{Kind: Kind{"winrm", 5985, tcp, windows, true, "the door of Windows remote management: it asks for a password, and there is nothing behind"}, stream: serveHTTP},
 	{Kind: Kind{"imap", 143, tcp, servers, true, "reads the host's mailboxes"}, stream: serveIMAP},
 	{Kind: Kind{"pop3", 110, tcp, servers, true, "reads the host's mailboxes"}, stream: servePOP},
 	{Kind: Kind{"dns", 53, both, nil, false, "answers names of the scenario"}, stream: serveDNS, packet: answerDNS},

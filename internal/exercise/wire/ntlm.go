@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/hmac"
 	"crypto/md5" //nolint:gosec // NTLM is made of it
+	"crypto/rc4" //nolint:gosec // NTLM is made of it
 	"encoding/binary"
 	"strings"
 	"time"
@@ -80,6 +81,7 @@ func ntlmText(msg []byte, i int) []byte {
 type NTLMAuth struct {
 	User, Domain, Station string
 	Response              []byte // NTLMv2: proof and what it is about
+	exchange              []byte // session key, encrypted; none without key exchange
 }
 
 // ParseNTLMAuth reads it.
@@ -89,7 +91,27 @@ func ParseNTLMAuth(msg []byte) (NTLMAuth, error) {
 		return NTLMAuth{}, bad("an NTLM authentication")
 	}
 	name := func(i int) string { b := ntlmText(msg, i); return fromUTF16(b[:min(len(b), 2*maxNTLMName)]) }
-	return NTLMAuth{User: name(36), Domain: name(28), Station: name(44), Response: ntlmText(msg, 20)}, nil
+	return NTLMAuth{User: name(36), Domain: name(28), Station: name(44), Response: ntlmText(msg, 20), exchange: ntlmText(msg, 52)}, nil
+}
+
+// Key is the key of the session (MS-NLMP 3.4.5.1) with password, for signatures.
+func (a NTLMAuth) Key(password string) []byte {
+	if len(a.Response) < 16 {
+		return nil
+	}
+	k := hmac.New(md5.New, ntlmHash(a.User, a.Domain, password))
+	k.Write(a.Response[:16])
+	key := k.Sum(nil)
+	if len(a.exchange) != 16 {
+		return key
+	}
+	c, err := rc4.NewCipher(key) //nolint:gosec // NTLM is made of it
+	if err != nil {
+		return nil
+	}
+	out := make([]byte, 16)
+	c.XORKeyStream(out, a.exchange)
+	return out
 }
 
 // Knows tells whether who made the message knows password.
@@ -100,12 +122,17 @@ func (a NTLMAuth) Knows(challenge [8]byte, password string) bool {
 	return hmac.Equal(a.Response[:16], ntlmProof(challenge, a.User, a.Domain, password, a.Response[16:]))
 }
 
-func ntlmProof(challenge [8]byte, user, domain, password string, blob []byte) []byte {
+// ntlmHash stands for a user and his password in version 2.
+func ntlmHash(user, domain, password string) []byte {
 	h := md4.New() //nolint:gosec // NTLM is made of it
 	h.Write(utf16le(password))
 	k := hmac.New(md5.New, h.Sum(nil))
 	k.Write(utf16le(strings.ToUpper(user) + domain))
-	p := hmac.New(md5.New, k.Sum(nil))
+	return k.Sum(nil)
+}
+
+func ntlmProof(challenge [8]byte, user, domain, password string, blob []byte) []byte {
+	p := hmac.New(md5.New, ntlmHash(user, domain, password))
 	p.Write(challenge[:])
 	p.Write(blob)
 	return p.Sum(nil)

@@ -1,6 +1,8 @@
 package wire
 
 import (
+	"crypto/hmac"
+	"crypto/sha256"
 	"encoding/binary"
 	"io"
 	"time"
@@ -33,6 +35,7 @@ type SMB struct {
 	Tree    uint32
 	Session uint64
 	Reply   bool
+	Signed  bool
 	Old     bool   // a negotiation of version 1 that also offers 2
 	Body    []byte // what follows the header
 }
@@ -63,7 +66,7 @@ func parseSMB(b []byte) (SMB, error) {
 	}
 	return SMB{
 		Command: binary.LittleEndian.Uint16(b[12:]), Status: binary.LittleEndian.Uint32(b[8:]), Message: binary.LittleEndian.Uint64(b[24:]),
-		Tree: binary.LittleEndian.Uint32(b[36:]), Session: binary.LittleEndian.Uint64(b[40:]), Reply: b[16]&1 != 0, Body: b[smbHead:],
+		Tree: binary.LittleEndian.Uint32(b[36:]), Session: binary.LittleEndian.Uint64(b[40:]), Reply: b[16]&1 != 0, Signed: b[16]&8 != 0, Body: b[smbHead:],
 	}, nil
 }
 
@@ -82,6 +85,17 @@ func AppendSMB(m SMB) []byte {
 	b = binary.LittleEndian.AppendUint32(b, m.Tree)
 	b = append(binary.LittleEndian.AppendUint64(b, m.Session), make([]byte, 16)...)
 	return prefixed(append(b, m.Body...))
+}
+
+// SignSMB puts the signature of version 2 on a message of AppendSMB
+// (MS-SMB2 3.1.4.1).
+func SignSMB(msg, key []byte) []byte {
+	msg[4+16] |= 8
+	clear(msg[4+48 : 4+64])
+	h := hmac.New(sha256.New, key)
+	h.Write(msg[4:])
+	copy(msg[4+48:], h.Sum(nil)[:16])
+	return msg
 }
 
 // le appends numbers of two bytes.
