@@ -112,17 +112,13 @@ func (b *begun) Accept() (net.Conn, error) {
 func (s *Server) first(ctx context.Context, ln net.Listener) (net.Conn, error) {
 	for {
 		conn, err := ln.Accept()
-		switch {
-		case ctx.Err() != nil:
-			if err == nil {
-				conn.Close() //nolint:errcheck // too late
-			}
-			return nil, nil
-		case err == nil:
+		if err == nil {
 			return conn, nil
-		case errors.Is(err, net.ErrClosed):
+		}
+		if errors.Is(err, net.ErrClosed) && ctx.Err() == nil {
 			return nil, fmt.Errorf("accept %s on %s: %w", s.kind.Name, ln.Addr(), err)
-		case s.c.Host.c.Clock.Sleep(ctx, time.Second) != nil: // out of buffers and the like passes
+		}
+		if s.c.Host.c.Clock.Sleep(ctx, time.Second) != nil { // out of buffers and the like passes
 			return nil, nil
 		}
 	}
