@@ -97,7 +97,7 @@ func TestClients(t *testing.T) {
 		{"mysql refused", "mysql", []string{"mysql", "-h", "{h}", "-P", "{p}", "-u", "anna", "--skip-ssl", "-e", "select 1"}, "MYSQL_PWD=no", "ERROR 1045 (28000)"},
 		{"dig", "dns", []string{"dig", "+tcp", "+short", "-p", "{p}", "@{h}", "web01.plant.example"}, "", "10.0.0.1"},
 		{"mosquitto_sub", "mqtt", []string{"mosquitto_sub", "-h", "{h}", "-p", "{p}", "-u", "anna", "-P", "pw", "-t", "plant/#", "-W", "1", "-d"}, "", "Subscribed (mid: 1): 0"}, //nolint:misspell // its name
-		{"mosquitto_sub refused", "mqtt", []string{"mosquitto_sub", "-h", "{h}", "-p", "{p}", "-u", "anna", "-P", "no", "-t", "plant/#", "-W", "1"}, "", "not authorised"}, //nolint:misspell // its name
+		{"mosquitto_sub refused", "mqtt", []string{"mosquitto_sub", "-h", "{h}", "-p", "{p}", "-u", "anna", "-P", "no", "-t", "plant/#", "-W", "1"}, "", "not authorised"},       //nolint:misspell // its name
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -119,7 +119,7 @@ func (s *Server) first(ctx context.Context, ln net.Listener) (net.Conn, error) {
 			return nil, fmt.Errorf("accept %s on %s: %w", s.kind.Name, ln.Addr(), err)
 		}
 		if s.c.Host.c.Clock.Sleep(ctx, time.Second) != nil { // out of buffers and the like passes
-			return nil, nil
+			return nil, nil //nolint:nilerr // the range ends
 		}
 	}
 }
