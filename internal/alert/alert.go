@@ -67,6 +67,10 @@ type Alert struct {
 	First    time.Time
 	Last     time.Time
 	Exercise string // id of the exercise it belongs to, empty in real life
+	// Retrospective says that a rule or an indicator, new or changed, found it
+	// among events of the past. It is a finding for people: nothing answers to it
+	// by itself, and it counts into no alert of the present.
+	Retrospective bool
 }
 
 // MaxEvents bounds the events that one alert carries.

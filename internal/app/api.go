@@ -33,6 +33,7 @@ func (o *HubOrders) keep(ctx context.Context, log *slog.Logger) (a *archive, sto
 	wg.Go(func() { a.keeper.Run(ctx) }) //nolint:errcheck // it ends with ctx alone
 	wg.Go(func() { a.judge.run(ctx) })
 	wg.Go(func() { a.judge.rules.watch(ctx, log) })
+	wg.Go(func() { a.lookback(ctx, o.Dir, s, o.Config.Scan.Indicators, log) })
 	return a, func() { cancel(); wg.Wait(); a.Close() }, nil
 }
 

@@ -314,14 +314,19 @@ func (g *judge) tell(batch *casebook.Batch) {
 		if bits.Len64(uint64(before)) == bits.Len64(uint64(a.Count)) {
 			return
 		}
-		for ch, st := range g.feeds {
-			select {
-			case ch <- *a:
-			default:
-				st.missed++
-			}
-		}
+		g.show(a)
 	})
+}
+
+// show gives an alert to the feeds; g.mu is held.
+func (g *judge) show(a *alert.Alert) {
+	for ch, st := range g.feeds {
+		select {
+		case ch <- *a:
+		default:
+			st.missed++
+		}
+	}
 }
 
 // feed gives alerts as they are written, until stop. missed counts those that

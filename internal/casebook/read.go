@@ -65,7 +65,7 @@ func (b *SQLite) each(ctx context.Context, what, query string, args []any, fn fu
 	return b.wrap(what, rows.Err())
 }
 
-const alertColumns = `n, id, key, rule_id, rule_name, level, techniques, tactics, description, ip, host, session, user, title, campaign, count, first, last,
+const alertColumns = `n, id, key, rule_id, rule_name, level, techniques, tactics, description, ip, host, session, user, title, campaign, count, first, last, retrospective,
 (SELECT coalesce(group_concat(event, char(10)), '') FROM (SELECT event FROM evidence WHERE alert = alerts.n ORDER BY seq)) AS events`
 
 func scanAlert(rows *sql.Rows) (n int64, a *alert.Alert, err error) {
@@ -73,7 +73,7 @@ func scanAlert(rows *sql.Rows) (n int64, a *alert.Alert, err error) {
 	var level, first, last int64
 	var techniques, tactics, ip, events string
 	err = rows.Scan(&n, &a.ID, &a.Key, &a.Rule.ID, &a.Rule.Name, &level, &techniques, &tactics, &a.Rule.Description, &ip, &a.Host, &a.Session, &a.User,
-		&a.Title, &a.Campaign, &a.Count, &first, &last, &events)
+		&a.Title, &a.Campaign, &a.Count, &first, &last, &a.Retrospective, &events)
 	if err != nil {
 		return 0, nil, err
 	}

@@ -55,6 +55,8 @@ CREATE TABLE findings (
   sha256 TEXT NOT NULL, rule TEXT NOT NULL, level TEXT NOT NULL, category TEXT NOT NULL, description TEXT NOT NULL,
   PRIMARY KEY (sha256, rule)
 ) STRICT, WITHOUT ROWID;
+`, `
+ALTER TABLE alerts ADD COLUMN retrospective INTEGER NOT NULL DEFAULT 0;
 `}
 
 // applicationID marks the file as ours: "lapw".

@@ -327,6 +327,7 @@ func TestMigration(t *testing.T) {
 		t.Fatal(err)
 	}
 	b.Close()
+	run(t, file, "ALTER TABLE alerts DROP COLUMN retrospective")
 	run(t, file, "DROP TABLE findings")
 	run(t, file, "PRAGMA user_version = 1")
 	b = open(t, file)

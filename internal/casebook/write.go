@@ -39,8 +39,8 @@ func (b *SQLite) Recall(ctx context.Context, key string) (State, bool, error) {
 }
 
 const (
-	putAlert = `INSERT INTO alerts (id, key, rule_id, rule_name, level, techniques, tactics, description, source, ip, host, session, user, title, campaign, count, first, last)
-VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
+	putAlert = `INSERT INTO alerts (id, key, rule_id, rule_name, level, techniques, tactics, description, source, ip, host, session, user, title, campaign, count, first, last, retrospective)
+VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (id) DO UPDATE SET level = excluded.level, host = excluded.host, session = excluded.session, user = excluded.user, title = excluded.title,
   campaign = excluded.campaign, count = excluded.count, last = excluded.last
 RETURNING n`
@@ -150,7 +150,7 @@ func (a *applier) alert(ctx context.Context, c *change) error {
 	var n int64
 	err = s.QueryRowContext(ctx, x.ID, x.Key, r.ID, r.Name, int(r.Level), strings.Join(r.Techniques, " "), strings.Join(r.Tactics, " "), r.Description,
 		SourceOf(x.Source).String(), x.Source.Unmap().String(), cut(x.Host, maxText), x.Session, cut(x.User, maxText), cut(x.Title, maxText), x.Campaign,
-		x.Count, nano(x.First), nano(x.Last)).Scan(&n)
+		x.Count, nano(x.First), nano(x.Last), x.Retrospective).Scan(&n)
 	if err != nil {
 		return err
 	}

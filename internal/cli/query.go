@@ -95,7 +95,7 @@ func newAlerts(g *globals) *cobra.Command {
 	c := &cobra.Command{
 		Use: "alerts", Short: "Print the alerts", Args: cobra.NoArgs,
 		Long: "Prints alerts, oldest first, each with the number of events under it. One alert is one rule and one source in a day;\n" +
-			"sources that do the same have one campaign. lapwing alerts show ID prints the events that an alert rests on.\n\nExit status: 0 fine, 2 error, 64 wrong usage.",
+			"sources that do the same have one campaign. What a new rule or indicator found among events of the past is marked \"found later\". lapwing alerts show ID prints the events that an alert rests on.\n\nExit status: 0 fine, 2 error, 64 wrong usage.",
 		Example: "  lapwing alerts\n  lapwing alerts --json --since 24h --level high\n  lapwing alerts show 3f2a",
 		RunE: func(c *cobra.Command, _ []string) error {
 			dir, err := g.dir()
@@ -133,8 +133,14 @@ func alertText(a *alert.Alert) string {
 	if a.Session != "" {
 		more += ", session " + safe(a.Session, 40)
 	}
-	return fmt.Sprintf("%s  %-8s %-28s %s\n%21s%s: %d events, %s%s, campaign %.8s", a.First.UTC().Format("2006-01-02 15:04:05"), a.Rule.Level, safe(a.Rule.Name, 60), safe(a.Title, 160),
-		"", safe(a.ID, 40), a.Count, safe(strings.Join(a.Rule.Techniques, " "), 80), more, safe(a.Campaign, 40))
+	if a.Campaign != "" {
+		more += ", campaign " + safe(a.Campaign[:min(8, len(a.Campaign))], 40)
+	}
+	if a.Retrospective {
+		more += ", found later by a new rule or indicator"
+	}
+	return fmt.Sprintf("%s  %-8s %-28s %s\n%21s%s: %d events, %s%s", a.First.UTC().Format("2006-01-02 15:04:05"), a.Rule.Level, safe(a.Rule.Name, 60), safe(a.Title, 160),
+		"", safe(a.ID, 40), a.Count, safe(strings.Join(a.Rule.Techniques, " "), 80), more)
 }
 
 func newAlertsShow(g *globals) *cobra.Command {

@@ -92,11 +92,15 @@ func (f *feed) alert(line []byte, a *alert.Alert) error {
 			mark = "\x1b[1;33m"
 		}
 	}
+	kind := "ALERT"
+	if a.Retrospective {
+		kind = "FOUND LATER"
+	}
 	times := ""
 	if a.Count > 1 {
 		times = fmt.Sprintf(" (%d events)", a.Count)
 	}
-	return f.write(fmt.Sprintf("%s         ALERT %-8s %s: %s%s%s", mark, a.Rule.Level, safe(a.Rule.Name, 60), safe(a.Title, 200), times, end))
+	return f.write(fmt.Sprintf("%s         %s %-8s %s: %s%s%s", mark, kind, a.Rule.Level, safe(a.Rule.Name, 60), safe(a.Title, 200), times, end))
 }
 
 // oneLine is an event for the live feed, "" for what would only be noise there.

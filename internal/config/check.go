@@ -106,6 +106,9 @@ func (r *Rules) check(k *checker) {
 	if r.Own && len(r.Dirs) == 0 {
 		k.say("own: true without dirs leaves no rule", "name a directory, or take it away", "rules", "own")
 	}
+	if r.LookBack < 0 {
+		k.say("look_back must not be negative", "write how far back, such as 168h; 0 means not at all", "rules", "look_back")
+	}
 	for i, s := range r.Suppress {
 		if s.Reason == "" {
 			k.say("a suppression needs a reason", "write reason: why it means nothing here", "rules", "suppress", i)

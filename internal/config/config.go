@@ -148,6 +148,9 @@ type Rules struct {
 	Placeholders string     `yaml:"placeholders"` // file with the tables behind %names%
 	MinLevel     string     `yaml:"min_level"`    // informational, low, medium, high, critical
 	Suppress     []Suppress `yaml:"suppress"`
+	// LookBack is how far back a new or changed rule or list of indicators is
+	// run over the events that are kept; 0: not at all.
+	LookBack time.Duration `yaml:"look_back"`
 }
 
 // Suppress keeps a rule quiet where it is known to mean nothing.
@@ -224,6 +227,7 @@ func Default() *Config {
 		},
 		Record:    Record{Passwords: "hmac"},
 		Retention: Retention{Raw: 30 * 24 * time.Hour, Cases: 365 * 24 * time.Hour},
+		Rules:     Rules{LookBack: 7 * 24 * time.Hour},
 		Journal:   Journal{Limit: 1 << 30},
 		Captures:  Captures{Quota: 1 << 30, MaxFile: 32 << 20},
 		Visitors:  Visitors{Keep: 24 * time.Hour, Max: 1000, Quota: 256 << 20},

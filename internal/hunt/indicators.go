@@ -3,8 +3,8 @@ package hunt
 import (
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/ruleset"
 	"github.com/lapwing-defence/lapwing/internal/scan/indicator"
-	"github.com/lapwing-defence/lapwing/internal/sigma"
 )
 
 // maxIndicated bounds what one record is reported for.
@@ -26,22 +26,9 @@ func (j *judge) indicated(id uint64, raw []byte) {
 			}
 			seen[hit.Source+hit.Value] = true
 			n++
-			m := j.found(IndicatorRule(hit.Indicator), id, raw)
+			m := j.found(ruleset.IndicatorRule(hit.Indicator), id, raw)
 			m.Details = name + ": " + hit.Value + "  " + m.Details
 			j.out.matches = append(j.out.matches, m)
 		})
 	}
-}
-
-// IndicatorRule words an indicator as the rule of what fits it: its level is
-// high, its id that of the source, else what it compares.
-func IndicatorRule(in indicator.Indicator) *sigma.Rule {
-	r := &sigma.Rule{ID: in.ID, Title: "Indicator: " + in.Label, Level: sigma.High, File: in.Source, Status: "test", Description: "A value in the record is on a list of indicators: " + string(in.Kind) + " " + in.Value + " (" + in.Source + ")."}
-	if in.Label == "" {
-		r.Title = "Indicator: " + string(in.Kind) + " " + in.Value
-	}
-	if r.ID == "" {
-		r.ID = string(in.Kind) + ":" + in.Value
-	}
-	return r
 }

@@ -36,6 +36,8 @@ type Want struct {
 	Statuses         []string // any of them; none: all
 	Tags             []string // any of them, as written or as a prefix ("attack.t1059" means its parts too)
 	Include, Exclude []string // ids or titles
+
+	keys map[string]bool // nil: any
 }
 
 // Loaded is a compiled set of rules.
@@ -81,6 +83,17 @@ func Load(cfg Config, fields *sigma.Fields) (*Loaded, error) {
 	}
 	l.Engine = sigma.Compile(l.Set, fields)
 	return l, nil
+}
+
+// Only are the rules whose Key is in keys, compiled by themselves: with what
+// their correlations refer to, which is not reported.
+func (l *Loaded) Only(keys map[string]bool) *Loaded {
+	out := *l
+	out.Fields = sigma.NewFields()
+	out.Set = l.Set.Only(func(r *sigma.Rule) bool { return keys[r.Key()] })
+	out.Engine = sigma.Compile(out.Set, out.Fields)
+	out.Want.keys = keys
+	return &out
 }
 
 // Placeholders reads a table of placeholders.
@@ -172,6 +185,9 @@ func readFile(fsys fs.FS, p string) ([]byte, error) {
 
 // Takes tells whether matches of a rule are to be reported.
 func (w *Want) Takes(r *sigma.Rule) bool {
+	if w.keys != nil && !w.keys[r.Key()] {
+		return false
+	}
 	if r.Level < w.MinLevel || named(w.Exclude, r) || (len(w.Include) > 0 && !named(w.Include, r)) {
 		return false
 	}

@@ -13,6 +13,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/logsource"
 	"github.com/lapwing-defence/lapwing/internal/ruleset"
+	"github.com/lapwing-defence/lapwing/internal/scan/indicator"
 	"github.com/lapwing-defence/lapwing/internal/sigma"
 	"github.com/lapwing-defence/lapwing/internal/source/jsonl"
 )
@@ -53,6 +54,9 @@ type Engine struct {
 	seq    uint64
 	recent map[uint64][]byte // events that correlations wait for, by Ref
 	oldest uint64            // everything before it is forgotten
+
+	listed *indicator.Set // looked up in each event; nil: none
+	past   bool           // it judges events of the past
 
 	seen uint64 // fingerprint of the rule files before they were read; Watch's own later
 }
@@ -113,11 +117,15 @@ func (e *Engine) load() (*judge, error) {
 	if err := refused(loaded.Set); err != nil {
 		return nil, err
 	}
+	return e.judge(loaded, router), nil
+}
+
+func (e *Engine) judge(loaded *ruleset.Loaded, router *logsource.Router) *judge {
 	return &judge{
-		rules: loaded, rec: sigma.NewRecord(fields), match: loaded.Engine.NewWorker(), route: router.NewWorker(),
-		json: jsonl.NewScanner(fields, e.cfg.Mapping),
+		rules: loaded, rec: sigma.NewRecord(loaded.Fields), match: loaded.Engine.NewWorker(), route: router.NewWorker(),
+		json: jsonl.NewScanner(loaded.Fields, e.cfg.Mapping),
 		corr: e.correlator(loaded.Engine),
-	}, nil
+	}
 }
 
 // correlator makes an empty one for the correlations of a set of rules.
@@ -187,6 +195,7 @@ func (e *Engine) Judge(line []byte) []Verdict {
 			out = append(out, Verdict{Rule: r, Count: 1, First: now, Last: now})
 		}
 	}
+	out = e.indicated(out, now)
 	j.buf = j.match.Points(j.buf[:0])
 	if len(j.buf) > 0 {
 		e.remember(line)
