@@ -28,6 +28,7 @@ tags: [attack.execution, attack.t1059.004]
 type watched struct{ *instance }
 
 func newWatched(t *testing.T) *watched {
+	t.Helper()
 	in := newInstance(t)
 	in.stop()
 	w := &watched{in}

@@ -62,9 +62,9 @@ func (f *findings) take(line []byte, vs []live.Verdict) error {
 }
 
 func (f *findings) add(v *live.Verdict, e *event.Event) error {
-	print := v.Rule.Fingerprint()
+	mark := v.Rule.Fingerprint()
 	source := casebook.SourceOf(e.Source.Addr()).String()
-	key := "past " + v.Rule.Key() + " " + hex.EncodeToString(print[:4]) + " " + source
+	key := "past " + v.Rule.Key() + " " + hex.EncodeToString(mark[:4]) + " " + source
 	g := f.groups[key]
 	if g == nil {
 		if len(f.groups) >= maxFindings {

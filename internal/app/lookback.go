@@ -127,8 +127,8 @@ func (l *lookback) save() error {
 // job. At the very first look everything is known.
 func (l *lookback) look(known bool) error {
 	rules := map[string]string{}
-	for key, print := range l.judge.rules.engine.Fingerprints() {
-		rules[key] = hex.EncodeToString(print[:])
+	for key, mark := range l.judge.rules.engine.Fingerprints() {
+		rules[key] = hex.EncodeToString(mark[:])
 	}
 	lists, err := l.lists()
 	if err != nil {
