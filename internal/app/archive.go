@@ -158,7 +158,7 @@ func (d Dir) openArchive(ctx context.Context, s storage, limit int64, log *slog.
 		var rules *rulings
 		rules, err = newRulings(s.Rules, d.correlations())
 		if err != nil && limit == 0 { // only looking: broken rules are no reason to show nothing
-			rules, err = newRulings(config.Rules{}, d.correlations())
+			rules, err = newRulings(config.Rules{}, "")
 		}
 		if err == nil {
 			a.judge, err = newJudge(ctx, a.spool, a.holds, a.book, rules, log)

@@ -72,7 +72,7 @@ func newJudge(ctx context.Context, j journal.Journal, holds *journal.Holds, book
 		return nil, err
 	}
 	g := &judge{
-		rules: rules, journal: j, book: book, log: log, at: at, hold: holds.Hold(at),
+		rules: rules, journal: j, book: book, log: log, at: at, hold: holds.Hold(rules.safe(at)),
 		changed: make(chan struct{}), feeds: map[chan alert.Alert]*feedState{}, kick: make(chan struct{}, 1),
 	}
 	g.engine = detect.New(detect.Config{Recall: func(ctx context.Context, key string) ([]byte, bool, error) {
@@ -221,7 +221,7 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 		err = nil
 	}
 	if err == nil && at == g.position() && batch.Empty() {
-		return false, nil
+		return false, g.remember(at)
 	}
 	if err == nil {
 		err = g.apply(ctx, &batch, at)
@@ -231,16 +231,22 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 		return false, err
 	}
 	g.rules.written()
-	if err := g.rules.save(at, false); err != nil {
-		g.log.Warn("the state of the correlations was not written", "error", err)
-	}
 	g.tell(&batch)
 	g.mu.Lock()
 	g.at = at
 	close(g.changed)
 	g.changed = make(chan struct{})
 	g.mu.Unlock()
-	return more, g.hold.Move(at)
+	return more, g.remember(at)
+}
+
+// remember writes the state of the correlations where it is due, and lets go of
+// the journal up to what is in it: after a kill the rest is judged again.
+func (g *judge) remember(at journal.Position) error {
+	if err := g.rules.save(at, false); err != nil {
+		g.log.Warn("the state of the correlations was not written", "error", err)
+	}
+	return g.hold.Move(g.rules.safe(at))
 }
 
 // due raises correlations that come due with the time alone.

@@ -29,10 +29,11 @@ import (
 // failure, they must not count twice in a correlation.
 type rulings struct {
 	engine *live.Engine
-	file   string // of the correlations' state
+	file   string // of the correlations' state; empty: it is not kept
 	said   map[string][]live.Verdict
 	saved  time.Time
-	moved  bool
+	moved  bool             // since the state was written
+	upTo   journal.Position // what the written state holds
 }
 
 const (
@@ -143,10 +144,10 @@ func (r *rulings) late(ctx context.Context, g *detect.Engine, batch *casebook.Ba
 // save writes the correlations' state with the position that it belongs to, at
 // most every ten seconds unless now is set.
 func (r *rulings) save(at journal.Position, now bool) error {
-	if !r.moved || !now && time.Since(r.saved) < correlationsEvery {
+	if r.file == "" || !r.moved || !now && time.Since(r.saved) < correlationsEvery {
 		return nil
 	}
-	r.saved, r.moved = time.Now(), false
+	r.saved, r.moved, r.upTo = time.Now(), false, at
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "%s\n", at)
 	if err := r.engine.Snapshot(&b); err != nil {
@@ -155,12 +156,23 @@ func (r *rulings) save(at journal.Position, now bool) error {
 	return writeFile(r.file, b.Bytes())
 }
 
+// safe is the position up to which nothing is lost by a kill when everything is
+// judged up to at.
+func (r *rulings) safe(at journal.Position) journal.Position {
+	if r.moved {
+		return r.upTo
+	}
+	return at
+}
+
 // load reads the state back and judges again, without saying anything, what
 // the journal still has between it and the position that was judged up to.
 func (r *rulings) load(ctx context.Context, j journal.Journal, upTo journal.Position, log *slog.Logger) error {
+	r.upTo = upTo
 	data, err := os.ReadFile(r.file)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil
+	if errors.Is(err, os.ErrNotExist) { // from now on, so that no kill loses the first ones
+		r.moved = true
+		return r.save(upTo, true)
 	}
 	if err != nil {
 		return fmt.Errorf("read the correlations: %w", err)
@@ -178,7 +190,7 @@ func (r *rulings) load(ctx context.Context, j journal.Journal, upTo journal.Posi
 		return nil
 	}
 	_, err = j.Read(ctx, from, func(e journal.Entry) error {
-		if !e.Pos.Before(upTo) {
+		if upTo.Before(e.Pos) { // Pos is the end of an entry
 			return errEnough
 		}
 		for line := range bytes.Lines(e.Data) {
@@ -186,10 +198,11 @@ func (r *rulings) load(ctx context.Context, j journal.Journal, upTo journal.Posi
 		}
 		return nil
 	})
-	if errors.Is(err, errEnough) {
-		err = nil
+	if err != nil && !errors.Is(err, errEnough) {
+		return err
 	}
-	return err
+	r.upTo, r.moved, r.saved = from, true, time.Now()
+	return nil
 }
 
 // forget drops all counts: what is in them cannot be taken apart by source.
