@@ -118,6 +118,36 @@ func TestDecoysDialAndListenNowhere(t *testing.T) {
 	}
 }
 
+// virtual packages see the range's own network and no other.
+var virtual = []string{"internal/vnet", "internal/exercise", "scenarios"}
+
+// reach are the functions that reach past the range.
+var reach = []string{
+	"golang.org/x/crypto/ssh.Dial", "net/http.DefaultClient", "net/http.DefaultTransport", "net/http.Get", "net/http.Head", "net/http.Post", "net/http.PostForm",
+	"net/http.ListenAndServe", "net/http.ListenAndServeTLS", "net/http.Serve", "net/smtp.Dial", "net/smtp.SendMail", "net/rpc.Dial", "crypto/tls.Dial", "crypto/tls.Listen",
+	"crypto/tls.DialWithDialer",
+}
+
+func TestRangeReachesNothingOutside(t *testing.T) {
+	names := append(slices.Clone(netNames), "PacketConn", "IPv4", "IPv6loopback", "IPAddr", "IPNet", "IPMask", "HardwareAddr", "UnknownNetworkError", "AddrError", "DNSError", "TCPAddrFromAddrPort", "UDPAddrFromAddrPort")
+	for dir, pkg := range load(t) {
+		if !slices.ContainsFunc(virtual, func(p string) bool { return below(dir, p) }) {
+			continue
+		}
+		for _, im := range []string{"os/exec", "golang.org/x/sys/unix", "os/user", "plugin"} {
+			if files := pkg.Imports[im]; files != nil {
+				t.Errorf("%s imports %s (%v)", dir, im, files)
+			}
+		}
+		for call, places := range pkg.Calls {
+			system := strings.HasPrefix(call, "syscall.") && !strings.HasPrefix(call, "syscall.E") // the numbers of errors are words
+			if system || strings.HasPrefix(call, "net.") && !slices.Contains(names, strings.TrimPrefix(call, "net.")) || slices.Contains(reach, call) {
+				t.Errorf("%s uses %s (%v)", dir, call, places)
+			}
+		}
+	}
+}
+
 // clocked packages also run in the range, on virtual time.
 var clocked = []string{"internal/host", "internal/decoy", "internal/persona", "internal/detect", "internal/pipeline"}
 
