@@ -118,7 +118,7 @@ func (d *Dialer) connect(ctx context.Context, base string, to netip.AddrPort) (*
 	if err != nil {
 		return nil, err
 	}
-	proto, ipProto := tcpip.TransportProtocolNumber(tcp.ProtocolNumber), uint8(packet.TCP)
+	proto, ipProto := tcp.ProtocolNumber, uint8(packet.TCP)
 	if base == "udp" {
 		proto, ipProto = udp.ProtocolNumber, packet.UDP
 	}

@@ -72,7 +72,7 @@ func (f *frame) bytes() []byte {
 
 // inbound hands the packet over as what a stack takes, and ends the frame.
 func (f *frame) inbound() (tcpip.NetworkProtocolNumber, *stack.PacketBuffer) {
-	proto := tcpip.NetworkProtocolNumber(header.IPv4ProtocolNumber)
+	proto := header.IPv4ProtocolNumber
 	if f.info.V6 {
 		proto = header.IPv6ProtocolNumber
 	}

@@ -98,7 +98,7 @@ func (p *port) originate(f *frame) {
 	p.forward(f)
 }
 
-var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+var broadcast4 = netip.AddrFrom4([4]byte{255, 255, 255, 255}) //nolint:gochecknoglobals // a constant
 
 // forward sends f from this port towards its destination.
 func (p *port) forward(f *frame) {

@@ -1,6 +1,7 @@
 package vnet
 
 import (
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -79,9 +80,9 @@ func (n *Network) AddSegment(cfg SegmentConfig) (*Segment, error) {
 func (c SegmentConfig) check() error {
 	switch l := c.Link; {
 	case c.Name == "":
-		return fmt.Errorf("it needs a name")
+		return errors.New("it needs a name")
 	case len(c.Prefixes) == 0:
-		return fmt.Errorf("it needs a prefix, such as 10.20.1.0/24")
+		return errors.New("it needs a prefix, such as 10.20.1.0/24")
 	case c.MTU != 0 && (c.MTU < 1280 || c.MTU > 65535):
 		return fmt.Errorf("MTU %d is not between 1280 and 65535", c.MTU)
 	case l.Latency < 0 || l.Jitter < 0 || l.Jitter > l.Latency || l.Bandwidth < 0:

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
-	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
@@ -128,22 +127,6 @@ func (n *Network) until(t time.Time) time.Duration {
 		}
 	}
 	return d
-}
-
-// segmentFor is the segment whose prefix holds a most narrowly, nil if none does.
-func (n *Network) segmentFor(a netip.Addr) *Segment {
-	n.mu.RLock()
-	defer n.mu.RUnlock()
-	var best *Segment
-	bits := -1
-	for _, s := range n.segments {
-		for _, p := range s.cfg.Prefixes {
-			if p.Bits() > bits && p.Contains(a) {
-				best, bits = s, p.Bits()
-			}
-		}
-	}
-	return best
 }
 
 // lockedSource is a source for many stacks.

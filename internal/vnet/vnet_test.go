@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,7 +78,7 @@ func echo(ln net.Listener) {
 			return
 		}
 		go func() {
-			io.Copy(c, c) //nolint:errcheck // the end is an end
+			io.Copy(c, c)
 			c.Close()
 		}()
 	}
@@ -185,7 +186,7 @@ func TestUDP(t *testing.T) {
 			if err != nil {
 				return
 			}
-			pc.WriteTo(bytes.ToUpper(buf[:n]), from) //nolint:errcheck // the reader sees it
+			pc.WriteTo(bytes.ToUpper(buf[:n]), from)
 		}
 	}()
 	c, err := w.one.Dialer().DialContext(t.Context(), "udp", "two:53")
@@ -302,7 +303,7 @@ func TestCapture(t *testing.T) {
 	for _, l := range lines {
 		f := strings.Split(l, ";")
 		var stream int
-		fmt.Sscan(f[0], &stream) //nolint:errcheck // 0 then
+		fmt.Sscan(f[0], &stream)
 		if want := map[bool]string{true: "s1 T1046"}[stream%2 == 0]; f[1] != want {
 			t.Errorf("a packet of flow %d has the label %q, want %q", stream, f[1], want)
 		}
@@ -320,7 +321,7 @@ func TestZeroDialer(t *testing.T) {
 
 func BenchmarkHosts(b *testing.B) {
 	for _, n := range []int{1000, 10_000} {
-		b.Run(fmt.Sprint(n), func(b *testing.B) {
+		b.Run(strconv.Itoa(n), func(b *testing.B) {
 			for b.Loop() {
 				runtime.GC()
 				var before, after runtime.MemStats
