@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/casebook"
 	"github.com/lapwing-defence/lapwing/internal/clock"
 	"github.com/lapwing-defence/lapwing/internal/config"
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -38,6 +39,7 @@ type keeper struct {
 	journal  *journal.Spool
 	vault    *vault.Vault
 	visitors *visitors.Store
+	book     casebook.Reader
 }
 
 var _ uplink.Handler = (*keeper)(nil)
@@ -121,7 +123,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 		return fatal(ctl, err)
 	}
 	in := &intake{observer: o.Observer, passwords: o.Config.Record.Passwords, key: site, now: time.Now}
-	keep := &keeper{o.Dir, kept.spool, v, states}
+	keep := &keeper{o.Dir, kept.spool, v, states, kept.book}
 	defer keep.background(ctx, &o, log)()
 	up := uplink.NewServer(uplink.ServerConfig{
 		Handler: keep, Clock: clock.System(), Log: log, MaxCapture: int64(o.Config.Captures.MaxFile),

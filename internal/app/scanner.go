@@ -51,6 +51,7 @@ type fileScanner struct {
 	known   map[string]verdictOf // by SHA-256; the worker's alone
 	queue   chan scanJob
 	dropped chan int // 1 element: files that found the queue full
+	again   rescan   // the worker's alone
 }
 
 // verdictOf is what came of one content.
@@ -68,31 +69,38 @@ type scanJob struct {
 // background starts what the keeper does by itself; stop waits for its end.
 func (k *keeper) background(ctx context.Context, o *HubOrders, log *slog.Logger) (stop func()) {
 	go k.expire(ctx)
-	return k.scanCaptures(ctx, o.Observer, o.Config.Scan, log)
+	return k.scanCaptures(ctx, o, log)
 }
 
 // scanCaptures starts looking at captured files; stop waits for the end.
-func (k *keeper) scanCaptures(ctx context.Context, observer string, c config.Scan, log *slog.Logger) (stop func()) {
+func (k *keeper) scanCaptures(ctx context.Context, o *HubOrders, log *slog.Logger) (stop func()) {
 	s := &fileScanner{
 		journal: k.journal, vault: k.vault, state: keptFile(k.dir.Path("scanned")), ids: event.NewIDs(nil, time.Now), now: time.Now, log: log,
-		observer: observer, known: map[string]verdictOf{}, queue: make(chan scanJob, scanQueue), dropped: make(chan int, 1),
+		observer: o.Observer, known: map[string]verdictOf{}, queue: make(chan scanJob, scanQueue), dropped: make(chan int, 1),
+		again: rescan{book: k.book, file: k.dir.Path("scanned-rules"), sets: make(chan scanSet), every: rulesEvery},
 	}
 	ctx, cancel := context.WithCancel(ctx)
-	done := make(chan struct{}, 2)
+	done := make(chan struct{}, 3)
 	go func() { s.follow(ctx); done <- struct{}{} }()
+	go func() { s.watchRules(ctx, o.Config.Scan); done <- struct{}{} }()
 	go func() {
-		s.scanner = loadScanner(c, log)
-		s.work(ctx)
+		select {
+		case <-ctx.Done():
+		case set := <-s.again.sets:
+			s.use(ctx, set)
+			s.work(ctx)
+		}
 		done <- struct{}{}
 	}()
-	return func() { cancel(); <-done; <-done }
+	return func() { cancel(); <-done; <-done; <-done }
 }
 
 // loadScanner compiles the rules that are shipped and those of the
 // configuration. A set that cannot be used is told and left out: the others
-// still protect.
-func loadScanner(c config.Scan, log *slog.Logger) scan.Scanner {
+// still protect; ok is false then.
+func loadScanner(c config.Scan, log *slog.Logger) (s scan.Scanner, ok bool) {
 	in := &scan.Inside{Limits: unpack.Limits{Time: scanTime, Total: 512 << 20, Entry: scanSize, Entries: 10_000, Memory: 64 << 20}}
+	ok = true
 	add := func(name string, r *yara.Rules, problems []yara.Problem, err error) {
 		for _, p := range problems {
 			if err == nil && !p.Warning {
@@ -100,7 +108,8 @@ func loadScanner(c config.Scan, log *slog.Logger) scan.Scanner {
 			}
 		}
 		if err != nil {
-			log.Error("rules cannot be used: captured files are scanned without them; lapwing yara check tells all faults", "rules", name, "error", err)
+			ok = false
+			log.Error("rules cannot be used for captured files; lapwing yara check tells all faults", "rules", name, "error", err)
 			return
 		}
 		in.Scanners = append(in.Scanners, scan.NewYARA(r, nil, scanTime))
@@ -114,12 +123,13 @@ func loadScanner(c config.Scan, log *slog.Logger) scan.Scanner {
 	if len(c.Indicators) > 0 {
 		set, _, err := scan.LoadIndicators(c.Indicators)
 		if err != nil {
-			log.Error("indicators cannot be used: captured files are scanned without them", "error", err)
+			ok = false
+			log.Error("indicators cannot be used for captured files", "error", err)
 		} else {
 			in.Scanners = append(in.Scanners, scan.NewKnown(set, time.Now))
 		}
 	}
-	return in
+	return in, ok
 }
 
 // follow reads the journal and queues the captured files.
@@ -178,6 +188,10 @@ func (s *fileScanner) work(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 			return
+		case set := <-s.again.sets:
+			s.use(ctx, set)
+		case <-s.again.turn:
+			s.lookAgain(ctx)
 		case job := <-s.queue:
 			s.do(ctx, job)
 		case n := <-s.dropped:
