@@ -17,6 +17,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/casebook"
 	"github.com/lapwing-defence/lapwing/internal/config"
+	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/eventlog"
 	"github.com/lapwing-defence/lapwing/internal/journal"
 	"github.com/lapwing-defence/lapwing/internal/keep"
@@ -47,7 +48,7 @@ func (d Dir) saveStorage(s storage) error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(d.storage(), append(data, '\n')); err != nil {
+	if err := durable.WriteFile(d.storage(), append(data, '\n')); err != nil {
 		return fmt.Errorf("write down where events are kept: %w", err)
 	}
 	return nil
@@ -90,7 +91,7 @@ func (f keptFile) Load() (journal.Position, error) {
 
 // Save implements keep.State.
 func (f keptFile) Save(p journal.Position) error {
-	if err := writeFile(string(f), []byte(p.String()+"\n")); err != nil {
+	if err := durable.WriteFile(string(f), []byte(p.String()+"\n")); err != nil {
 		return fmt.Errorf("write down how far the journal is kept: %w", err)
 	}
 	return nil

@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/casebook"
+	"github.com/lapwing-defence/lapwing/internal/durable"
 )
 
 // backupFormat is the version of what postBackup writes.
@@ -211,5 +212,5 @@ func (d Dir) settle(ctx context.Context, tmp string) error {
 		return err
 	}
 	err = book.Note(ctx, casebook.Act{At: time.Now(), Who: operator(), Act: "restore", Result: "success"})
-	return errors.Join(err, book.Close(), syncDir(string(d)))
+	return errors.Join(err, book.Close(), durable.SyncDir(string(d)))
 }

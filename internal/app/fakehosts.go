@@ -15,6 +15,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/config"
 	"github.com/lapwing-defence/lapwing/internal/decoy/sshd"
+	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/persona"
 )
 
@@ -52,7 +53,7 @@ func (d Dir) identity(h config.Host, now time.Time) (*identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("write the persona of %s: %w", h.Name, err)
 	}
-	if err := writeFile(file, data); err != nil {
+	if err := durable.WriteFile(file, data); err != nil {
 		return nil, fmt.Errorf("write the persona of %s: %w", h.Name, err)
 	}
 	return id, nil

@@ -14,6 +14,8 @@ import (
 	"strings"
 	"unicode"
 	"unicode/utf8"
+
+	"github.com/lapwing-defence/lapwing/internal/durable"
 )
 
 const keySize = 32 // bytes of every symmetric key
@@ -34,43 +36,10 @@ func (d Dir) key(name string) ([]byte, error) {
 	}
 	k := make([]byte, keySize)
 	rand.Read(k)
-	if err := writeFile(file, []byte(hex.EncodeToString(k)+"\n")); err != nil {
+	if err := durable.WriteFile(file, []byte(hex.EncodeToString(k)+"\n")); err != nil {
 		return nil, fmt.Errorf("write the key %s: %w", name, err)
 	}
 	return k, nil
-}
-
-// writeFile writes a private file whole or not at all, and syncs it.
-func writeFile(file string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name()) //nolint:errcheck // gone after the rename
-	if _, err := tmp.Write(data); err != nil {
-		tmp.Close() //nolint:errcheck // the other error is told
-		return err
-	}
-	if err := tmp.Sync(); err != nil {
-		tmp.Close() //nolint:errcheck // as above
-		return err
-	}
-	if err := tmp.Close(); err != nil {
-		return err
-	}
-	if err := os.Rename(tmp.Name(), file); err != nil {
-		return err
-	}
-	return syncDir(filepath.Dir(file))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close() //nolint:errcheck // only read
-	return d.Sync()
 }
 
 // passwordHash is HMAC-SHA-256 with the site key, in hex, cut to 16 bytes:

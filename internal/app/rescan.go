@@ -20,6 +20,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/casebook"
 	"github.com/lapwing-defence/lapwing/internal/config"
+	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/scan"
 	"github.com/lapwing-defence/lapwing/rules"
@@ -189,7 +190,7 @@ func (s *fileScanner) next(took time.Duration) {
 		return
 	}
 	r.turn = nil
-	if err := writeFile(r.file, []byte(r.id+"\n")); err != nil {
+	if err := durable.WriteFile(r.file, []byte(r.id+"\n")); err != nil {
 		s.log.Error("which rules captured files were looked at with cannot be written down", "error", err)
 	}
 	if r.files > 0 {

@@ -20,6 +20,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/casebook"
 	"github.com/lapwing-defence/lapwing/internal/config"
+	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/eventlog"
 	"github.com/lapwing-defence/lapwing/internal/keep"
@@ -239,5 +240,5 @@ func filterFile(name string, drop func(event.Event) bool) error {
 	if err := sc.Err(); err != nil || removed == 0 {
 		return err
 	}
-	return writeFile(name, out.Bytes())
+	return durable.WriteFile(name, out.Bytes())
 }

@@ -18,6 +18,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/config"
 	"github.com/lapwing-defence/lapwing/internal/detect"
 	"github.com/lapwing-defence/lapwing/internal/detect/live"
+	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/journal"
 	"github.com/lapwing-defence/lapwing/internal/ruleset"
@@ -153,7 +154,7 @@ func (r *rulings) save(at journal.Position, now bool) error {
 	if err := r.engine.Snapshot(&b); err != nil {
 		return err
 	}
-	return writeFile(r.file, b.Bytes())
+	return durable.WriteFile(r.file, b.Bytes())
 }
 
 // safe is the position up to which nothing is lost by a kill when everything is

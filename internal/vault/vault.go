@@ -20,6 +20,8 @@ import (
 	"sync"
 
 	"golang.org/x/crypto/chacha20poly1305"
+
+	"github.com/lapwing-defence/lapwing/internal/durable"
 )
 
 const (
@@ -132,12 +134,10 @@ func (v *Vault) settle(f *os.File, sum string, size int64) error {
 	v.mu.Lock()
 	v.used += size
 	v.mu.Unlock()
-	d, err := os.Open(v.dir)
-	if err != nil {
+	if err := durable.SyncDir(v.dir); err != nil {
 		return fmt.Errorf("keep a captured file: %w", err)
 	}
-	defer d.Close() //nolint:errcheck // only read
-	return d.Sync()
+	return nil
 }
 
 // Get writes the plain content of sum to w. A changed file is an error.

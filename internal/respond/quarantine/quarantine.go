@@ -21,6 +21,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/vault"
 )
 
@@ -287,23 +288,7 @@ func (s *Store) save(it Item) error {
 	if err != nil {
 		return fmt.Errorf("write a quarantine record: %w", err)
 	}
-	f, err := os.CreateTemp(s.c.Dir, ".new-*")
-	if err != nil {
-		return fmt.Errorf("write a quarantine record: %w", err)
-	}
-	defer os.Remove(f.Name()) //nolint:errcheck // gone after the rename
-	_, err = f.Write(append(data, '\n'))
-	if err == nil {
-		err = f.Sync()
-	}
-	err = errors.Join(err, f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), s.record(it.ID))
-	}
-	if err == nil {
-		err = syncDir(s.c.Dir)
-	}
-	if err != nil {
+	if err := durable.WriteFile(s.record(it.ID), append(data, '\n')); err != nil {
 		return fmt.Errorf("write a quarantine record: %w", err)
 	}
 	return nil
@@ -314,7 +299,7 @@ func (s *Store) drop(it Item) error {
 	if err := os.Remove(s.record(it.ID)); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return fmt.Errorf("remove a quarantine record: %w", err)
 	}
-	return errors.Join(syncDir(s.c.Dir), s.sweep(it.SHA256))
+	return errors.Join(durable.SyncDir(s.c.Dir), s.sweep(it.SHA256))
 }
 
 // sweep removes a content that no item refers to.
@@ -332,12 +317,4 @@ func (s *Store) sweep(sum string) error {
 		return err
 	}
 	return nil
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

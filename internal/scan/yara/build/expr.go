@@ -202,16 +202,22 @@ func textOperators(s string) (code.Op, bool) {
 	return 0, false
 }
 
-func (b *Builder) compare(left operand, op code.Op) (operand, error) {
+// typed reads the right side of an operator of truths, of whose operands fits
+// says whether they are of the kinds it takes, and emits it.
+func (b *Builder) typed(left operand, op code.Op, fits func(sign string, right operand) error) (operand, error) {
 	sign := b.tok.Text
 	right, err := b.rightSide()
+	if err == nil {
+		err = fits(sign, right)
+	}
 	if err != nil {
 		return right, err
 	}
-	if err := b.sameType(sign, left, right, true); err != nil {
-		return right, err
-	}
 	return operand{node: b.emit(code.Node{Op: op, A: left.node, B: right.node}), kind: module.Bool}, nil
+}
+
+func (b *Builder) compare(left operand, op code.Op) (operand, error) {
+	return b.typed(left, op, func(sign string, right operand) error { return b.sameType(sign, left, right, true) })
 }
 
 func (b *Builder) rightSide() (operand, error) {
@@ -241,19 +247,16 @@ func (b *Builder) sameType(sign string, l, r operand, texts bool) error {
 }
 
 func (b *Builder) textOperation(left operand, op code.Op) (operand, error) {
-	word := b.tok.Text
-	right, err := b.rightSide()
-	if err != nil {
-		return right, err
-	}
-	want := module.String
-	if op == code.OpMatches {
-		want = module.Regexp
-	}
-	if left.kind != module.String || right.kind != want {
-		return right, b.fail(codeWrongType, "wrong type for operator %q", word)
-	}
-	return operand{node: b.emit(code.Node{Op: op, A: left.node, B: right.node}), kind: module.Bool}, nil
+	return b.typed(left, op, func(word string, right operand) error {
+		want := module.String
+		if op == code.OpMatches {
+			want = module.Regexp
+		}
+		if left.kind != module.String || right.kind != want {
+			return b.fail(codeWrongType, "wrong type for operator %q", word)
+		}
+		return nil
+	})
 }
 
 // binary gives an arithmetic operator and how strongly it binds.

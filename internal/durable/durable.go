@@ -1,0 +1,40 @@
+// Package durable writes files so that they survive a loss of power: whole, as
+// they were before or as they are to be.
+package durable
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+)
+
+// WriteFile puts data under the name file, with mode 0600, in one step: whoever
+// reads it meanwhile, or after a crash, has the old content or the new one. It
+// is on the disk on return. An error leaves what was there.
+func WriteFile(file string, data []byte) error {
+	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(tmp.Name()) //nolint:errcheck // gone after the rename
+	_, err = tmp.Write(data)
+	if err == nil {
+		err = tmp.Sync()
+	}
+	if err = errors.Join(err, tmp.Close()); err != nil {
+		return err
+	}
+	if err := os.Rename(tmp.Name(), file); err != nil {
+		return err
+	}
+	return SyncDir(filepath.Dir(file))
+}
+
+// SyncDir makes durable which names a directory has.
+func SyncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

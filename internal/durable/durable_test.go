@@ -1,0 +1,41 @@
+package durable_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/lapwing-defence/lapwing/internal/durable"
+)
+
+func TestWriteFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "f")
+	for _, want := range []string{"one", "two, longer", ""} {
+		if err := durable.WriteFile(file, []byte(want)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := os.ReadFile(file)
+		if err != nil || string(got) != want {
+			t.Errorf("%q, %v, want %q", got, err, want)
+		}
+	}
+	if err := durable.WriteFile(filepath.Join(dir, "none", "f"), nil); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("into a directory that is not there: %v", err)
+	}
+	// A directory of that name: nothing is lost, nothing is left behind.
+	if err := os.MkdirAll(filepath.Join(dir, "d", "inside"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.WriteFile(filepath.Join(dir, "d"), []byte("x")); err == nil {
+		t.Error("a directory was replaced")
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) != 2 {
+		t.Errorf("%v, %v", list, err)
+	}
+	if err := durable.SyncDir(filepath.Join(dir, "none")); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a directory that is not there: %v", err)
+	}
+}
