@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/clock"
+	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/eventlog"
 	"github.com/lapwing-defence/lapwing/internal/keep"
 	"github.com/lapwing-defence/lapwing/internal/scan"
@@ -117,7 +118,7 @@ func (l *lookback) save() error {
 	if err != nil {
 		return err
 	}
-	if err := writeFile(l.file, append(data, '\n')); err != nil {
+	if err := durable.WriteFile(l.file, append(data, '\n')); err != nil {
 		return fmt.Errorf("write down which rules were run over the past: %w", err)
 	}
 	return nil

@@ -114,7 +114,7 @@ func rulesPrint(paths []string, whole bool) string {
 	}
 	left := int64(rulesBytes)
 	for _, p := range paths {
-		filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error { //nolint:errcheck // as above
+		filepath.WalkDir(p, func(path string, _ fs.DirEntry, err error) error { //nolint:errcheck // as above
 			if err != nil {
 				fmt.Fprintln(h, path, err) //nolint:errcheck // as above
 				return nil
@@ -141,8 +141,8 @@ func addContent(h hash.Hash, path string, limit int64) int64 {
 	if err != nil {
 		return 0
 	}
-	defer f.Close()                              //nolint:errcheck // only read
-	n, _ := io.Copy(h, io.LimitReader(f, limit)) //nolint:errcheck // a file that cannot be read is told by who loads it
+	defer f.Close() //nolint:errcheck // only read
+	n, _ := io.Copy(h, io.LimitReader(f, limit))
 	return n
 }
 
