@@ -7,12 +7,17 @@ import (
 	"testing"
 )
 
-// corpusRecords decodes the OTRF archives once: judging alone is measured.
+// corpusRecords decodes every twentieth event of the OTRF archives once: judging
+// alone is measured, of records that the processor has at hand, as it has just
+// after decoding.
 func corpusRecords(tb testing.TB, e *Engine) []*Record {
 	tb.Helper()
 	m := loadMapping(tb, e.Fields())
 	var recs []*Record
-	for _, ev := range otrfEvents(tb) {
+	for i, ev := range otrfEvents(tb) {
+		if i%20 != 0 {
+			continue
+		}
 		rec := NewRecord(e.Fields())
 		if fillOTRF(rec, m, ev.raw) {
 			recs = append(recs, rec)

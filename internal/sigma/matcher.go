@@ -89,8 +89,10 @@ func (m *textMatcher) match(s []byte) bool {
 	if m.any {
 		return true
 	}
-	if slices.Contains(m.exact, string(s)) {
-		return true
+	for _, t := range m.exact { //nolint:modernize // slices.Contains would copy s
+		if string(s) == t {
+			return true
+		}
 	}
 	if m.exactSet != nil {
 		if _, ok := m.exactSet[string(s)]; ok {

@@ -282,4 +282,6 @@ const commonText = `c:\windows\system32\cmd.exe /c c:\windows\system32\windowspo
 	`/usr/bin/ /usr/sbin/ /usr/lib/ /bin/sh /bin/bash -c /etc/ /var/log/ /home/ /root/ /tmp/ /dev/null ` +
 	`function param( write-host get-item new-object system.io. system.net. return $null -eq string object value name path ` +
 	`high medium low setvalue createkey s-1-16-12288 s-1-16-8192 info localsystem ` +
+	`c:\windows\system32\ntdll.dll+ |c:\windows\system32\kernelbase.dll+ |c:\windows\system32\kernel32.dll+ c:\windows\syswow64\ntdll.dll+ |unknown( ` +
+	`0x1fffff 0x1000 0x1400 0x1410 0x1010 0x3000 0x1478 0x101541 0x40 0x100000 ` +
 	`image process true false get post index.html .php? .jpg mozilla/5.0 (windows nt 10.0; win64; x64) applewebkit/537.36 `
