@@ -80,7 +80,13 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	var readErr error
 	there, gone := context.WithCancel(ctx)
 	defer gone()
-	wg.Go(func() { defer gone(); readErr = v.pump() })
+	wg.Go(func() {
+		defer gone()
+		err := v.pump()
+		v.mu.Lock()
+		readErr = err
+		v.mu.Unlock()
+	})
 	defer v.tty.HangUp()
 	defer v.leave()
 	stop := context.AfterFunc(ctx, v.tty.HangUp)

@@ -107,9 +107,6 @@ func TestClients(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if tt.kind == "snmp" {
-				b.c.Host.c.Accept = nil // the community is public
-			}
 			var args []string
 			for _, a := range tt.cmd[1:] {
 				args = append(args, strings.NewReplacer("{h}", host, "{p}", port).Replace(a))
