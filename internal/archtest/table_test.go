@@ -22,7 +22,7 @@ var table = map[string][]string{
 	"detect":              {"alert", "event"},
 	"durable":             {},
 	"event":               {},
-	"exercise/act":        {"clock", "exercise/wire"},
+	"exercise/act":        {"clock", "exercise/wire", "vnet"},
 	"exercise/record":     {"clock", "event"},
 	"exercise/score":      {"alert"},
 	"exercise/service":    {"clock", "decoy", "decoy/access", "decoy/record", "decoy/sshd", "decoy/telnetd", "event", "exercise/record", "exercise/wire", "host", "host/kernel", "host/netcmd", "host/programs", "persona"},

@@ -20,12 +20,18 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/clock"
 	"github.com/lapwing-defence/lapwing/internal/exercise/wire"
+	"github.com/lapwing-defence/lapwing/internal/vnet"
 )
 
-// Dialer opens connections from one virtual host.
-type Dialer interface {
+// dialer is what a *vnet.Dialer does; tests have others.
+type dialer interface {
 	DialContext(ctx context.Context, network, address string) (net.Conn, error)
+	LookupHost(ctx context.Context, name string) ([]netip.Addr, error)
+	Ping(ctx context.Context, addr netip.Addr) (time.Duration, error)
+	Probe(ctx context.Context, addr netip.Addr, port uint16) (vnet.State, error)
 }
+
+var _ dialer = (*vnet.Dialer)(nil)
 
 // Config is what New takes beside the dialer.
 type Config struct {
@@ -37,15 +43,17 @@ type Config struct {
 
 // Actor acts from one host. It is safe for concurrent use.
 type Actor struct {
-	d Dialer
+	d dialer
 	c Config
 
 	mu   sync.Mutex
 	rand *rand.Rand
 }
 
-// New makes an Actor.
-func New(d Dialer, c Config) *Actor {
+// New makes an Actor. It acts from the dialer's host, with the dialer's label.
+func New(d *vnet.Dialer, c Config) *Actor { return newActor(d, c) }
+
+func newActor(d dialer, c Config) *Actor {
 	if c.Timeout == 0 {
 		c.Timeout = 10 * time.Second
 	}
@@ -77,8 +85,10 @@ const (
 )
 
 // Flow is one connection, or one exchange of datagrams, that an action used.
+// The source of a half-open probe or a ping is not known here; the network's own
+// flows have it.
 type Flow struct {
-	Transport string
+	Transport string // tcp, udp or icmp
 	Src, Dst  netip.AddrPort
 }
 
@@ -178,29 +188,34 @@ func (c *conn) Close() error {
 	return c.Conn.Close()
 }
 
-// dial connects and notes the flow.
-func (r *run) dial(network string, t Target) (*conn, error) {
+// within is a context that ends after the actor's Timeout, by the clock.
+func (r *run) within() (ctx context.Context, done func()) {
 	ctx, cancel := context.WithCancel(r.ctx)
 	stop := r.c.Clock.AfterFunc(r.c.Timeout, cancel)
+	return ctx, func() { stop(); cancel() }
+}
+
+// dial connects and notes the flow.
+func (r *run) dial(network string, t Target) (*conn, error) {
+	ctx, done := r.within()
 	c, err := r.d.DialContext(ctx, network, t.address())
-	stop()
-	cancel()
+	done()
 	if err != nil {
 		return nil, fmt.Errorf("connect to %s: %w: %w", t.address(), errUnreachable, err)
 	}
-	r.flow(network, c)
+	r.flow(Flow{network[:3], addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())})
 	k := &conn{Conn: c, r: r, left: maxRead}
 	k.buf = bufio.NewReader(k)
 	k.stop = context.AfterFunc(r.ctx, func() { c.Close() }) //nolint:errcheck // ends every wait
 	return k, nil
 }
 
-func (r *run) flow(network string, c net.Conn) {
+func (r *run) flow(f Flow) {
 	if len(r.out.Flows) >= maxFlows {
 		r.out.MoreFlows++
 		return
 	}
-	r.out.Flows = append(r.out.Flows, Flow{network[:3], addrPort(c.LocalAddr()), addrPort(c.RemoteAddr())})
+	r.out.Flows = append(r.out.Flows, f)
 }
 
 func addrPort(a net.Addr) netip.AddrPort {

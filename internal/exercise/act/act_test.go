@@ -2,12 +2,13 @@ package act
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"net"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,33 +16,16 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/exercise/service"
 	"github.com/lapwing-defence/lapwing/internal/host/programs"
+	"github.com/lapwing-defence/lapwing/internal/vnet"
 )
 
-// loop dials services on loopback by the names of a scenario.
-type loop struct {
-	mu    sync.Mutex
-	addrs map[string]string // "web01:80" -> 127.0.0.1:port
-	dials int
-}
-
-func (l *loop) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
-	l.mu.Lock()
-	to, ok := l.addrs[network+" "+address]
-	l.dials++
-	l.mu.Unlock()
-	if !ok {
-		_, port, err := net.SplitHostPort(address)
-		if err != nil || len(port) < 5 { // a passive port is high
-			return nil, fmt.Errorf("nothing listens at %s", address)
-		}
-		to = "127.0.0.1:" + port
-	}
-	return new(net.Dialer).DialContext(ctx, network, to)
-}
-
-// world is a few hosts with services.
+// world is a few hosts with services on a virtual network, on virtual time.
 type world struct {
-	*loop
+	net *vnet.Network
+	clk *vnet.VirtualClock
+	seg *vnet.Segment
+	red *vnet.Host
+
 	mu     sync.Mutex
 	events []event.Event
 }
@@ -67,10 +51,15 @@ func (w *world) count(fits func(event.Event) bool) int {
 
 var allPrograms = programs.All()
 
-func (w *world) add(t *testing.T, h service.HostConfig, kinds ...string) {
+func (w *world) add(t *testing.T, n byte, h service.HostConfig, kinds ...string) {
 	t.Helper()
-	h.Clock, h.Sink, h.Seed, h.Programs, h.Domain = clock.System(), w, 5, allPrograms, "plant.example"
+	addr := netip.AddrFrom4([4]byte{10, 9, 0, n})
+	h.Clock, h.Sink, h.Seed, h.Programs, h.Domain, h.Addr = w.clk, w, 5, allPrograms, "plant.example", netip.PrefixFrom(addr, 24)
 	host, err := service.NewHost(h)
+	if err != nil {
+		t.Fatal(err)
+	}
+	machine, err := w.seg.AddHost(vnet.HostConfig{Name: h.Name, Addrs: []netip.Addr{addr}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -79,30 +68,24 @@ func (w *world) add(t *testing.T, h service.HostConfig, kinds ...string) {
 	for _, k := range kinds {
 		s, err := service.New(k, service.Config{
 			Host: host, Site: map[string]string{"http": "exchange"}[k], Zone: func(n string) []string { return map[string][]string{"web01.plant.example": {"10.0.0.1"}}[n] },
-			Listen: func(ctx context.Context) (net.Listener, error) {
-				return new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
-			},
+			Listen: func(ctx context.Context) (net.Listener, error) { return machine.Listen(ctx, 0) },
 		})
 		if err != nil {
 			t.Fatal(err)
 		}
 		port := s.Kind().Port
-		for _, tr := range s.Kind().Transports {
-			key := fmt.Sprintf("%s %s:%d", tr, h.Name, port)
-			if tr == "udp" {
-				pc, err := new(net.ListenConfig).ListenPacket(ctx, "udp", "127.0.0.1:0")
-				if err != nil {
-					t.Fatal(err)
-				}
-				w.addrs[key] = pc.LocalAddr().String()
-				wg.Go(func() { s.ServePacket(ctx, pc) })
-				continue
-			}
-			ln, err := new(net.ListenConfig).Listen(ctx, "tcp", "127.0.0.1:0")
+		if slices.Contains(s.Kind().Transports, "udp") {
+			pc, err := machine.ListenPacket(ctx, port)
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.addrs[key] = ln.Addr().String()
+			wg.Go(func() { s.ServePacket(ctx, pc) })
+		}
+		if slices.Contains(s.Kind().Transports, "tcp") {
+			ln, err := machine.Listen(ctx, port)
+			if err != nil {
+				t.Fatal(err)
+			}
 			wg.Go(func() { s.Serve(ctx, ln) })
 		}
 	}
@@ -114,18 +97,30 @@ var anna = Credential{"anna", "pw"}
 // newWorld has a Linux host, a decoy, a router and a PLC.
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	w := &world{loop: &loop{addrs: map[string]string{}}}
+	w := &world{clk: vnet.NewVirtualClock(time.Date(2026, 11, 25, 8, 0, 0, 0, time.UTC))}
+	t.Cleanup(w.clk.Close)
+	var err error
+	if w.net, err = vnet.New(vnet.Config{Seed: 3, Clock: w.clk}); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { w.net.Close() })
+	if w.seg, err = w.net.AddSegment(vnet.SegmentConfig{Name: "office", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.9.0.0/24")}}); err != nil {
+		t.Fatal(err)
+	}
+	if w.red, err = w.seg.AddHost(vnet.HostConfig{Name: "red01", Addrs: []netip.Addr{netip.MustParseAddr("10.9.0.66")}}); err != nil {
+		t.Fatal(err)
+	}
 	accept := []service.Credential{{User: "anna", Password: "pw"}}
-	w.add(t, service.HostConfig{Name: "lin", Persona: "linux-5", Accept: accept, Files: []service.File{{Path: "/srv/plan.txt", Content: "the plan\n"}}},
+	w.add(t, 10, service.HostConfig{Name: "lin", Persona: "linux-5", Accept: accept, Files: []service.File{{Path: "/srv/plan.txt", Content: "the plan\n"}}},
 		"ssh", "ftp", "smtp", "imap", "dns", "smb", "ldap", "mysql", "postgres", "mssql", "rdp", "http", "https")
-	w.add(t, service.HostConfig{Name: "trap", Persona: "linux-6", Decoy: true, Tokens: []service.Token{{Credential: service.Credential{User: "backup", Password: "t0k"}, ID: "tok", Admit: true}}}, "ssh")
-	w.add(t, service.HostConfig{Name: "rt", Persona: "router", Decoy: true, Accept: []service.Credential{{User: "root", Password: "admin"}}}, "telnet", "snmp")
-	w.add(t, service.HostConfig{Name: "plc", Persona: "plc", Accept: accept}, "modbus", "mqtt")
+	w.add(t, 11, service.HostConfig{Name: "trap", Persona: "linux-6", Decoy: true, Tokens: []service.Token{{Credential: service.Credential{User: "backup", Password: "t0k"}, ID: "tok", Admit: true}}}, "ssh")
+	w.add(t, 12, service.HostConfig{Name: "rt", Persona: "router", Decoy: true, Accept: []service.Credential{{User: "root", Password: "admin"}}}, "telnet", "snmp")
+	w.add(t, 13, service.HostConfig{Name: "plc", Persona: "plc", Accept: accept}, "modbus", "mqtt")
 	return w
 }
 
-func newActor(w *world) *Actor {
-	return New(w, Config{Clock: clock.System(), Seed: 9, Host: "red01", Timeout: 5 * time.Second})
+func testActor(w *world) *Actor {
+	return New(w.red.Dialer().Labelled("s1"), Config{Clock: w.clk, Seed: 9, Host: "red01", Timeout: 5 * time.Second})
 }
 
 func good(t *testing.T, o Outcome) {
@@ -137,7 +132,7 @@ func good(t *testing.T, o Outcome) {
 		t.Errorf("%s used no flow", o.Action)
 	}
 	for _, f := range o.Flows {
-		if !f.Src.IsValid() || !f.Dst.IsValid() || f.Transport != "tcp" && f.Transport != "udp" {
+		if !f.Src.IsValid() || !f.Dst.IsValid() || f.Transport != "tcp" && f.Transport != "udp" || f.Src.Addr().String() != "10.9.0.66" {
 			t.Errorf("%s: flow %+v", o.Action, f)
 		}
 	}
@@ -145,7 +140,7 @@ func good(t *testing.T, o Outcome) {
 
 func TestLogins(t *testing.T) {
 	w := newWorld(t)
-	a := newActor(w)
+	a := testActor(w)
 	ctx := t.Context()
 	wrong := Login{Credentials: []Credential{{"anna", "no"}}}
 	right := Login{Credentials: []Credential{{"bob", "x"}, {"anna", "no"}, anna, {"carl", "y"}}}
@@ -163,7 +158,6 @@ func TestLogins(t *testing.T) {
 		{"mssql", func(l Login) LoggedIn { return a.SQLLogin(ctx, Target{"lin", 1433}, "mssql", l) }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
 			got := tt.do(right)
 			good(t, got.Outcome)
 			if !got.In || got.As != anna || got.Tries != 3 || len(got.Flows) < 3 {
@@ -181,7 +175,7 @@ func TestLogins(t *testing.T) {
 
 func TestSSHCommandsAndFiles(t *testing.T) {
 	w := newWorld(t)
-	a := newActor(w)
+	a := testActor(w)
 	got := a.SSHLogin(t.Context(), Target{"trap", 22}, Login{Credentials: []Credential{{"backup", "t0k"}}, Commands: []string{"whoami", "false", "echo $((6*7))"}})
 	good(t, got.Outcome)
 	if !slices.Equal(got.Output, []string{"backup\n", "", "42\n"}) {
@@ -212,7 +206,7 @@ func TestSSHCommandsAndFiles(t *testing.T) {
 }
 
 func TestTelnetCommands(t *testing.T) {
-	a := newActor(newWorld(t))
+	a := testActor(newWorld(t))
 	got := a.TelnetLogin(t.Context(), Target{"rt", 23}, Login{Credentials: []Credential{{"admin", "admin"}, {"root", "admin"}}, Commands: []string{"echo marker", "cat /proc/version"}})
 	good(t, got.Outcome)
 	if !got.In || len(got.Output) != 2 || strings.TrimSpace(got.Output[0]) != "marker" || !strings.Contains(got.Output[1], "Linux version") {
@@ -221,7 +215,7 @@ func TestTelnetCommands(t *testing.T) {
 }
 
 func TestFTPFiles(t *testing.T) {
-	a := newActor(newWorld(t))
+	a := testActor(newWorld(t))
 	got := a.FTPLogin(t.Context(), Target{"lin", 21}, Login{Credentials: []Credential{anna}, Paths: []string{"/srv/plan.txt"}})
 	good(t, got.Outcome)
 	if !slices.Equal(got.Output, []string{"the plan\n"}) {
@@ -235,7 +229,7 @@ func TestFTPFiles(t *testing.T) {
 
 func TestHTTP(t *testing.T) {
 	w := newWorld(t)
-	a := newActor(w)
+	a := testActor(w)
 	got := a.HTTP(t.Context(), "http.get", Target{"lin", 80}, Request{Paths: []string{"/", "/missing", "/ews"}, Agent: "marker/1", Headers: map[string]string{"X-Marker": "1"}})
 	good(t, got.Outcome)
 	if len(got.Pages) != 3 || got.Pages[0].Status != 200 || got.Pages[1].Status != 404 || got.Pages[2].Status != 401 || len(got.Flows) != 3 {
@@ -262,7 +256,7 @@ func TestHTTP(t *testing.T) {
 
 func TestMailAndSmallProtocols(t *testing.T) {
 	w := newWorld(t)
-	a := newActor(w)
+	a := testActor(w)
 	ctx := t.Context()
 	good(t, a.SMTPMail(ctx, Target{"lin", 25}, Mail{From: "x@y.example", To: []string{"anna@plant.example"}, Subject: "hi", Body: "one\n.two"}))
 	mail := a.IMAPLogin(ctx, Target{"lin", 143}, Login{Credentials: []Credential{anna}}, 1)
@@ -309,7 +303,7 @@ func TestMailAndSmallProtocols(t *testing.T) {
 
 func TestSweep(t *testing.T) {
 	w := newWorld(t)
-	a := newActor(w)
+	a := testActor(w)
 	got := a.TCPConnect(t.Context(), Sweep{Hosts: []string{"lin", "rt", "absent"}, Ports: []uint16{21, 22, 23, 80, 8080}, Rate: 1000}, true)
 	var open []string
 	for _, p := range got.Found {
@@ -323,15 +317,17 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-// sink takes what is sent to it, and sends as much.
 func TestTransfer(t *testing.T) {
 	w := newWorld(t)
-	ln, err := new(net.ListenConfig).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	out, err := w.seg.AddHost(vnet.HostConfig{Name: "out", Addrs: []netip.Addr{netip.MustParseAddr("10.9.0.99")}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ln, err := out.Listen(t.Context(), 443)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer ln.Close()
-	w.addrs["tcp out:443"] = ln.Addr().String()
 	var got int64
 	done := make(chan struct{})
 	go func() {
@@ -347,7 +343,7 @@ func TestTransfer(t *testing.T) {
 			c.Close()
 		}
 	}()
-	a := newActor(w)
+	a := testActor(w)
 	up := a.Transfer(t.Context(), Target{"out", 443}, Bytes{Size: 300_000})
 	good(t, up.Outcome)
 	down := a.Transfer(t.Context(), Target{"out", 443}, Bytes{Size: 4000, Down: true})
@@ -358,9 +354,46 @@ func TestTransfer(t *testing.T) {
 	}
 }
 
+func TestProbesAndPings(t *testing.T) {
+	w := newWorld(t)
+	a := testActor(w)
+	got := a.TCPProbe(t.Context(), Sweep{Hosts: []string{"lin", "10.9.0.12", "10.9.0.200", "nobody"}, Ports: []uint16{21, 22, 23, 81}, Rate: 20})
+	var open []string
+	for _, p := range got.Found {
+		open = append(open, p.address())
+	}
+	if !got.OK() || got.Tried != 16 || !slices.Equal(open, []string{"lin:21", "lin:22", "10.9.0.12:23"}) || got.Closed != 5 || len(got.Flows) != 12 {
+		t.Errorf("%+v", got)
+	}
+	ping := a.Ping(t.Context(), []string{"lin", "10.9.0.200", "plc"}, Repeat{Times: 2, Every: time.Second})
+	if !ping.OK() || ping.Sent != 6 || ping.Answered != 4 || !slices.Equal(ping.Alive, []string{"lin", "plc"}) {
+		t.Errorf("%+v", ping)
+	}
+	var labelled int
+	for f := range w.net.Flows() {
+		if f.Label == "s1" {
+			labelled++
+		}
+	}
+	if labelled < 12 {
+		t.Errorf("%d labelled flows", labelled)
+	}
+}
+
+func TestADayOfBeacons(t *testing.T) {
+	w := newWorld(t)
+	a := testActor(w)
+	began := w.clk.Now()
+	got := a.HTTP(t.Context(), "beacon.http", Target{"lin", 80}, Request{Paths: []string{"/b"}, Repeat: Repeat{Times: 289, Every: 5 * time.Minute, Jitter: 0.1}})
+	good(t, got.Outcome)
+	if d := got.Ended.Sub(began); d < 23*time.Hour || d > 25*time.Hour || len(got.Pages) != 289 {
+		t.Errorf("%d beacons in %v", len(got.Pages), d)
+	}
+}
+
 func TestEnds(t *testing.T) {
 	w := newWorld(t)
-	a := newActor(w)
+	a := testActor(w)
 	t.Run("unreachable", func(t *testing.T) {
 		l := Login{Credentials: slices.Repeat([]Credential{anna}, 10)}
 		if got := a.SSHLogin(t.Context(), Target{"absent", 22}, l); got.Result != Unreachable || got.Tries != maxUnreachable {
@@ -368,7 +401,7 @@ func TestEnds(t *testing.T) {
 		}
 	})
 	t.Run("another protocol", func(t *testing.T) {
-		quick := New(w, Config{Clock: clock.System(), Timeout: 200 * time.Millisecond})
+		quick := New(w.red.Dialer(), Config{Clock: w.clk, Timeout: 200 * time.Millisecond})
 		if got := quick.SSHLogin(t.Context(), Target{"lin", 80}, Login{Credentials: []Credential{anna}}); got.Result != Broken {
 			t.Errorf("%+v", got)
 		}
@@ -378,22 +411,18 @@ func TestEnds(t *testing.T) {
 	})
 	t.Run("stopped", func(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
-		go func() {
-			time.Sleep(50 * time.Millisecond)
-			cancel()
-		}()
+		w.clk.AfterFunc(90*time.Minute, cancel)
 		got := a.HTTP(ctx, "beacon.http", Target{"lin", 80}, Request{Repeat: Repeat{Times: 1000, Every: time.Hour}})
-		if got.Result != Stopped || len(got.Pages) != 1 {
+		if got.Result != Stopped || len(got.Pages) != 2 {
 			t.Errorf("%+v", got)
 		}
 	})
 }
 
 func TestWrongArguments(t *testing.T) {
-	w := newWorld(t)
-	a := newActor(w)
+	d := &counting{}
+	a := newActor(d, Config{Clock: clock.System()})
 	ctx := t.Context()
-	before := w.dials
 	many := make([]string, maxCommands+1)
 	for name, o := range map[string]Outcome{
 		"a line end in a password": a.FTPLogin(ctx, Target{"lin", 21}, Login{Credentials: []Credential{{"a", "b\r\nDELE x"}}}).Outcome,
@@ -420,20 +449,43 @@ func TestWrongArguments(t *testing.T) {
 			t.Errorf("%s: %+v", name, o)
 		}
 	}
-	if w.dials != before {
-		t.Errorf("%d connections were opened", w.dials-before)
+	if n := d.n.Load(); n != 0 {
+		t.Errorf("%d connections were opened", n)
 	}
 }
 
+// none is a dialer that reaches nothing.
+type none struct{}
+
+func (none) LookupHost(context.Context, string) ([]netip.Addr, error) { return nil, io.EOF }
+func (none) Ping(context.Context, netip.Addr) (time.Duration, error)  { return 0, io.EOF }
+func (none) Probe(context.Context, netip.Addr, uint16) (vnet.State, error) {
+	return vnet.Unanswered, io.EOF
+}
+
+// counting counts connections.
+type counting struct {
+	none
+	n atomic.Int64
+}
+
+func (c *counting) DialContext(context.Context, string, string) (net.Conn, error) {
+	c.n.Add(1)
+	return nil, io.EOF
+}
+
 // answering is a dialer whose other end says the same to everybody.
-type answering []byte
+type answering struct {
+	none
+	said []byte
+}
 
 func (d answering) DialContext(context.Context, string, string) (net.Conn, error) {
 	a, b := net.Pipe()
 	go func() {
 		b.SetDeadline(time.Now().Add(100 * time.Millisecond))
 		go io.Copy(io.Discard, b)
-		b.Write(d)
+		b.Write(d.said)
 		b.Close()
 	}()
 	return a, nil
@@ -449,7 +501,7 @@ func FuzzServers(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, said []byte) {
-		a := New(answering(said), Config{Clock: clock.System(), Timeout: 50 * time.Millisecond})
+		a := newActor(answering{said: said}, Config{Clock: clock.System(), Timeout: 50 * time.Millisecond})
 		ctx, to := t.Context(), Target{"x", 1}
 		l := Login{Credentials: []Credential{anna}, Commands: []string{"id"}, Paths: []string{"/x"}, Share: "x"}
 		for _, o := range []Outcome{

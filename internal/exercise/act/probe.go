@@ -7,10 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"strings"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/exercise/wire"
+	"github.com/lapwing-defence/lapwing/internal/vnet"
 )
 
 func newReader(r io.Reader) *bufio.Reader { return bufio.NewReaderSize(r, 4096) }
@@ -32,8 +34,9 @@ type Port struct {
 // Probed is the outcome of a Sweep.
 type Probed struct {
 	Outcome
-	Tried int
-	Found []Port // open ones, at most 10,000
+	Tried  int
+	Found  []Port // open ones, at most 10,000
+	Closed int    // answered, but closed
 }
 
 // Limits of a sweep.
@@ -116,6 +119,81 @@ func (c *conn) banner() string {
 	}
 	l, _, _ := strings.Cut(string(b[:n]), "\n")
 	return strings.TrimRight(l, "\r")
+}
+
+// TCPProbe sends half-open probes: the handshake is never completed.
+func (a *Actor) TCPProbe(ctx context.Context, s Sweep) Probed {
+	var out Probed
+	r := a.begin(ctx, "tcp.probe", &out.Outcome)
+	r.end(r.each(s, func(t Target) error {
+		out.Tried++
+		addr, err := r.lookup(t.Host)
+		if err != nil {
+			return err
+		}
+		ctx, done := r.within()
+		defer done()
+		r.flow(Flow{Transport: "tcp", Dst: netip.AddrPortFrom(addr, t.Port)})
+		switch state, err := r.d.Probe(ctx, addr, t.Port); {
+		case err != nil:
+			return fmt.Errorf("probe %s: %w: %w", t.address(), errUnreachable, err)
+		case state == vnet.Open:
+			out.found(Port{Target: t, Open: true})
+		case state == vnet.Closed:
+			out.Closed++
+		}
+		return nil
+	}))
+	return out
+}
+
+// lookup is the first address of a host.
+func (r *run) lookup(host string) (netip.Addr, error) {
+	if a, err := netip.ParseAddr(host); err == nil {
+		return a, nil
+	}
+	list, err := r.d.LookupHost(r.ctx, host)
+	if err != nil || len(list) == 0 {
+		return netip.Addr{}, fmt.Errorf("look up %s: %w: %w", host, errUnreachable, err)
+	}
+	return list[0], nil
+}
+
+// Pinged is the outcome of echo requests.
+type Pinged struct {
+	Outcome
+	Sent     int
+	Answered int
+	Alive    []string // hosts that answered, at most 10,000
+}
+
+// Ping sends echo requests to hosts, each so often.
+func (a *Actor) Ping(ctx context.Context, hosts []string, p Repeat) Pinged {
+	var out Pinged
+	r := a.begin(ctx, "icmp.ping", &out.Outcome)
+	r.end(r.each(Sweep{Hosts: hosts}, func(t Target) error {
+		addr, err := r.lookup(t.Host)
+		if err != nil {
+			return err
+		}
+		alive := false
+		err = r.repeat(p, func(int) error {
+			ctx, done := r.within()
+			defer done()
+			r.flow(Flow{Transport: "icmp", Dst: netip.AddrPortFrom(addr, 0)})
+			out.Sent++
+			if _, err := r.d.Ping(ctx, addr); err == nil {
+				out.Answered++
+				alive = true
+			}
+			return r.ctx.Err()
+		})
+		if alive && len(out.Alive) < maxPages {
+			out.Alive = append(out.Alive, t.Host)
+		}
+		return err
+	}))
+	return out
 }
 
 // UDPProbe sends one datagram with the marker to each port; a port that answers
