@@ -8,6 +8,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -169,6 +170,11 @@ func (s *sh) fork(p *kernel.Proc) *sh {
 	c.traps = nil
 	c.jobs = nil
 	c.params = append([]string(nil), s.params...)
+	c.fnames = slices.Clone(s.fnames)
+	c.scopes = slices.Clone(s.scopes)
+	for i := range c.scopes {
+		c.scopes[i] = maps.Clone(s.scopes[i])
+	}
 	return &c
 }
 
