@@ -160,7 +160,8 @@ func TestInputs(t *testing.T) {
 		{"journal", "name asked 5", []byte("__CURSOR=a\n__REALTIME_TIMESTAMP=1684329817000000\nMESSAGE=x\n\n__CURSOR=b\nSYSLOG_IDENTIFIER=dnsmasq\nMESSAGE=query[A] x.bad.example from 192.0.2.1\n"), 0, ""},
 		{"xml", "bad 3", []byte("<?xml version=\"1.0\"?>\n<Events>\n<Event><System><EventID>1</EventID><Channel>Microsoft-Windows-Sysmon/Operational</Channel></System><EventData><Data Name=\"Image\">C:\\bad.exe</Data></EventData></Event>\n</Events>"), 0, ""},
 		{"event log, cut off", "", []byte("ElfFile\x00 and no more"), 0, "cut off"},
-		{"deep", "bad 2", []byte(strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5000) + "\n" + badImage), 1, "nested more"},
+		{"deep", "bad 1;bad 2", []byte(strings.TrimSuffix(badImage, "}") + `,"x":` + strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5001) + "\n" + badImage), 0, ""},
+		{"a name twice", "bad 1", []byte(`{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\x\\bad.exe","Image":"C:\\x\\good.exe"}`), 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "input")

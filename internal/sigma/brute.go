@@ -141,6 +141,8 @@ func bruteMatch(p pattern, s string) bool {
 			b.WriteByte('.')
 		case tokMany:
 			b.WriteString(".*")
+		case tokDash:
+			b.WriteString("[-/–—―]")
 		default:
 			if !validText(t.lit) {
 				return p.match([]byte(s))

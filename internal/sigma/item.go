@@ -16,8 +16,9 @@ const (
 	// MaxValues is the number of values of one field of a rule after windash,
 	// base64offset and placeholders have multiplied them.
 	MaxValues = 50_000
-	// MaxDashes is the number of dashes that windash varies in one value: each
-	// multiplies the values by five.
+	// MaxDashes is the number of dashes that windash varies in one value by
+	// writing all forms, five for each dash; with more, each dash is compared with
+	// the five by itself, which takes no part in base64.
 	MaxDashes = 4
 	// MaxText is the number of bytes of one value.
 	MaxText = 64 << 10

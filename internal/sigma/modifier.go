@@ -222,12 +222,31 @@ func windash(v ruleValue) ([]pattern, *fault) {
 				continue
 			}
 			if n++; n > MaxDashes {
-				return nil, faultf(v.line, "too-many", "split the value", "windash with more than %d dashes in one value", MaxDashes)
+				return []pattern{anyDash(v.pat)}, nil
 			}
 			forms = vary(forms)
 		}
 	}
 	return forms, nil
+}
+
+// anyDash is one form of a value for all of its dashes.
+func anyDash(p pattern) pattern {
+	var out pattern
+	for _, t := range p {
+		if t.kind != tokLit {
+			out = append(out, t)
+			continue
+		}
+		for _, piece := range splitDashes(t.lit) {
+			if piece.dash {
+				out = append(out, tok{kind: tokDash})
+			} else {
+				out = out.lit(piece.text)
+			}
+		}
+	}
+	return out
 }
 
 func vary(forms []pattern) []pattern {

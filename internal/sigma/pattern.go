@@ -15,6 +15,7 @@ const (
 	tokOne          // ?: one character
 	tokMany         // *: any number of characters
 	tokVar          // %name%, until it is replaced
+	tokDash         // any of dashes
 )
 
 // tok is one part of a pattern; lit is the literal's text or the name of the
@@ -118,7 +119,7 @@ func (p pattern) mapLits(f func(string) string) pattern {
 
 func (p pattern) hasWild() bool {
 	for _, t := range p {
-		if t.kind == tokOne || t.kind == tokMany {
+		if t.kind != tokLit && t.kind != tokVar {
 			return true
 		}
 	}
@@ -153,6 +154,8 @@ func (p pattern) String() string {
 			b.WriteByte('*')
 		case tokVar:
 			b.WriteString("%" + t.lit + "%")
+		case tokDash:
+			b.WriteString("[" + strings.Join(dashes, "") + "]")
 		default:
 			b.WriteString(escapeLit(t.lit))
 		}
@@ -218,6 +221,9 @@ func (p pattern) step(j int, s []byte) (int, bool) {
 	case tokOne:
 		_, n := utf8.DecodeRune(s)
 		return n, n > 0
+	case tokDash:
+		r, n := utf8.DecodeRune(s)
+		return n, isDash(r)
 	case tokLit:
 		return len(t.lit), len(s) >= len(t.lit) && string(s[:len(t.lit)]) == t.lit
 	default:

@@ -9,7 +9,7 @@ func (s *Scanner) data(b []byte, from int, n int32, depth int) int {
 	joined, plain := []byte(nil), false
 	p := space(b, from+1)
 	for p < len(b) && b[p] != ']' {
-		if b[p] == '{' {
+		if b[p] == '{' && depth < MaxDepth {
 			if p = s.pair(b, p, depth); p < 0 {
 				return -1
 			}

@@ -18,7 +18,9 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/sigma"
 )
 
-// MaxDepth is how deep objects and arrays may nest.
+// MaxDepth is how deep objects and arrays are taken apart. What is nested deeper
+// is the value of its name as JSON text, in which keywords and |contains find
+// what it holds.
 const MaxDepth = 64
 
 const (
@@ -44,6 +46,7 @@ type Scanner struct {
 	fields *sigma.Fields
 	m      *logsource.Mapping
 	seen   int
+	gen    uint32 // of the object
 	nodes  []node
 	table  []int32
 	arena  []byte
@@ -59,7 +62,8 @@ type node struct {
 	path   string
 	id     sigma.FieldID
 	parent int32
-	next   int32 // the key that followed it last time
+	next   int32  // the key that followed it last time
+	gen    uint32 // of the object that had it last
 	role   role
 	weak   bool
 	data   bool // unnamed data of an event: arrays are joined
@@ -91,12 +95,18 @@ func (s *Scanner) forget() {
 // Scan empties rec and fills it with the fields of one object. Of head it sets
 // Channel, Provider and EventID. The bytes of obj must stay as they are until
 // the record is reset. The error is ErrNotObject or a *SyntaxError that is good
-// until the next Scan; the record then holds what stood before the fault.
+// until the next Scan; the record then holds what stood before the fault. A name
+// that an object has twice has both values: neither hides the other, whichever
+// of them the program that wrote the record, or reads it, believes.
 func (s *Scanner) Scan(obj []byte, rec *sigma.Record, head *logsource.Head) error {
 	if s.seen != s.fields.Len() || len(s.nodes) > maxNodes {
 		s.forget()
 	}
 	rec.Reset()
+	if s.gen++; s.gen == 0 { // after four billion objects
+		s.forget()
+		s.gen = 1
+	}
 	s.arena = s.arena[:0]
 	s.rec, s.head = rec, head
 	head.Channel, head.Provider, head.EventID = nil, nil, nil
@@ -131,9 +141,6 @@ func space(b []byte, p int) int {
 
 // object scans behind the opening brace; add: values join those already there.
 func (s *Scanner) object(b []byte, p int, parent int32, depth int, add bool) int {
-	if depth > MaxDepth {
-		return s.fail(p, fmt.Sprintf("nested more than %d deep", MaxDepth))
-	}
 	p = space(b, p)
 	if p < len(b) && b[p] == '}' {
 		return p + 1
@@ -182,8 +189,14 @@ func (s *Scanner) value(b []byte, p int, n int32, depth int, add bool) int {
 		if esc {
 			text = s.unescape(text)
 		}
-		s.set(n, sigma.Bytes(text), add)
+		s.set(n, sigma.Bytes(text))
 		return end + 1
+	case depth >= MaxDepth && (c == '{' || c == '['):
+		end := s.deep(b, p)
+		if end > 0 {
+			s.set(n, sigma.Bytes(b[p:end]))
+		}
+		return end
 	case c == '{':
 		end := s.object(b, p+1, n, depth+1, add)
 		s.whole(b, p, end, n)
@@ -195,10 +208,32 @@ func (s *Scanner) value(b []byte, p int, n int32, depth int, add bool) int {
 		for end < len(b) && numeric[b[end]] {
 			end++
 		}
-		s.set(n, sigma.Value{Text: b[p:end], Type: sigma.Number}, add)
+		s.set(n, sigma.Value{Text: b[p:end], Type: sigma.Number})
 		return end
 	}
 	return s.word(b, p, n, add)
+}
+
+// deep finds the end of an object or an array that is not taken apart.
+func (s *Scanner) deep(b []byte, p int) int {
+	open := 0
+	for i := p; i < len(b); i++ {
+		switch b[i] {
+		case '{', '[':
+			open++
+		case '}', ']':
+			if open--; open == 0 {
+				return i + 1
+			}
+		case '"':
+			end, _ := quote(b, i+1)
+			if end < 0 {
+				return s.fail(i, "the quote is not closed")
+			}
+			i = end
+		}
+	}
+	return s.fail(len(b), "the object is cut off")
 }
 
 var numeric = [256]bool{
@@ -210,14 +245,14 @@ func (s *Scanner) word(b []byte, p int, n int32, add bool) int {
 	rest := b[p:]
 	switch {
 	case bytes.HasPrefix(rest, []byte("true")):
-		s.set(n, sigma.Value{Text: b[p : p+4], Type: sigma.Bool}, add)
+		s.set(n, sigma.Value{Text: b[p : p+4], Type: sigma.Bool})
 		return p + 4
 	case bytes.HasPrefix(rest, []byte("false")):
-		s.set(n, sigma.Value{Text: b[p : p+5], Type: sigma.Bool}, add)
+		s.set(n, sigma.Value{Text: b[p : p+5], Type: sigma.Bool})
 		return p + 5
 	case bytes.HasPrefix(rest, []byte("null")):
 		if !add {
-			s.set(n, sigma.Value{Type: sigma.Null}, false)
+			s.set(n, sigma.Value{Type: sigma.Null})
 		}
 		return p + 4
 	}
@@ -233,9 +268,6 @@ func (s *Scanner) whole(b []byte, from, to int, n int32) {
 }
 
 func (s *Scanner) array(b []byte, from int, n int32, depth int, add bool) int {
-	if depth > MaxDepth {
-		return s.fail(from, fmt.Sprintf("nested more than %d deep", MaxDepth))
-	}
 	if s.nodes[n].data && string(s.nodes[n].name) == "Data" {
 		return s.data(b, from, n, depth)
 	}
@@ -268,7 +300,7 @@ func (s *Scanner) array(b []byte, from int, n int32, depth int, add bool) int {
 }
 
 // set gives the field of a node a value.
-func (s *Scanner) set(n int32, v sigma.Value, add bool) {
+func (s *Scanner) set(n int32, v sigma.Value) {
 	nd := &s.nodes[n]
 	switch nd.role {
 	case roleChannel:
@@ -278,9 +310,11 @@ func (s *Scanner) set(n int32, v sigma.Value, add bool) {
 	case roleEventID:
 		s.head.EventID = v.Text
 	}
+	again := nd.gen == s.gen // in an array, or a name that is given twice
+	nd.gen = s.gen
 	switch {
 	case nd.weak && s.rec.Has(nd.id):
-	case add:
+	case again:
 		s.rec.AddID(nd.id, nd.name, v)
 	default:
 		s.rec.SetID(nd.id, nd.name, v)
