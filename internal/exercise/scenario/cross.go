@@ -1,0 +1,301 @@
+package scenario
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/exercise/service"
+	"github.com/lapwing-defence/lapwing/internal/yamldoc"
+)
+
+// cross checks what one place of the file says against others.
+func (c *checker) cross(root *yamldoc.Node, s *Scenario) {
+	c.networks(root, s)
+	c.hosts(root, s)
+	c.rules(root, s)
+	c.steps(root, s)
+	c.activities(root, s)
+	c.levels(root, s)
+	for i, r := range s.Scoring.Availability.Services {
+		if !c.names[namesHost].has(r.Host) {
+			c.fault(c.at(root, "scoring", "availability", "services"), suggest(r.Host, c.names[namesHost].list), "scoring.availability.services[%d]: there is no host %q", i, clip(r.Host))
+		}
+	}
+}
+
+// inside are the blocks that a scenario may use: nothing there is anybody's on
+// the Internet.
+var inside = []netip.Prefix{
+	netip.MustParsePrefix("10.0.0.0/8"), netip.MustParsePrefix("172.16.0.0/12"), netip.MustParsePrefix("192.168.0.0/16"), netip.MustParsePrefix("100.64.0.0/10"),
+	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("198.18.0.0/15"),
+	netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("2001:db8::/32"),
+}
+
+func within(p netip.Prefix) bool {
+	return slices.ContainsFunc(inside, func(b netip.Prefix) bool { return b.Bits() <= p.Bits() && b.Contains(p.Addr()) })
+}
+
+func (c *checker) networks(root *yamldoc.Node, s *Scenario) {
+	for i := range s.Networks {
+		n := &s.Networks[i]
+		for _, p := range []struct {
+			key string
+			p   netip.Prefix
+			v4  bool
+		}{{"cidr", n.CIDR, true}, {"cidr6", n.CIDR6, false}} {
+			if !p.p.IsValid() {
+				continue
+			}
+			at := c.at(root, "networks", n.Name, p.key)
+			switch {
+			case p.p.Addr().Is4() != p.v4:
+				c.fault(at, "write IPv4 under cidr and IPv6 under cidr6", "networks.%s.%s: %s is of the other family", n.Name, p.key, p.p)
+			case !within(p.p):
+				c.fault(at, "use private or documentation addresses, such as 10.20.1.0/24", "networks.%s.%s: %s belongs to somebody", n.Name, p.key, p.p)
+			case p.v4 && (p.p.Bits() < 8 || p.p.Bits() > 30):
+				c.fault(at, "write a network of /8 to /30", "networks.%s.%s: %s is too large or too small", n.Name, p.key, p.p)
+			}
+			for k := range s.Networks[:i] {
+				o := &s.Networks[k]
+				if p.v4 && o.CIDR.IsValid() && o.CIDR.Overlaps(p.p) || !p.v4 && o.CIDR6.IsValid() && o.CIDR6.Overlaps(p.p) {
+					c.fault(at, "give each network addresses of its own", "networks.%s.%s: %s overlaps the network %s", n.Name, p.key, p.p, o.Name)
+				}
+			}
+		}
+	}
+}
+
+func (c *checker) hosts(root *yamldoc.Node, s *Scenario) {
+	seen := map[netip.Addr]string{}
+	networks := map[string]*Network{}
+	for i := range s.Networks {
+		networks[s.Networks[i].Name] = &s.Networks[i]
+	}
+	tokens := map[string]bool{}
+	for _, t := range s.Tokens {
+		tokens[t.ID] = true
+	}
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		n := networks[h.Network]
+		at := c.at(root, "hosts", h.Group, "ip")
+		if n != nil && !n.CIDR.Contains(h.IP) {
+			c.fault(at, "write an address of "+n.CIDR.String(), "hosts.%s: %s is outside its network %s", h.Name, h.IP, h.Network)
+		}
+		if n != nil && h.IP6.IsValid() && !n.CIDR6.Contains(h.IP6) {
+			c.fault(c.at(root, "hosts", h.Group, "ip6"), "write an address of the network's cidr6", "hosts.%s: %s is outside its network %s", h.Name, h.IP6, h.Network)
+		}
+		if o, taken := seen[h.IP]; taken {
+			c.fault(at, "give it another address", "hosts.%s: %s is the address of %s", h.Name, h.IP, o)
+		}
+		seen[h.IP] = h.Name
+		c.services(root, h)
+	}
+}
+
+func (c *checker) services(root *yamldoc.Node, h *Host) {
+	ports := map[Port]bool{}
+	list := value(value(value(root, "hosts"), h.Group), "services")
+	for i, sv := range h.Services {
+		at := list.Content[i].Line
+		if ports[sv.Port] {
+			c.fault(at, "give it another port", "hosts.%s: two services at %s", h.Group, sv.Port)
+		}
+		ports[sv.Port] = true
+		k, err := service.FindKind(sv.Type)
+		if err != nil {
+			continue // told
+		}
+		if err := k.Fits(h.Persona); err != nil {
+			c.fault(at, "", "hosts.%s: %s", h.Group, err)
+		}
+		if !slices.Contains(k.Transports, sv.Port.Proto) {
+			c.fault(at, "write "+k.Transports[0]+"/"+strings.TrimPrefix(sv.Port.String(), sv.Port.Proto+"/"), "hosts.%s: %s does not answer on %s", h.Group, sv.Type, sv.Port.Proto)
+		}
+	}
+}
+
+// rules checks what routers name.
+func (c *checker) rules(root *yamldoc.Node, s *Scenario) {
+	for i := range s.Routers {
+		r := &s.Routers[i]
+		list := value(value(value(root, "routers"), r.Name), "rules")
+		for k, rule := range r.Rules {
+			for _, w := range append(slices.Clone(rule.From), rule.To...) {
+				if w == "any" || w == "internet" || c.names[namesPlace].has(w) {
+					continue
+				}
+				if p, err := netip.ParsePrefix(w); err == nil && within(p) {
+					continue
+				}
+				c.fault(list.Content[k].Line, suggest(w, append(slices.Clone(c.names[namesPlace].list), "any", "internet")), "routers.%s.rules[%d]: %q is no network, host or prefix of the scenario", r.Name, k, clip(w))
+			}
+		}
+	}
+}
+
+func (c *checker) steps(root *yamldoc.Node, s *Scenario) {
+	steps := value(value(root, "adversary"), "steps")
+	first := map[string]int{}
+	for i := range s.Adversary.Steps {
+		t := &s.Adversary.Steps[i]
+		n := steps.Content[i]
+		if o, twice := first[t.ID]; twice {
+			c.fault(n.Line, "give it another id", "adversary.steps[%d]: the id %s is that of the step in line %d", i, clip(t.ID), o)
+		}
+		first[t.ID] = n.Line
+		c.goes(n, t.Action, &t.Target, "adversary.steps["+t.ID+"]")
+		c.length(n, s, t)
+		if t.At > s.Duration {
+			c.fault(c.at(n, "at"), "begin earlier, or make the exercise longer", "step %s begins after the exercise has ended", t.ID)
+		}
+		if a := FindAction(t.Action); a != nil && a.Windows {
+			if p, err := service.FindPersona(persona(s, t.From)); err == nil && p.Family != "windows" {
+				c.fault(n.Line, "act from a Windows host", "step %s: %s writes Windows records, and %s is none", t.ID, t.Action, t.From)
+			}
+		}
+	}
+	c.cycles(steps, s)
+}
+
+func persona(s *Scenario, host string) string {
+	for i := range s.Hosts {
+		if s.Hosts[i].Name == host || s.Hosts[i].Group == host {
+			return s.Hosts[i].Persona
+		}
+	}
+	return ""
+}
+
+// length refuses steps that would not end.
+func (c *checker) length(n *yamldoc.Node, s *Scenario, t *Step) {
+	if d := t.span(c.addresses(s, &t.Target)); d > s.Duration {
+		c.fault(n.Line, "repeat less often or faster, or make the exercise longer", "step %s takes %s, the exercise %s", t.ID, d.Round(time.Second), s.Duration)
+	}
+}
+
+// addresses is how many addresses a target has.
+func (c *checker) addresses(s *Scenario, t *Target) int {
+	if t.Network == "" {
+		return max(len(t.Hosts), 1)
+	}
+	for i := range s.Networks {
+		if s.Networks[i].Name == t.Network {
+			return 1 << min(32-s.Networks[i].CIDR.Bits(), 16)
+		}
+	}
+	return 1
+}
+
+// goes checks a target against what the action takes.
+func (c *checker) goes(n *yamldoc.Node, action string, t *Target, path string) {
+	a := FindAction(action)
+	if a == nil {
+		return
+	}
+	set := 0
+	for _, yes := range []bool{t.Host != "", len(t.Hosts) > 0, t.Network != "", t.External != ""} {
+		if yes {
+			set++
+		}
+	}
+	at := n.Line
+	if v := value(n, "target"); v != nil {
+		at = v.Line
+	}
+	switch {
+	case set > 1:
+		c.fault(at, "write host, hosts, network or external", "%s: one target, not %d", path, set)
+	case set == 0 && a.Targets&ToNothing == 0:
+		c.fault(at, "write target: {host: NAME}", "%s: %s needs a target", path, action)
+	case (t.Host != "" || len(t.Hosts) > 0) && a.Targets&ToHost == 0, t.Network != "" && a.Targets&ToNetwork == 0, t.External != "" && a.Targets&ToExternal == 0:
+		c.fault(at, "see `lapwing range schema`", "%s: %s does not go there", path, action)
+	case t.External != "" && !outside(t.External):
+		c.fault(at, "use an address of 192.0.2.0/24, 198.51.100.0/24 or 203.0.113.0/24, or a name below .invalid, .test or .example", "%s: %q is somebody's", path, clip(t.External))
+	}
+}
+
+// outside tells whether a place of the internet inside may be named so.
+func outside(word string) bool {
+	if a, err := netip.ParseAddr(word); err == nil {
+		return slices.ContainsFunc(inside[4:7], func(p netip.Prefix) bool { return p.Contains(a) }) || inside[len(inside)-1].Contains(a)
+	}
+	if !fits(dnsPattern, word) {
+		return false
+	}
+	w := "." + strings.ToLower(word)
+	return strings.HasSuffix(w, ".invalid") || strings.HasSuffix(w, ".test") || strings.HasSuffix(w, ".example") ||
+		strings.HasSuffix(w, ".example.com") || strings.HasSuffix(w, ".example.org") || strings.HasSuffix(w, ".example.net")
+}
+
+// cycles finds steps that wait for each other.
+func (c *checker) cycles(list *yamldoc.Node, s *Scenario) {
+	index := map[string]int{}
+	for i := range s.Adversary.Steps {
+		index[s.Adversary.Steps[i].ID] = i
+	}
+	state := make([]int, len(s.Adversary.Steps)) // 1: on the way, 2: done
+	var visit func(i int) bool
+	visit = func(i int) bool {
+		if state[i] != 0 {
+			return state[i] == 2
+		}
+		state[i] = 1
+		t := &s.Adversary.Steps[i]
+		before := []string(t.After)
+		if len(before) == 0 && t.At == 0 && i > 0 {
+			before = []string{s.Adversary.Steps[i-1].ID}
+		}
+		for _, id := range before {
+			if k, ok := index[id]; ok && !visit(k) {
+				return false
+			}
+		}
+		state[i] = 2
+		return true
+	}
+	for i := range s.Adversary.Steps {
+		if state[i] == 0 && !visit(i) {
+			c.fault(list.Content[i].Line, "let one of them begin without waiting", "step %s waits for itself through after", s.Adversary.Steps[i].ID)
+			return
+		}
+	}
+}
+
+func (c *checker) activities(root *yamldoc.Node, s *Scenario) {
+	list := value(root, "background")
+	for i := range s.Background {
+		b := &s.Background[i]
+		c.goes(list.Content[i], b.Action, &b.Target, "background["+b.ID+"]")
+	}
+}
+
+func (c *checker) levels(root *yamldoc.Node, s *Scenario) {
+	list := value(value(root, "training"), "levels")
+	seen := map[string]bool{}
+	for i := range s.Training.Levels {
+		l := &s.Training.Levels[i]
+		at := list.Content[i].Line
+		if seen[l.ID] {
+			c.fault(at, "give it another id", "training.levels[%d]: the id %s is there twice", i, clip(l.ID))
+		}
+		seen[l.ID] = true
+		asks := l.Type == "training" || l.Type == "question" || l.Type == "response"
+		if asks && (l.Answer == nil || len(l.Answer.Equals) == 0 && l.Answer.State == nil) {
+			c.fault(at, "write answer: {equals: TEXT} or answer: {state: {host: NAME, isolated: true}}", "training.levels[%s]: nothing solves it", l.ID)
+		}
+		if l.Type == "assessment" && len(l.Questions) == 0 {
+			c.fault(at, "write questions:", "training.levels[%s]: it asks nothing", l.ID)
+		}
+		for k := range l.Questions {
+			q := &l.Questions[k]
+			for _, right := range q.Correct {
+				if q.Type == "mcq" && !slices.Contains(q.Choices, right) {
+					c.fault(at, "name one of the choices", "training.levels[%s].questions[%d]: %q is no choice", l.ID, k, clip(right))
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package scenario_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
+	"github.com/lapwing-defence/lapwing/internal/yamldoc"
+)
+
+const small = `range: "1"
+id: small
+name: Small
+duration: 10m
+variables:
+  pass: {type: password, length: 12}
+networks:
+  office: {cidr: 10.20.1.0/24, gateway: r1}
+routers:
+  r1: {rules: [{from: any, to: any, action: allow}]}
+hosts:
+  web01:
+    network: office
+    ip: 10.20.1.10
+    services: [{port: tcp/80, type: http}]
+  red01: {network: office, roles: [red]}
+  desk: {network: office, count: 3, persona: windows-10, roles: [green], user: k.dietz}
+credentials:
+  admin: {user: admin, password: "${vars.pass}"}
+adversary:
+  steps:
+    - id: s1
+      technique: {attack_id: T1046}
+      tactic: discovery
+      from: red01
+      action: http.get
+      target: {host: web01}
+      args: {path: "/x?from=${hosts.red01.ip}"}
+`
+
+func load(text string) (*scenario.Scenario, error) {
+	return scenario.Load("t.yaml", strings.NewReader(text))
+}
+
+func TestLoad(t *testing.T) {
+	s, err := load(small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := len(s.Hosts); n != 5 {
+		t.Fatalf("%d hosts, want 5", n)
+	}
+	if s.Hosts[2].Name != "desk-1" || s.Hosts[2].Group != "desk" {
+		t.Errorf("a member of a group is %q of %q", s.Hosts[2].Name, s.Hosts[2].Group)
+	}
+	seen := map[string]bool{}
+	for _, h := range s.Hosts {
+		if seen[h.IP.String()] || !s.Networks[0].CIDR.Contains(h.IP) {
+			t.Errorf("%s has the address %s", h.Name, h.IP)
+		}
+		seen[h.IP.String()] = true
+	}
+	st := s.Adversary.Steps[0]
+	if want := "/x?from=" + s.Hosts[1].IP.String(); st.Args.Text("path") != want {
+		t.Errorf("the path is %q, want %q", st.Args.Text("path"), want)
+	}
+	if st.Args.Int("repeat") != 1 {
+		t.Errorf("the default of an argument is %d", st.Args.Int("repeat"))
+	}
+	one, err := s.For("ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := s.For("grace")
+	if err != nil {
+		t.Fatal(err)
+	}
+	again, err := s.For("ada")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := one.Credentials[0].Password, two.Credentials[0].Password; a == b || len(a) != 12 || a != again.Credentials[0].Password {
+		t.Errorf("two trainees have %q and %q, the first again %q", a, b, again.Credentials[0].Password)
+	}
+}
+
+func TestSharedExample(t *testing.T) {
+	name := filepath.Join(sharedtest.Dir(t), "range", "example.range.yaml")
+	f, err := os.Open(name)
+	if errors.Is(err, os.ErrNotExist) {
+		t.Skip(err)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	s, err := scenario.Load(name, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(s.Hosts) != 5 || len(s.Adversary.Steps) != 4 || len(s.Training.Levels) != 4 {
+		t.Errorf("%d hosts, %d steps, %d levels", len(s.Hosts), len(s.Adversary.Steps), len(s.Training.Levels))
+	}
+}
+
+// TestFaults changes the small scenario in one place each and wants the fault
+// there, with its line.
+func TestFaults(t *testing.T) {
+	for name, c := range map[string]struct {
+		old, new, want string
+	}{
+		"unknown key":             {"duration: 10m", "duration: 10m\ncolour: red", `t.yaml:5: the scenario has no key "colour"`},
+		"repeated key":            {"duration: 10m", "duration: 10m\nduration: 5m", `t.yaml:5: `},
+		"unknown action":          {"http.get", "shell.run", `t.yaml:26: adversary.steps[0].action: there is no action`},
+		"a payload":               {"args: {path:", "payload: AAAA\n      args: {path:", `has no key "payload"`},
+		"a command for a machine": {"args: {path:", "args: {command: id, path:", `has no key "command"`},
+		"unknown host":            {"host: web01", "host: web02", `did you mean "web01"?`},
+		"somebody's network":      {"10.20.1.0/24", "8.8.8.0/24", `8.8.8.0/24 belongs to somebody`},
+		"somebody's address":      {"{host: web01}", "{external: www.google.com}", `is somebody's`},
+		"overlap":                 {"10.20.1.0/24, gateway: r1}", "10.20.1.0/24, gateway: r1}\n  other: {cidr: 10.20.0.0/16}", `overlaps the network office`},
+		"outside the network":     {"ip: 10.20.1.10", "ip: 10.20.9.10", `10.20.9.10 is outside its network`},
+		"a cycle":                 {"action: http.get", "after: s1\n      action: http.get", `waits for itself`},
+		"no such technique":       {"T1046", "T99", `an id of ATT&CK`},
+		"no such tactic":          {"tactic: discovery", "tactic: looking", `none of the words`},
+		"a step that never ends":  {"args: {path:", "args: {repeat: 100000, every: 1h, path:", `the exercise 10m0s`},
+		"an argument of another":  {"args: {path:", "args: {ports: [1], path:", `has no key "ports"`},
+		"no value to fill in":     {"${vars.pass}", "${vars.passs}", `there is no value "vars.passs"`},
+		"too many hosts":          {"count: 3", "count: 10001", `is outside 1 to 10000`},
+		"no room":                 {"count: 3", "count: 400", `has no free address`},
+		"a second document":       {"range: \"1\"", "range: \"1\"\n---\nrange: \"1\"", `a second document`},
+		"a service nobody has":    {"type: http", "type: gopher", `there is no service "gopher"`},
+		"a shell on Windows":      {"{port: tcp/80, type: http}]", "{port: tcp/22, type: ssh}]\n    persona: windows-10", `has no ssh service`},
+		"aliases without end":     {"duration: 10m", "duration: 10m\nnotes: &a [*a]", `t.yaml:5: `},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if !strings.Contains(small, c.old) {
+				t.Fatalf("the small scenario has no %q", c.old)
+			}
+			_, err := load(strings.Replace(small, c.old, c.new, 1))
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("got %v\nwant %s", err, c.want)
+			}
+		})
+	}
+}
+
+func TestEveryDefaultParses(t *testing.T) {
+	for _, a := range scenario.Actions {
+		for _, f := range a.Args {
+			if f.Default == "" {
+				continue
+			}
+			if docs, err := yamldoc.Documents("d", []byte(f.Default)); err != nil || len(docs) != 1 {
+				t.Errorf("%s: the default of %s: %v", a.Name, f.Name, err)
+			}
+		}
+	}
+}
+
+// FuzzLoad wants every text to be a scenario or a list of faults, and one that
+// loads to load the same way again.
+func FuzzLoad(f *testing.F) {
+	f.Add(small)
+	f.Add("range: \"1\"\nid: a\nname: ${vars.x\nhosts: {a: {count: 3}}\n")
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := load(text)
+		if err != nil {
+			var faults yamldoc.Faults
+			if !errors.As(err, &faults) || len(faults) == 0 {
+				t.Fatalf("no list of faults: %v", err)
+			}
+			return
+		}
+		again, err := s.For("")
+		if err != nil || len(again.Hosts) != len(s.Hosts) {
+			t.Fatalf("loaded again: %v", err)
+		}
+	})
+}
