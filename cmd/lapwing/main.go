@@ -18,6 +18,7 @@ func main() { os.Exit(run()) }
 
 // run is main with a status, so that tests can run the program in their own binary.
 func run() int {
+	defer profile()()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return cli.Run(ctx, os.Args[1:], cli.IO{In: os.Stdin, Out: os.Stdout, Err: os.Stderr}, version)

@@ -73,12 +73,13 @@ func decodeQuery(v url.Values) (q Query, err error) {
 type Status struct {
 	Journal  journal.Stats  `json:"journal"`
 	Keeper   keep.Stats     `json:"keeper"`
+	Judge    JudgeStats     `json:"judge"`
 	EventLog eventlog.Stats `json:"event_log"`
 	Trouble  string         `json:"trouble,omitempty"`
 }
 
 func (a *archive) status(ctx context.Context) Status {
-	st := Status{Journal: a.spool.Stats(), Keeper: a.keeper.Stats()}
+	st := Status{Journal: a.spool.Stats(), Keeper: a.keeper.Stats(), Judge: a.judge.stats()}
 	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
 	defer cancel()
 	var err error

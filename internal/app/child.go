@@ -195,7 +195,7 @@ func (c *child) start() (*net.UnixConn, *exec.Cmd, error) {
 // childEnv is the little of the environment that a child of ours reads.
 func childEnv() []string {
 	var env []string
-	for _, k := range []string{"GOCOVERDIR", "GODEBUG", "GOTRACEBACK", "LAPWING_TESTSCRIPT", "PATH"} {
+	for _, k := range []string{"GOCOVERDIR", "GODEBUG", "GOTRACEBACK", "LAPWING_PROFILE", "LAPWING_TESTSCRIPT", "PATH"} {
 		if v, ok := os.LookupEnv(k); ok {
 			env = append(env, k+"="+v)
 		}

@@ -52,6 +52,7 @@ type judge struct {
 
 	mu      sync.Mutex
 	at      journal.Position // everything before it is judged
+	judged  uint64           // events, since the start
 	changed chan struct{}    // closed when at moves
 	feeds   map[chan alert.Alert]*feedState
 	kick    chan struct{} // somebody waits: no pause now
@@ -150,6 +151,18 @@ func (g *judge) complain(ctx context.Context, err error) {
 	g.hurt = text
 }
 
+// JudgeStats is how far the judge is.
+type JudgeStats struct {
+	Position journal.Position // everything before it is judged
+	Events   uint64           // judged since the start of the process
+}
+
+func (g *judge) stats() JudgeStats {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return JudgeStats{Position: g.at, Events: g.judged}
+}
+
 func (g *judge) position() journal.Position {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -234,6 +247,7 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 	g.tell(&batch)
 	g.mu.Lock()
 	g.at = at
+	g.judged += uint64(seen)
 	close(g.changed)
 	g.changed = make(chan struct{})
 	g.mu.Unlock()

@@ -155,6 +155,9 @@ type status struct {
 		Checkpoints    uint64
 		Doubts         uint64
 	} `json:"keeper"`
+	Judge struct {
+		Events int64
+	} `json:"judge"`
 	EventLog struct {
 		Rows, Bytes, Dropped, InMemory int64
 	} `json:"event_log"`
@@ -252,7 +255,9 @@ func (p *pace) next(end time.Time) bool {
 // BenchmarkEventsToLog sends events from decoy event to event log: the client
 // that the decoy worker uses, the hub, the journal with its syncs, the event
 // log. LAPWING_RATE events a second (50,000), for 20 s, with LAPWING_SOAK for
-// five minutes. The backlog is what was acknowledged and is not in the log.
+// five minutes. A backlog is what was acknowledged and is not in the log, or is
+// not judged; that of both is shown ten times over the span, and how long they
+// need for it afterwards.
 func BenchmarkEventsToLog(b *testing.B) {
 	rate, span := 50_000.0, 20*time.Second
 	if os.Getenv("LAPWING_SOAK") != "" {
@@ -308,44 +313,69 @@ func eventsToLog(b *testing.B, rate float64, span time.Duration) {
 			}
 		})
 	}
-	var lags []int64
+	var lags, unjudged []int64
 	for time.Now().Before(end) {
 		time.Sleep(span / 10)
-		lags = append(lags, acked.Load()-int64(w.status(b).Keeper.Inserted))
+		st := w.status(b)
+		lags = append(lags, acked.Load()-int64(st.Keeper.Inserted))
+		unjudged = append(unjudged, acked.Load()-st.Judge.Events)
 	}
 	wg.Wait()
 	took := time.Since(p.start)
+	w.drained(b, acked.Load())
+	drain := time.Since(p.start) - took
 	var total time.Duration
 	var report strings.Builder
-	fmt.Fprintf(&report, "%d events in %.1f s = %.0f/s, %d not acknowledged; backlog in events %v\n", acked.Load(), took.Seconds(), float64(acked.Load())/took.Seconds(), failed.Load(), lags)
+	fmt.Fprintf(&report, "%d events in %.1f s = %.0f/s, %d not acknowledged\n  backlog of the log   %v events\n  backlog of the judge %v events; both %.1f s after the last event none\n",
+		acked.Load(), took.Seconds(), float64(acked.Load())/took.Seconds(), failed.Load(), lags, unjudged, drain.Seconds())
 	procs["generator"], before["generator"] = os.Getpid(), self
 	for name, pid := range procs {
 		used := cpu(pid) - before[name]
 		total += used
 		fmt.Fprintf(&report, "  %-9s %6.2f CPU-s, %5.1f us an event\n", name, used.Seconds(), used.Seconds()*1e6/float64(acked.Load()))
 	}
-	fmt.Fprintf(&report, "  together  %6.2f CPU-s of %.1f on two cores\n", total.Seconds(), 2*took.Seconds())
+	fmt.Fprintf(&report, "  together  %6.2f CPU-s of %.1f on two cores\n", total.Seconds(), 2*(took+drain).Seconds())
 	b.ReportMetric(float64(acked.Load())/took.Seconds(), "events/s")
 	b.ReportMetric(total.Seconds()*1e6/float64(acked.Load()), "CPU-us/event")
-	b.ReportMetric(float64(lags[len(lags)-1]), "backlog")
+	b.ReportMetric(float64(max(lags[len(lags)-1], unjudged[len(unjudged)-1])), "backlog")
 	cancel()
 	<-running
-	size := w.settled(b, acked.Load())
-	fmt.Fprintf(&report, "  on disk   %d bytes after the merge, the journal's last segment included: %.1f an event\n", size, float64(size)/float64(acked.Load()))
-	b.ReportMetric(float64(size)/float64(acked.Load()), "bytes/event")
+	w.settled(b)
+	st := w.status(b)
+	w.stop() // the last to close the casebook empties its write-ahead log
+	var size float64
+	fmt.Fprint(&report, "  on disk after the merge, in bytes an event:")
+	for name, parts := range map[string][]string{"event log": {"eventlog"}, "casebook": {"casebook.db", "casebook.db-wal"}, "journal": {"journal"}} {
+		n := float64(usage(w.dir, parts...)) / float64(acked.Load())
+		size += n
+		fmt.Fprintf(&report, " %s %.1f,", name, n)
+	}
+	fmt.Fprintf(&report, " together %.1f\n", size)
+	b.ReportMetric(size, "bytes/event")
 	fmt.Fprint(os.Stderr, report.String())
-	if st := w.status(b); st.EventLog.Rows < acked.Load() || st.Keeper.Refused > 0 || st.EventLog.Dropped > 0 {
+	if st.EventLog.Rows < acked.Load() || st.Keeper.Refused > 0 || st.EventLog.Dropped > 0 {
 		b.Errorf("%d acknowledged, in the log %d, refused %d, dropped %d", acked.Load(), st.EventLog.Rows, st.Keeper.Refused, st.EventLog.Dropped)
 	}
 }
 
-// settled waits until everything is in the log, has it merged, and gives the
-// bytes of journal and event log on disk.
-func (w *whole) settled(b *testing.B, want int64) (size int64) {
+// drained waits until everything is in the log and judged.
+func (w *whole) drained(b *testing.B, want int64) {
+	b.Helper()
+	for range 3000 {
+		if st := w.status(b); int64(st.Keeper.Inserted) >= want && st.Judge.Events >= want {
+			return
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	b.Fatal("log and judge are not through after five minutes")
+}
+
+// settled waits until the journal is let go, and has the log merged.
+func (w *whole) settled(b *testing.B) {
 	b.Helper()
 	for range 600 {
 		st := w.status(b)
-		if int64(st.Keeper.Inserted) >= want && st.Keeper.Kept == st.Keeper.Position && st.EventLog.InMemory == 0 {
+		if st.Keeper.Kept == st.Keeper.Position && st.EventLog.InMemory == 0 {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)
@@ -359,15 +389,14 @@ func (w *whole) settled(b *testing.B, want int64) (size int64) {
 		b.Fatal(err)
 	}
 	resp.Body.Close()
-	for range 100 { // it goes on by itself; done when nothing changes any more
+	for size := int64(0); ; { // it goes on by itself; done when nothing changes any more
 		time.Sleep(500 * time.Millisecond)
 		now := usage(w.dir, "eventlog")
 		if now == size {
-			break
+			return
 		}
 		size = now
 	}
-	return size + usage(w.dir, "journal")
 }
 
 func usage(dir string, parts ...string) (sum int64) {
