@@ -1,6 +1,7 @@
 package casebook
 
 import (
+	"net/netip"
 	"unicode/utf8"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
@@ -32,7 +33,10 @@ type Batch struct {
 }
 
 // Move renames a campaign.
-type Move struct{ From, To string }
+type Move struct {
+	From, To string
+	Source   netip.Addr // who alone is in From; not valid: look for others
+}
 
 type change struct {
 	alert    alert.Alert
@@ -94,7 +98,7 @@ func line(e *event.Event) []byte {
 	}
 	c.Add("lapwing.evidence", "shortened")
 	if l = c.AppendJSON(nil); len(l) > 2*maxLine {
-		c = event.Event{ID: e.ID, Time: e.Time, Source: e.Source}
+		c = event.Event{ID: e.ID, Time: e.Time, Source: e.Source, Session: cut(e.Session, maxText)}
 		c.Add("lapwing.evidence", "shortened")
 		l = c.AppendJSON(nil)
 	}

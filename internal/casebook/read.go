@@ -66,7 +66,7 @@ func (b *SQLite) each(ctx context.Context, what, query string, args []any, fn fu
 }
 
 const alertColumns = `n, id, key, rule_id, rule_name, level, techniques, tactics, description, ip, host, session, user, title, campaign, count, first, last, retrospective,
-(SELECT coalesce(group_concat(event, char(10)), '') FROM (SELECT event FROM evidence WHERE alert = alerts.n ORDER BY seq)) AS events`
+(SELECT ` + eventText + ` FROM (SELECT event FROM evidence WHERE alert = alerts.n ORDER BY seq)) AS events`
 
 func scanAlert(rows *sql.Rows) (n int64, a *alert.Alert, err error) {
 	a = &alert.Alert{}
@@ -80,9 +80,7 @@ func scanAlert(rows *sql.Rows) (n int64, a *alert.Alert, err error) {
 	a.Rule.Level = alert.Level(level)
 	a.Rule.Techniques, a.Rule.Tactics = strings.Fields(techniques), strings.Fields(tactics)
 	a.First, a.Last = fromNano(first), fromNano(last)
-	if events != "" {
-		a.Events = strings.Split(events, "\n")
-	}
+	a.Events = eventIDs(events)
 	a.Source, err = netip.ParseAddr(ip)
 	return n, a, err
 }
@@ -130,14 +128,9 @@ func (b *SQLite) Alert(ctx context.Context, id string) (*alert.Alert, error) {
 	if hit == nil {
 		return nil, fmt.Errorf("alert %.80q: %w", id, ErrNotFound)
 	}
-	return hit, b.each(ctx, "read an alert", "SELECT line FROM evidence WHERE alert = ? ORDER BY seq", []any{n}, func(r *sql.Rows) error {
-		var line []byte
-		if err := r.Scan(&line); err != nil {
-			return err
-		}
-		hit.Evidence = append(hit.Evidence, line)
-		return nil
-	})
+	lines, err := b.evidence(ctx, n)
+	hit.Evidence = lines
+	return hit, err
 }
 
 // Sessions implements Reader.

@@ -11,6 +11,31 @@ type taker struct {
 	tx   *sql.Tx
 	gone Gone
 	err  error
+	dead map[int64]int64 // rows of evidence that went, by pack
+}
+
+// evidence deletes rows that cond holds for; their lines stay until settle.
+func (t *taker) evidence(ctx context.Context, cond string, args ...any) {
+	if t.err != nil {
+		return
+	}
+	t.err = eachRow(ctx, t.tx, func(v []int64) error {
+		t.dead[v[0]]++
+		t.gone.Evidence++
+		return nil
+	}, 1, "DELETE FROM evidence WHERE "+cond+" RETURNING pack", args...)
+}
+
+// settle takes the lines of deleted evidence out of the packs, and those that
+// alerts let go before.
+func (t *taker) settle(ctx context.Context, p *packer) error {
+	if t.err == nil {
+		t.err = settleDead(ctx, t.tx, t.dead)
+	}
+	if t.err == nil {
+		t.err = p.compact(ctx, t.tx)
+	}
+	return t.err
 }
 
 // del runs a deletion and gives the number of rows.
@@ -70,7 +95,7 @@ func (t *taker) sessions(ctx context.Context, cond string, args ...any) {
 
 // alerts deletes rows that cond holds for, with their evidence.
 func (t *taker) alerts(ctx context.Context, cond string, args ...any) {
-	t.gone.Evidence += t.del(ctx, "DELETE FROM evidence WHERE alert IN (SELECT n FROM alerts WHERE "+cond+")", args...)
+	t.evidence(ctx, "alert IN (SELECT n FROM alerts WHERE "+cond+")", args...)
 	t.gone.Alerts += t.del(ctx, "DELETE FROM alerts WHERE "+cond, args...)
 }
 
@@ -82,18 +107,18 @@ func (b *SQLite) Forget(ctx context.Context, s Source, alias string) (Gone, erro
 	}
 	t := &taker{}
 	err := b.write(ctx, "forget in the casebook", func(tx *sql.Tx) error {
-		*t = taker{tx: tx}
+		*t = taker{tx: tx, dead: map[int64]int64{}}
 		t.rename(ctx, s, alias)
 		if id := s.Session(); id != "" {
-			t.session(ctx, id)
-			return t.err
+			t.session(ctx, &b.packer, id)
+			return t.settle(ctx, &b.packer)
 		}
 		n := s.String()
 		t.alerts(ctx, "source = ?", n)
 		t.sessions(ctx, "source = ?", n)
 		t.captures(ctx, "source = ?", n)
 		t.gone.States += t.del(ctx, "DELETE FROM states WHERE source = ?", n)
-		return t.err
+		return t.settle(ctx, &b.packer)
 	})
 	if err == nil {
 		err = b.scrub(ctx)
@@ -112,10 +137,8 @@ func (t *taker) rename(ctx context.Context, s Source, alias string) {
 	}
 }
 
-func (t *taker) session(ctx context.Context, id string) {
-	alerts := t.texts(ctx, "SELECT DISTINCT alert FROM evidence WHERE session = ?", id)
-	t.gone.Evidence += t.del(ctx, "DELETE FROM evidence WHERE session = ?", id)
-	for _, n := range alerts {
+func (t *taker) session(ctx context.Context, p *packer, id string) {
+	for _, n := range t.ofSession(ctx, p, id) {
 		t.alerts(ctx, "n = ? AND NOT EXISTS (SELECT 1 FROM evidence WHERE alert = n)", n)
 	}
 	t.del(ctx, "UPDATE alerts SET session = '', user = '', title = rule_name WHERE session = ?", id)
@@ -148,7 +171,7 @@ func (b *SQLite) Expire(ctx context.Context, c Cuts) (Gone, error) {
 	const free = " AND source NOT IN (SELECT source FROM holds)"
 	t := &taker{}
 	err := b.write(ctx, "expire in the casebook", func(tx *sql.Tx) error {
-		*t = taker{tx: tx}
+		*t = taker{tx: tx, dead: map[int64]int64{}}
 		if !c.Cases.IsZero() {
 			t.alerts(ctx, "last < ? AND session NOT IN (SELECT source FROM holds)"+free, nano(c.Cases))
 		}
@@ -161,7 +184,10 @@ func (b *SQLite) Expire(ctx context.Context, c Cuts) (Gone, error) {
 		if !c.States.IsZero() {
 			t.gone.States += t.del(ctx, "DELETE FROM states WHERE seen < ?", nano(c.States))
 		}
-		return t.err
+		if t.gone.Evidence == 0 {
+			return t.err
+		}
+		return t.settle(ctx, &b.packer)
 	})
 	return t.gone, err
 }

@@ -57,6 +57,20 @@ CREATE TABLE findings (
 ) STRICT, WITHOUT ROWID;
 `, `
 ALTER TABLE alerts ADD COLUMN retrospective INTEGER NOT NULL DEFAULT 0;
+`, `
+CREATE TABLE packs (n INTEGER PRIMARY KEY, live INTEGER NOT NULL, lines INTEGER NOT NULL, data BLOB NOT NULL) STRICT;
+INSERT INTO packs SELECT row_number() OVER (ORDER BY alert, seq), 1, 1, line FROM evidence;
+CREATE TABLE packed (
+  alert INTEGER NOT NULL, seq INTEGER NOT NULL, event ANY NOT NULL, pack INTEGER NOT NULL, at INTEGER NOT NULL,
+  PRIMARY KEY (alert, seq)
+) STRICT, WITHOUT ROWID;
+INSERT INTO packed SELECT alert, seq, event, row_number() OVER (ORDER BY alert, seq), 0 FROM evidence;
+DROP TABLE evidence;
+ALTER TABLE packed RENAME TO evidence;
+DROP INDEX alerts_key;
+DROP INDEX alerts_campaign;
+DROP INDEX states_source;
+DROP INDEX states_seen;
 `}
 
 // applicationID marks the file as ours: "lapw".

@@ -22,7 +22,8 @@ type SQLite struct {
 	mu   sync.Mutex // one write at a time
 
 	recall *sql.Stmt
-	known  known // keys of states
+	known  known  // keys of states
+	packer packer // under mu
 }
 
 var _ Book = (*SQLite)(nil)
@@ -91,6 +92,7 @@ func (b *SQLite) Close() error {
 	if b.recall != nil {
 		b.recall.Close() //nolint:errcheck // so do its connections
 	}
+	b.packer.close()
 	return errors.Join(b.r.Close(), b.w.Close()) // the last one empties the write-ahead log
 }
 

@@ -14,6 +14,10 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/klauspost/compress/zstd"
+
+	"github.com/lapwing-defence/lapwing/internal/alert"
 	"github.com/lapwing-defence/lapwing/internal/casebook"
 	"github.com/lapwing-defence/lapwing/internal/casebook/casebooktest"
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -315,37 +319,122 @@ func BenchmarkSessions(b *testing.B) {
 	}
 }
 
-// A casebook as the first version wrote it is brought to the present one.
+// A casebook as version 2 wrote it is brought to the present one.
 func TestMigration(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "casebook.db")
+	old, err := os.ReadFile("testdata/v2.sql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	run(t, file, string(old))
 	b := open(t, file)
-	e := casebooktest.Event(1, "192.0.2.1", casebooktest.ID(2), event.ActionFileCaptured)
-	e.SHA256, e.Path = strings.Repeat("a", 64), "/tmp/x"
+	a, err := b.Alert(t.Context(), casebooktest.ID(1001))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := []string{"01a2109e-7c87-7cfd-9319-838796ad5c56", "another"}
+	if d := cmp.Diff(ids, a.Events); d != "" {
+		t.Error(d)
+	}
+	if len(a.Evidence) != 2 || !strings.Contains(string(a.Evidence[0]), ids[0]) || string(a.Evidence[1]) != `{"event.id":"another"}` {
+		t.Errorf("evidence %s", a.Evidence)
+	}
+	e := casebooktest.Event(3, "192.0.2.1", casebooktest.ID(2), event.ActionCommandExecuted)
 	var batch casebook.Batch
-	batch.Index(e)
+	grown := *a
+	grown.Count = 3
+	batch.Alert(grown, e)
 	if err := b.Apply(t.Context(), &batch); err != nil {
 		t.Fatal(err)
+	}
+	if a, err = b.Alert(t.Context(), casebooktest.ID(1001)); err != nil || len(a.Evidence) != 3 || a.Events[2] != e.ID {
+		t.Fatalf("grown: %+v, %v", a, err)
+	}
+	s, _ := casebook.ParseSource(casebooktest.ID(2))
+	gone, err := b.Forget(t.Context(), s, "alias")
+	if err != nil || gone.Evidence != 2 || gone.Alerts != 0 {
+		t.Fatalf("%+v, %v", gone, err)
+	}
+	if a, err = b.Alert(t.Context(), casebooktest.ID(1001)); err != nil || len(a.Evidence) != 1 || a.Events[0] != "another" {
+		t.Errorf("what is left: %+v, %v", a, err)
+	}
+}
+
+// TestPacks looks into the packs themselves: what an alert let go of and what
+// was forgotten is in none of them, and nobody else's lines went with it.
+func TestPacks(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "casebook.db")
+	b := open(t, file)
+	const secret, other = "198.51.100.77", "203.0.113.5"
+	for round := range 40 {
+		var batch casebook.Batch
+		for i := range 10 {
+			n := round*10 + i + 1
+			for k, src := range []string{secret, other} {
+				batch.Alert(casebooktest.Alert(k+1, src, int64(n)), casebooktest.Event(n*2+k, src, casebooktest.ID(n), event.ActionCommandExecuted))
+			}
+		}
+		if err := b.Apply(t.Context(), &batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, _ := casebook.ParseSource(secret)
+	if gone, err := b.Forget(t.Context(), s, "alias"); err != nil || gone.Evidence != alert.MaxEvents {
+		t.Fatalf("%+v, %v", gone, err)
+	}
+	a, err := b.Alert(t.Context(), casebooktest.ID(1002))
+	if err != nil || len(a.Evidence) != alert.MaxEvents {
+		t.Fatalf("%d lines, %v", len(a.Evidence), err)
+	}
+	for i, l := range a.Evidence {
+		if e, err := event.Decode(l); err != nil || e.ID != a.Events[i] || e.Source.Addr().String() != other {
+			t.Fatalf("line %d: %s, %v, want event %s", i, l, err, a.Events[i])
+		}
 	}
 	b.Close()
-	run(t, file, "ALTER TABLE alerts DROP COLUMN retrospective")
-	run(t, file, "DROP TABLE findings")
-	run(t, file, "PRAGMA user_version = 1")
-	b = open(t, file)
-	e.Describe(event.ActionMalwareFound)
-	e.Add("rule.name", "Bad")
-	batch = casebook.Batch{}
-	batch.Index(e)
-	if err := b.Apply(t.Context(), &batch); err != nil {
+	lines := unfold(t, file)
+	if len(lines) != alert.MaxEvents {
+		t.Errorf("%d lines are in the packs", len(lines))
+	}
+	for _, l := range lines {
+		if strings.Contains(l, secret) {
+			t.Errorf("still there: %s", l)
+		}
+	}
+}
+
+// unfold gives all lines that are in the packs of a file.
+func unfold(t *testing.T, file string) (lines []string) {
+	t.Helper()
+	db, err := sql.Open("sqlite", file)
+	if err != nil {
 		t.Fatal(err)
 	}
-	n := 0
-	if err := b.Captures(t.Context(), casebook.Query{}, func(c *casebook.Capture) error {
-		n++
-		if len(c.Findings) != 1 || c.Findings[0].Rule != "Bad" {
-			t.Errorf("findings: %+v", c.Findings)
-		}
-		return nil
-	}); err != nil || n != 1 {
-		t.Errorf("%d captures, %v", n, err)
+	defer db.Close()
+	rows, err := db.Query("SELECT data FROM packs")
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer rows.Close()
+	d, _ := zstd.NewReader(nil)
+	defer d.Close()
+	for rows.Next() {
+		var data []byte
+		if err := rows.Scan(&data); err != nil {
+			t.Fatal(err)
+		}
+		text, err := d.DecodeAll(data, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for l := range strings.Lines(string(text)) {
+			if l != "\n" {
+				lines = append(lines, l)
+			}
+		}
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatal(err)
+	}
+	return lines
 }

@@ -44,16 +44,14 @@ VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (id) DO UPDATE SET level = excluded.level, host = excluded.host, session = excluded.session, user = excluded.user, title = excluded.title,
   campaign = excluded.campaign, count = excluded.count, last = excluded.last
 RETURNING n`
-	putEvidence  = `INSERT OR REPLACE INTO evidence (alert, seq, event, session, line) VALUES (?,?,?,?,?)`
-	trimEvidence = `DELETE FROM evidence WHERE alert = ? AND seq > ? AND seq <= ?`
-	putSession   = `INSERT INTO sessions (id, source, ip, host, decoy, user, kind, start, end, last, commands, files, depth) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?)
-ON CONFLICT (id) DO UPDATE SET user = iif(user = '', excluded.user, user), kind = iif(excluded.kind <> '', excluded.kind, kind), start = min(start, excluded.start),
+	putSession  = `INSERT INTO sessions (id, source, ip, host, decoy, user, kind, start, end, last, commands, files, depth) VALUES `
+	growSession = ` ON CONFLICT (id) DO UPDATE SET user = iif(user = '', excluded.user, user), kind = iif(excluded.kind <> '', excluded.kind, kind), start = min(start, excluded.start),
   end = max(end, excluded.end), last = max(last, excluded.last), commands = commands + excluded.commands, files = files + excluded.files, depth = max(depth, excluded.depth)`
 	putCapture = `INSERT INTO captures (sha256, source, path, ip, size, host, session, count, first, last) VALUES (?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (sha256, source, path) DO UPDATE SET ip = excluded.ip, host = excluded.host, session = excluded.session, count = count + excluded.count, last = max(last, excluded.last)`
 	putFinding = `INSERT OR REPLACE INTO findings (sha256, rule, level, category, description)
 SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM captures WHERE sha256 = ?1)`
-	putState    = `INSERT OR REPLACE INTO states (key, source, seen, data) VALUES (?,?,?,?)`
+	putState    = `INSERT OR REPLACE INTO states (key, source, seen, data) VALUES `
 	putMove     = `UPDATE alerts SET campaign = ? WHERE campaign = ?`
 	putPosition = `INSERT OR REPLACE INTO meta (key, value) VALUES ('position', ?)`
 )
@@ -66,46 +64,131 @@ func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
 		ctx := context.WithoutCancel(ctx) // else each row costs a goroutine that waits for the end of ctx
 		a := applier{tx: tx, st: map[string]*sql.Stmt{}}
 		defer a.close()
-		for _, c := range t.order {
-			if err := a.alert(ctx, c); err != nil {
-				return err
-			}
-		}
-		for _, id := range slices.Sorted(maps.Keys(t.sessions)) {
-			s := t.sessions[id]
-			err := a.exec(ctx, putSession, s.ID, SourceOf(s.Source).String(), s.Source.String(), s.Host, s.Decoy, s.User, s.Kind, nano(s.Start), nano(s.End), nano(s.Last), s.Commands, s.Files, s.Depth)
-			if err != nil {
-				return err
-			}
-		}
-		for k, c := range t.captures {
-			err := a.exec(ctx, putCapture, k.sum, k.source, k.path, c.Source.String(), c.Size, c.Host, c.Session, c.Count, nano(c.First), nano(c.Last))
-			if err != nil {
-				return err
-			}
-		}
-		for k, f := range t.findings {
-			if err := a.exec(ctx, putFinding, k.sum, f.Rule, f.Level, f.Category, f.Description); err != nil {
-				return err
-			}
-		}
-		slices.SortFunc(t.states, func(x, y State) int { return strings.Compare(x.Key, y.Key) })
-		for _, s := range t.states {
-			source := ""
-			if s.Source.IsValid() {
-				source = SourceOf(s.Source).String()
-			}
-			if err := a.exec(ctx, putState, s.Key, source, nano(s.Seen), s.Data); err != nil {
-				return err
-			}
-		}
-		for _, m := range t.moves {
-			if err := a.exec(ctx, putMove, m.To, m.From); err != nil {
+		for _, put := range []func(context.Context, *Batch) error{a.alerts(&b.packer), a.sessions, a.captures, a.states, a.moves} {
+			if err := put(ctx, t); err != nil {
 				return err
 			}
 		}
 		return a.exec(ctx, putPosition, t.Position)
 	})
+}
+
+// alerts writes alerts and their evidence.
+func (a *applier) alerts(p *packer) func(context.Context, *Batch) error {
+	return func(ctx context.Context, t *Batch) error {
+		s := stower{a: a, p: p, dead: map[int64]int64{}}
+		var trim []trimmed
+		for _, c := range t.order {
+			n, err := a.alert(ctx, c)
+			if err != nil {
+				return err
+			}
+			count := c.alert.Count
+			for _, v := range c.evidence {
+				if v.seq > halfEvents && v.seq <= count-halfEvents {
+					continue
+				}
+				if err := s.add(ctx, n, v.seq, v.event.ID, line(v.event)); err != nil {
+					return err
+				}
+			}
+			if count > 2*halfEvents {
+				trim = append(trim, trimmed{n, halfEvents, count - halfEvents})
+			}
+		}
+		return s.flush(ctx, trim)
+	}
+}
+
+func (a *applier) sessions(ctx context.Context, t *Batch) error {
+	rows := a.bulk(putSession, 13, growSession)
+	for _, id := range slices.Sorted(maps.Keys(t.sessions)) {
+		s := t.sessions[id]
+		err := rows.add(ctx, s.ID, SourceOf(s.Source).String(), s.Source.String(), s.Host, s.Decoy, s.User, s.Kind, nano(s.Start), nano(s.End), nano(s.Last), s.Commands, s.Files, s.Depth)
+		if err != nil {
+			return err
+		}
+	}
+	return rows.flush(ctx)
+}
+
+func (a *applier) captures(ctx context.Context, t *Batch) error {
+	for k, c := range t.captures {
+		err := a.exec(ctx, putCapture, k.sum, k.source, k.path, c.Source.String(), c.Size, c.Host, c.Session, c.Count, nano(c.First), nano(c.Last))
+		if err != nil {
+			return err
+		}
+	}
+	for k, f := range t.findings {
+		if err := a.exec(ctx, putFinding, k.sum, f.Rule, f.Level, f.Category, f.Description); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *applier) states(ctx context.Context, t *Batch) error {
+	slices.SortFunc(t.states, func(x, y State) int { return strings.Compare(x.Key, y.Key) })
+	rows := a.bulk(putState, 4, "")
+	for _, s := range t.states {
+		source := ""
+		if s.Source.IsValid() {
+			source = SourceOf(s.Source).String()
+		}
+		if err := rows.add(ctx, s.Key, source, nano(s.Seen), s.Data); err != nil {
+			return err
+		}
+	}
+	return rows.flush(ctx)
+}
+
+func (a *applier) moves(ctx context.Context, t *Batch) error {
+	for _, m := range t.moves {
+		query, args := putMove, []any{m.To, m.From}
+		if m.Source.IsValid() {
+			query, args = putMove+" AND source = ?", append(args, SourceOf(m.Source).String())
+		}
+		if err := a.exec(ctx, query, args...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bulk inserts rows many at a time, in their order: a statement costs more
+// than a small row.
+type bulk struct {
+	a           *applier
+	begin, end  string
+	row         string
+	width, size int
+	args        []any
+}
+
+// bulkRows are inserted by one statement; what is left at the end, one by one.
+const bulkRows = 32
+
+func (a *applier) bulk(begin string, width int, end string) *bulk {
+	row := "(" + strings.Repeat("?,", width-1) + "?)"
+	return &bulk{a: a, begin: begin, end: end, row: row, width: width, size: bulkRows * width}
+}
+
+func (b *bulk) add(ctx context.Context, args ...any) error {
+	if b.args = append(b.args, args...); len(b.args) < b.size {
+		return nil
+	}
+	err := b.a.exec(ctx, b.begin+strings.Repeat(b.row+",", bulkRows-1)+b.row+b.end, b.args...)
+	b.args = b.args[:0]
+	return err
+}
+
+func (b *bulk) flush(ctx context.Context) error {
+	for ; len(b.args) > 0; b.args = b.args[b.width:] {
+		if err := b.a.exec(ctx, b.begin+b.row+b.end, b.args[:b.width]...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // applier prepares each statement once in a transaction.
@@ -141,29 +224,15 @@ func (a *applier) exec(ctx context.Context, query string, args ...any) error {
 	return err
 }
 
-func (a *applier) alert(ctx context.Context, c *change) error {
+// alert writes an alert and gives the number of its row.
+func (a *applier) alert(ctx context.Context, c *change) (n int64, err error) {
 	s, err := a.stmt(ctx, putAlert) //nolint:sqlclosecheck // kept for the transaction
 	if err != nil {
-		return err
+		return 0, err
 	}
 	x, r := &c.alert, &c.alert.Rule
-	var n int64
 	err = s.QueryRowContext(ctx, x.ID, x.Key, r.ID, r.Name, int(r.Level), strings.Join(r.Techniques, " "), strings.Join(r.Tactics, " "), r.Description,
 		SourceOf(x.Source).String(), x.Source.Unmap().String(), cut(x.Host, maxText), x.Session, cut(x.User, maxText), cut(x.Title, maxText), x.Campaign,
 		x.Count, nano(x.First), nano(x.Last), x.Retrospective).Scan(&n)
-	if err != nil {
-		return err
-	}
-	for _, v := range c.evidence {
-		if v.seq > halfEvents && v.seq <= x.Count-halfEvents {
-			continue
-		}
-		if err := a.exec(ctx, putEvidence, n, v.seq, v.event.ID, v.event.Session, line(v.event)); err != nil {
-			return err
-		}
-	}
-	if x.Count > 2*halfEvents {
-		return a.exec(ctx, trimEvidence, n, halfEvents, x.Count-halfEvents)
-	}
-	return nil
+	return n, err
 }

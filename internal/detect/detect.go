@@ -44,7 +44,10 @@ type Engine struct {
 }
 
 // Move says that a campaign turned out to be another one.
-type Move struct{ From, To string }
+type Move struct {
+	From, To string
+	Source   netip.Addr // who alone is in From
+}
 
 // New makes an Engine.
 func New(cfg Config) *Engine {
@@ -276,7 +279,7 @@ func (g *Engine) join(s *source, e *event.Event, prints []known) {
 			continue
 		}
 		if s.Campaign == s.Own && !s.Joined {
-			g.moves = append(g.moves, Move{s.Own, q.Campaign})
+			g.moves = append(g.moves, Move{s.Own, q.Campaign, me})
 			s.Campaign = q.Campaign
 			if p.owner != nil {
 				p.owner.source.Joined = true

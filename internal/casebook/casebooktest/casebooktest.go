@@ -426,6 +426,20 @@ func moves(t *testing.T, open func(*testing.T) casebook.Book) {
 			t.Errorf("campaign %s", a.Campaign)
 		}
 	}
+	apply(t, b, func(batch *casebook.Batch) {
+		batch.Move(casebook.Move{From: ID(6000), To: ID(7000), Source: netip.MustParseAddr("198.51.100.7")})
+	})
+	n := 0
+	for _, a := range alerts(t, b, casebook.Query{}) {
+		if moved := a.Campaign == ID(7000); moved != (a.Source.String() == "198.51.100.7") {
+			t.Errorf("%s is in campaign %s", a.Source, a.Campaign)
+		} else if moved {
+			n++
+		}
+	}
+	if n == 0 {
+		t.Error("no alert of the source: this shows nothing")
+	}
 }
 
 func copies(t *testing.T, open func(*testing.T) casebook.Book) {
