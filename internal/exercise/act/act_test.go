@@ -26,6 +26,7 @@ type world struct {
 	seg *vnet.Segment
 	red *vnet.Host
 
+	ends   []func()
 	mu     sync.Mutex
 	events []event.Event
 }
@@ -89,7 +90,15 @@ func (w *world) add(t *testing.T, n byte, h service.HostConfig, kinds ...string)
 			wg.Go(func() { s.Serve(ctx, ln) })
 		}
 	}
-	t.Cleanup(func() { cancel(); wg.Wait() })
+	w.ends = append(w.ends, func() { cancel(); wg.Wait() })
+}
+
+// stop ends the services and waits for what they still have to tell.
+func (w *world) stop() {
+	for _, end := range w.ends {
+		end()
+	}
+	w.ends = nil
 }
 
 var anna = Credential{"anna", "pw"}
@@ -110,10 +119,12 @@ func newWorld(t *testing.T) *world {
 	if w.red, err = w.seg.AddHost(vnet.HostConfig{Name: "red01", Addrs: []netip.Addr{netip.MustParseAddr("10.9.0.66")}}); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(w.stop)
 	accept := []service.Credential{{User: "anna", Password: "pw"}}
+	w.add(t, 14, service.HostConfig{Name: "win", Persona: "windows-server", Accept: accept}, "smb")
 	w.add(t, 10, service.HostConfig{Name: "lin", Persona: "linux-5", Accept: accept, Files: []service.File{{Path: "/srv/plan.txt", Content: "the plan\n"}}},
 		"ssh", "ftp", "smtp", "imap", "dns", "smb", "ldap", "mysql", "postgres", "mssql", "rdp", "http", "https")
-	w.add(t, 11, service.HostConfig{Name: "trap", Persona: "linux-6", Decoy: true, Tokens: []service.Token{{Credential: service.Credential{User: "backup", Password: "t0k"}, ID: "tok", Admit: true}}}, "ssh")
+	w.add(t, 11, service.HostConfig{Name: "trap", Persona: "linux-6", Decoy: true, Tokens: []service.Token{{Credential: service.Credential{User: "backup", Password: "t0k"}, ID: "tok", Admit: true}}, Files: []service.File{{Path: "/srv/README.txt", Content: "marker", Token: "doc"}}}, "ssh")
 	w.add(t, 12, service.HostConfig{Name: "rt", Persona: "router", Decoy: true, Accept: []service.Credential{{User: "root", Password: "admin"}}}, "telnet", "snmp")
 	w.add(t, 13, service.HostConfig{Name: "plc", Persona: "plc", Accept: accept}, "modbus", "mqtt")
 	return w

@@ -141,3 +141,40 @@ func (h *Host) Exec(user string, argv ...string) []event.Event {
 	e.Add("CommandLine", e.CommandLine)
 	return []event.Event{e}
 }
+
+// argv is a command line in words, with the program's path first.
+func argv(image, line string) []string {
+	w := strings.Fields(line)
+	if len(w) == 0 || image != "" && base(w[0]) != base(image) {
+		return append([]string{image}, w...)
+	}
+	if image != "" {
+		w[0] = image
+	}
+	return w
+}
+
+// agent is a record of an agent with ECS names.
+func (h *Host) agent(dataset, image, user string) event.Event {
+	e := h.begin(dataset, or(user, h.c.Users[0]))
+	e.Add("host.os.type", h.c.Family)
+	e.Add("process.executable", image)
+	e.Add("process.name", base(image))
+	return e
+}
+
+func (h *Host) linuxFile(image, path, user string) []event.Event {
+	e := h.agent("endpoint.events.file", image, user)
+	e.Category, e.Type, e.Action, e.Path = "file", "creation", "creation", path
+	return []event.Event{e}
+}
+
+func (h *Host) linuxNetwork(c Connection) []event.Event {
+	e := h.agent("endpoint.events.network", c.Image, c.User)
+	if !c.From.Addr().IsValid() {
+		c.From = netip.AddrPortFrom(h.c.Addr, uint16(32768+h.draw(28000)))
+	}
+	e.Category, e.Type, e.Action, e.Source, e.Destination, e.Transport = "network", "start", "connection_attempted", c.From, c.To, or(c.Transport, "tcp")
+	e.Add("destination.domain", c.ToName)
+	return []event.Event{e}
+}

@@ -246,6 +246,68 @@ func TestOneSeedOneStory(t *testing.T) {
 	}
 }
 
+// TestPrimitives says what each record is called in the log that it belongs to.
+func TestPrimitives(t *testing.T) {
+	from := netip.MustParseAddrPort("10.20.1.66:50000")
+	for family, list := range map[string]map[string]func(h *Host) []event.Event{
+		"windows": {
+			"1 4688":         func(h *Host) []event.Event { return h.Process(Process{Image: `C:\Windows\System32\cmd.exe`}) },
+			"3":              func(h *Host) []event.Event { return h.Network(Connection{Image: "x.exe", To: from}) },
+			"7":              func(h *Host) []event.Event { return h.ImageLoad("x.exe", "y.dll", "", false) },
+			"8":              func(h *Host) []event.Event { return h.RemoteThread("x.exe", "y.exe") },
+			"10":             func(h *Host) []event.Event { return h.Access("x.exe", "y.exe", "", "0x1410", "") },
+			"11":             func(h *Host) []event.Event { return h.File("x.exe", `C:\x`, "") },
+			"13":             func(h *Host) []event.Event { return h.Registry("x.exe", `HKLM\x`, "1", "") },
+			"12":             func(h *Host) []event.Event { return h.Registry("x.exe", `HKLM\x`, "", "") },
+			"22":             func(h *Host) []event.Event { return h.DNS("x.exe", "a.b", "1.2.3.4", "") },
+			"4624 4672":      func(h *Host) []event.Event { return h.Logon(Logon{User: "anna", Type: 10, From: from, Admin: true}) },
+			"4625":           func(h *Host) []event.Event { return h.Logon(Logon{User: "anna", Type: 3, From: from, Failed: true}) },
+			"4648":           func(h *Host) []event.Event { return h.ExplicitLogon("anna", "bernd", "fs01", "x.exe") },
+			"7045 4697":      func(h *Host) []event.Event { return h.Service("s", "x.exe", "", "anna") },
+			"4698":           func(h *Host) []event.Event { return h.Task("t", "x.exe", "anna") },
+			"4720 4732":      func(h *Host) []event.Event { return h.AccountCreated("x", "Administrators", "anna") },
+			"4724":           func(h *Host) []event.Event { return h.PasswordReset("x", "anna") },
+			"5140 5145 5145": func(h *Host) []event.Event { return h.Share("anna", "C$", from, "a", "b") },
+			"4662":           func(h *Host) []event.Event { return h.Replication("anna") },
+			"4104 4103":      func(h *Host) []event.Event { return h.Script("Get-Process", "anna") },
+			"5001":           func(h *Host) []event.Event { return h.DefenderOff() },
+			"1149 21 4624":   func(h *Host) []event.Event { return h.RemoteDesktop("anna", from, false) },
+			"59":             func(h *Host) []event.Event { return h.Transfer("j", "http://x", "anna") },
+		},
+		"linux": {
+			"auditd.log":              func(h *Host) []event.Event { return h.Process(Process{Image: "/usr/bin/id", CommandLine: "id -u"}) },
+			"endpoint.events.file":    func(h *Host) []event.Event { return h.File("/usr/bin/tee", "/etc/cron.d/x", "") },
+			"endpoint.events.network": func(h *Host) []event.Event { return h.Network(Connection{Image: "/usr/bin/curl", To: from}) },
+			"system.auth":             func(h *Host) []event.Event { return h.Logon(Logon{User: "anna", From: from}) },
+			"system.syslog":           func(h *Host) []event.Event { return h.Syslog("systemd", "x") },
+			"nginx.access":            func(h *Host) []event.Event { return h.Web(Request{From: from, Path: "/"}) },
+		},
+	} {
+		for want, write := range list {
+			t.Run(family+" "+want, func(t *testing.T) {
+				var got []string
+				for _, e := range write(newHost(t, family, clock.NewManual(t0), 1)) {
+					if v, ok := e.Get("EventID"); ok {
+						got = append(got, v.Text())
+					} else {
+						got = append(got, e.Dataset)
+					}
+					if !e.Time.Equal(t0) || e.ID == "" {
+						t.Errorf("%+v", e)
+					}
+				}
+				if strings.Join(got, " ") != want {
+					t.Errorf("%q, want %q", got, want)
+				}
+			})
+		}
+	}
+	e := newHost(t, "linux", clock.NewManual(t0), 1).Process(Process{Image: "/usr/bin/id", CommandLine: "id -u"})[0]
+	if v, _ := e.Get("a0"); v.Text() != "/usr/bin/id" || e.CommandLine != "/usr/bin/id -u" {
+		t.Errorf("%s", e.AppendJSON(nil))
+	}
+}
+
 func TestBadBehaviour(t *testing.T) {
 	h := newHost(t, "windows", clock.NewManual(t0), 1)
 	for _, tt := range []struct {

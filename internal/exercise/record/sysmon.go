@@ -44,8 +44,11 @@ func (p *Process) fill(h *Host) {
 	}
 }
 
-// Process is Sysmon's event 1 and Security's 4688.
+// Process is Sysmon's event 1 and Security's 4688; on Linux auditd's EXECVE.
 func (h *Host) Process(p Process) []event.Event {
+	if h.c.Family == "linux" {
+		return h.Exec(or(p.User, h.c.Users[0]), argv(p.Image, p.CommandLine)...)
+	}
 	p.fill(h)
 	parent := h.running(p.Parent, p.User)
 	me := h.started(p.Image, p.CommandLine, p.User)
@@ -77,8 +80,11 @@ type Connection struct {
 	NotInitiated bool   // it came from outside
 }
 
-// Network is Sysmon's event 3.
+// Network is Sysmon's event 3; on Linux that of an agent.
 func (h *Host) Network(c Connection) []event.Event {
+	if h.c.Family == "linux" {
+		return h.linuxNetwork(c)
+	}
 	c.User = h.account(or(c.User, h.c.Users[0]))
 	p := h.running(c.Image, c.User)
 	if !c.From.Addr().IsValid() {
@@ -128,8 +134,11 @@ func (h *Host) Access(source, target, user, rights, trace string) []event.Event 
 		"CallTrace", or(trace, `C:\Windows\SYSTEM32\ntdll.dll+9d4b4|C:\Windows\System32\KERNELBASE.dll+2c13e`), "SourceUser", user, "TargetUser", t.user)}
 }
 
-// File is Sysmon's event 11.
+// File is Sysmon's event 11; on Linux that of an agent.
 func (h *Host) File(image, path, user string) []event.Event {
+	if h.c.Family == "linux" {
+		return h.linuxFile(image, path, user)
+	}
 	user = h.account(or(user, h.c.Users[0]))
 	p := h.running(image, user)
 	e := h.win(sysmonLog, 11, user, "UtcTime", h.utc(), "ProcessGuid", p.guid, "ProcessId", strconv.Itoa(p.pid), "Image", image, "TargetFilename", path, "CreationUtcTime", h.utc(), "User", user)

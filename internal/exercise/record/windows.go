@@ -52,8 +52,12 @@ type Logon struct {
 	NTLM    bool
 }
 
-// Logon is Security's event 4624 or 4625, with 4672 for administrators.
+// Logon is Security's event 4624 or 4625, with 4672 for administrators; on Linux
+// the line of sshd.
 func (h *Host) Logon(l Logon) []event.Event {
+	if h.c.Family == "linux" {
+		return h.SSHLogin(l.User, l.From, !l.Failed, !l.Unknown)
+	}
 	domain, name := h.split(l.User)
 	pkg, process := "Kerberos", "Kerberos"
 	switch {
