@@ -61,7 +61,7 @@ func TestActionsAreSeen(t *testing.T) {
 			a.SSHLogin(ctx, Target{"lin", 22}, Login{Credentials: spray(6), All: true})
 		}, []string{"Many Accounts Tried at sshd"}},
 		{"spraying Exchange", func(ctx context.Context, a *Actor) {
-			a.HTTP(t.Context(), "password.spray", Target{"lin", 80}, Request{Paths: []string{"/ecp/", "/ews/exchange.asmx", "/oab/", "/rpc/", "/mapi/", "/powershell/", "/autodiscover/x"}, Sprayed: spray(14), Repeat: Repeat{Every: time.Second}})
+			a.HTTP(ctx, "password.spray", Target{"lin", 80}, Request{Paths: []string{"/ecp/", "/ews/exchange.asmx", "/oab/", "/rpc/", "/mapi/", "/powershell/", "/autodiscover/x"}, Sprayed: spray(14), Repeat: Repeat{Every: time.Second}})
 		}, []string{"Password Spraying Across Exchange Directories", "One Source Walks the Exchange Directories"}},
 		{"spraying a file server", func(ctx context.Context, a *Actor) {
 			a.SMBLogin(ctx, Target{"win", 445}, Login{Credentials: spray(12), All: true, Delay: time.Second})
@@ -71,13 +71,13 @@ func TestActionsAreSeen(t *testing.T) {
 			for i := range 45 {
 				paths = append(paths, "/missing"+strings.Repeat("x", i))
 			}
-			a.HTTP(t.Context(), "http.path_probe", Target{"lin", 80}, Request{Paths: paths})
+			a.HTTP(ctx, "http.path_probe", Target{"lin", 80}, Request{Paths: paths})
 		}, []string{"One Source Asks for Many Missing Pages"}},
 		{"old flaws", func(ctx context.Context, a *Actor) {
-			a.HTTP(t.Context(), "http.get", Target{"lin", 80}, Request{Paths: []string{"/index.action?method:%23marker", "/dana-na/../marker"}})
+			a.HTTP(ctx, "http.get", Target{"lin", 80}, Request{Paths: []string{"/index.action?method:%23marker", "/dana-na/../marker"}})
 		}, []string{"Probe for an Old Flaw That Is Still Used"}},
 		{"a VPN over HTTP", func(ctx context.Context, a *Actor) {
-			a.HTTP(t.Context(), "http.get", Target{"lin", 80}, Request{Paths: []string{"/vpnsvc/connect.cgi"}})
+			a.HTTP(ctx, "http.get", Target{"lin", 80}, Request{Paths: []string{"/vpnsvc/connect.cgi"}})
 		}, []string{"SoftEther VPN Handshake Over HTTP"}},
 		{"a name of a VPN", func(ctx context.Context, a *Actor) {
 			a.DNSQuery(ctx, Target{"lin", 53}, Ask{Names: []string{"x1.x2.servers.nat-traversal.softether-network.net"}})
@@ -95,7 +95,7 @@ func TestActionsAreSeen(t *testing.T) {
 			})
 		}, []string{"Loader Line of a Device Botnet Typed on a Decoy", "Remote Management Killed on a Decoy", "Login on a Decoy"}},
 		{"an everyday", func(ctx context.Context, a *Actor) {
-			a.HTTP(t.Context(), "http.get", Target{"lin", 80}, Request{Agent: "Mozilla/5.0", Repeat: Repeat{Times: 20, Every: time.Minute}})
+			a.HTTP(ctx, "http.get", Target{"lin", 80}, Request{Agent: "Mozilla/5.0", Repeat: Repeat{Times: 20, Every: time.Minute}})
 			a.IMAPLogin(ctx, Target{"lin", 143}, Login{Credentials: []Credential{anna}}, 5)
 			a.SSHLogin(ctx, Target{"lin", 22}, Login{Credentials: []Credential{{"anna", "typo"}, anna}, Commands: []string{"uptime"}})
 			a.DNSQuery(ctx, Target{"lin", 53}, Ask{Names: []string{"web01.plant.example"}})
