@@ -118,7 +118,7 @@ func (e *evaluation) reason(res *StepResult, best *Join) Reason {
 		}
 		return Reason{Text: text, Evidence: append([]string{best.Alert}, best.Events...)}
 	case res.Category == Telemetry:
-		text := fmt.Sprintf("telemetry: %d records of it, no alert in time", res.Events)
+		text := fmt.Sprintf("telemetry: recorded (%d), but no alert in time", res.Events)
 		return Reason{Text: text, Evidence: res.EventIDs}
 	}
 	return Reason{Text: fmt.Sprintf("none: no alert and no record has its flows (%d), hosts and users, or tokens", res.Flows)}
