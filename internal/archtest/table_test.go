@@ -25,7 +25,7 @@ var table = map[string][]string{
 	"exercise/act":        {"clock", "exercise/wire", "vnet"},
 	"exercise/record":     {"clock", "event"},
 	"exercise/scenario":   {"exercise/record", "exercise/service", "rules", "yamldoc"},
-	"exercise/report":     {"alert", "exercise/score"},
+	"exercise/report":     {"exercise/score"},
 	"exercise/score":      {"alert"},
 	"exercise/service":    {"clock", "decoy", "decoy/access", "decoy/record", "decoy/sshd", "decoy/telnetd", "event", "exercise/record", "exercise/wire", "host", "host/kernel", "host/netcmd", "host/programs", "persona"},
 	"exercise/wire":       {},
