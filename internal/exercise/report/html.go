@@ -228,7 +228,7 @@ func newStepView(s *score.StepResult) stepView {
 		way = append(way, string(s.Outcome)+": "+s.Note)
 	}
 	if e := expectedWord(s); e != "-" {
-		way = append(way, fmt.Sprintf("expected: %s within %s after its end", e, span(&s.Within)))
+		way = append(way, fmt.Sprintf("expected: %s within %s", e, span(&s.Within)))
 	}
 	v.Way = strings.Join(way, " · ")
 	for i := range s.Joins {

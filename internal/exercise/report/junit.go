@@ -113,7 +113,7 @@ func stepCase(class string, s *score.StepResult) testcase {
 	case score.Missed:
 		c.Failure = &message{Message: texts[len(texts)-1], Type: "missed", Text: all}
 	case score.NotAsked:
-		c.Skipped = &message{Message: "no detection is expected of this step; seen: " + seenWord(s)}
+		c.Skipped = &message{Message: "no detection is required of this step; seen: " + seenWord(s)}
 		c.Out = all
 	default:
 		c.Out = all

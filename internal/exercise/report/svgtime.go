@@ -114,7 +114,7 @@ func newRow(s *score.StepResult, sc scale, y int) timeRow {
 	from, to := sc.x(s.Started), sc.x(s.Ended)
 	limit := to
 	if s.Status != score.NotAsked {
-		limit = sc.x(s.Ended.Add(s.Within.Duration()))
+		limit = max(to, sc.x(s.Started.Add(s.Within.Duration())))
 	}
 	row.X, row.W = unit(from), unit(max(3, to-from))
 	row.WindowX, row.WindowW = unit(from), unit(max(3, limit-from))

@@ -16,7 +16,8 @@ type party struct {
 	activity  int // index in Truth.Activities, -1
 	technique string
 	tactic    string
-	until     time.Time // the end of the window for verdicts
+	until     time.Time     // the last moment of a verdict that counts
+	lag       time.Duration // how long after an act something exact may still be about it
 	addrs     map[netip.Addr]bool
 	users     map[string]bool // by host
 }
@@ -121,14 +122,14 @@ func newIndex(t *Truth, r Rules) *index {
 		}
 		x.parties = append(x.parties, party{
 			acts: &s.Acts, step: i, activity: -1, technique: s.Technique, tactic: s.Tactic,
-			until: end(s.Started, s.Ended).Add(limit(s.Expect, r)),
+			until: end(s.Started.Add(limit(s.Expect, r)), s.Ended), lag: limit(s.Expect, r),
 		})
 	}
 	for i := range t.Activities {
 		a := &t.Activities[i]
 		x.parties = append(x.parties, party{
 			acts: &a.Acts, step: -1, activity: i,
-			until: end(a.Started, a.Ended).Add(r.ZeroAt),
+			until: end(a.Started, a.Ended).Add(r.ZeroAt), lag: r.ZeroAt,
 		})
 	}
 	for i := range x.parties {
@@ -142,7 +143,8 @@ func newIndex(t *Truth, r Rules) *index {
 	return x
 }
 
-// limit is how long after the end of a step a verdict may come.
+// limit is how long after its beginning a step may be detected. A step that lasts
+// longer may be detected until it ends.
 func limit(e Expect, r Rules) time.Duration {
 	if e.Within > 0 {
 		return e.Within

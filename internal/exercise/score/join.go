@@ -201,7 +201,7 @@ func (j *judge) window(e *evidence, kind link, party int) span {
 	p := &j.parties[party]
 	lag := j.rules.Skew
 	if e.vague || kind&exact != 0 {
-		lag = max(lag, p.until.Sub(end(p.acts.Started, p.acts.Ended)))
+		lag = max(lag, p.lag)
 	}
 	return span{e.when.from.Add(-lag), e.when.to.Add(j.rules.Skew)}
 }

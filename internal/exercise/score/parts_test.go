@@ -69,6 +69,50 @@ func TestPreventedStepIsMet(t *testing.T) {
 	if s := res.Steps[2]; s.Status != Prevented || s.Points != s.Max {
 		t.Errorf("step of a host that was cut off: %s, %v of %v; want prevented, all", s.Status, s.Points, s.Max)
 	}
+	truth.Steps[2].Outcome = Failed // it tried, and nothing came through
+	if s := Evaluate(truth, Seen{}, DefaultRules()).Steps[2]; s.Status != Prevented || s.Share != 1 || !strings.HasPrefix(s.Reasons[0].Text, "prevented") {
+		t.Errorf("failed step of a host that was cut off: %s, %v", s.Status, s.Reasons)
+	}
+	truth.Isolations[0].Lifted = at(599)
+	if s := Evaluate(truth, Seen{}, DefaultRules()).Steps[2]; s.Status != Missed {
+		t.Errorf("failed step of a host that was let back: %s, want missed", s.Status)
+	}
+}
+
+func TestExpectations(t *testing.T) {
+	two := []Detection{{ID: "d1", Rules: []string{"guess"}}, {ID: "d2", Rules: []string{"other"}}}
+	tests := []struct {
+		name   string
+		expect Expect
+		want   Status
+	}{
+		{"level", Expect{Level: Technique}, Met},
+		{"every detection", Expect{Detections: two}, Missed},
+		{"any detection", Expect{Detections: two, Any: true}, Met},
+		{"none of any", Expect{Detections: two[1:], Any: true}, Missed},
+		{"optional", Expect{Detections: two, Optional: true}, NotAsked},
+		{"the limit counts from the beginning", Expect{Level: General, Within: 5 * time.Second}, Met}, // the step lasts 30 s, the alert came after 10
+		{"nothing", Expect{}, NotAsked},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			truth := small()
+			truth.Steps = truth.Steps[:1]
+			truth.Steps[0].Expect = tt.expect
+			res := Evaluate(truth, smallSeen(), DefaultRules())
+			if got := res.Steps[0].Status; got != tt.want {
+				t.Errorf("status %s, want %s; %v", got, tt.want, res.Steps[0].Reasons)
+			}
+			if tt.want == NotAsked && res.Expected != 0 {
+				t.Errorf("%d expected, want 0", res.Expected)
+			}
+		})
+	}
+	truth := small()
+	truth.Steps[0].Ended, truth.Steps[0].Expect.Within = at(105), 5*time.Second
+	if s := Evaluate(truth, smallSeen(), DefaultRules()).Steps[0]; s.Status != Missed || len(s.Joins) != 1 || !s.Joins[0].Late {
+		t.Errorf("an alert after the end and the limit: %s, %+v; want missed, late", s.Status, s.Joins)
+	}
 }
 
 func TestTasks(t *testing.T) {

@@ -32,22 +32,40 @@ func (e *evaluation) step(i int) StepResult {
 	}
 	e.categorise(&res)
 	e.expect(&res, s)
+	if iso := e.cutOff(s); iso != nil && s.Outcome == Failed && res.Status != Met {
+		res.prevented(iso)
+	}
 	return res
 }
 
-// notRun is a step that could not act. Where the defence had cut off a host of
-// it, that is a success of the defence.
-func (e *evaluation) notRun(res *StepResult, s *Step) {
-	res.Status = NotAsked
-	for _, iso := range e.truth.Isolations {
+// cutOff is the isolation of one of the hosts of s that stood when it began.
+func (e *evaluation) cutOff(s *Step) *Isolation {
+	for i := range e.truth.Isolations {
+		iso := &e.truth.Isolations[i]
 		host := hostName(iso.Host)
 		mine := host == hostName(s.From) || host == hostName(s.To)
-		lifted := !iso.Lifted.IsZero() && !s.Started.IsZero() && iso.Lifted.Before(s.Started)
-		if !mine || lifted || !s.Started.IsZero() && iso.At.After(s.Started) {
-			continue
+		began := !s.Started.IsZero()
+		lifted := began && !iso.Lifted.IsZero() && !iso.Lifted.After(s.Started)
+		if mine && !lifted && (!began || !iso.At.After(s.Started)) {
+			return iso
 		}
-		res.Status, res.Share = Prevented, 1
-		res.Reasons = append(res.Reasons, Reason{Text: fmt.Sprintf("prevented: %s was cut off at %s", iso.Host, clockTime(iso.At))})
+	}
+	return nil
+}
+
+// prevented is a step that could not act because the defence had cut a host of
+// it off: a success of the defence.
+func (res *StepResult) prevented(iso *Isolation) {
+	res.Status, res.Share = Prevented, 1
+	why := Reason{Text: fmt.Sprintf("prevented: %s was cut off at %s", iso.Host, clockTime(iso.At))}
+	res.Reasons = slices.Insert(res.Reasons, 0, why)
+}
+
+// notRun is a step that did not act.
+func (e *evaluation) notRun(res *StepResult, s *Step) {
+	res.Status = NotAsked
+	if iso := e.cutOff(s); iso != nil {
+		res.prevented(iso)
 		return
 	}
 	text := "did not run"
@@ -90,7 +108,7 @@ func (e *evaluation) categorise(res *StepResult) {
 	for _, j := range res.Joins {
 		if j.Late {
 			res.Reasons = append(res.Reasons, Reason{
-				Text:     fmt.Sprintf("too late: %q after %s; the limit is %s after the end of the step", j.RuleName, short(j.After), short(res.Within)),
+				Text:     fmt.Sprintf("too late: %q after %s; the limit is %s after the step began", j.RuleName, short(j.After), short(res.Within)),
 				Evidence: append([]string{j.Alert}, j.Events...),
 			})
 		}
@@ -127,7 +145,7 @@ func (e *evaluation) reason(res *StepResult, best *Join) Reason {
 // expect compares with what the scenario asks.
 func (e *evaluation) expect(res *StepResult, s *Step) {
 	res.Status = NotAsked
-	if !s.Expect.Asked() {
+	if !s.Expect.asks() {
 		return
 	}
 	fired := 0
@@ -162,8 +180,13 @@ func (e *evaluation) expect(res *StepResult, s *Step) {
 		}
 		lacks = append(lacks, "did not fire in time: "+strings.Join(names, ", "))
 	}
-	res.Status = Met
-	if len(lacks) > 0 {
+	switch {
+	case len(lacks) == 0 && s.Expect.Optional:
+	case len(lacks) == 0:
+		res.Status = Met
+	case s.Expect.Optional:
+		res.Reasons = append(res.Reasons, Reason{Text: "missed, but optional: " + strings.Join(lacks, "; ")})
+	default:
 		res.Status = Missed
 		res.Reasons = append(res.Reasons, Reason{Text: "missed: " + strings.Join(lacks, "; ")})
 	}

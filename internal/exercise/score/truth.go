@@ -127,14 +127,19 @@ type Step struct {
 // met when one alert in time reaches Level and every one of Detections fired in
 // time (with Any: one of them). The zero value asks nothing.
 type Expect struct {
-	Level      Category      `json:"level"`
-	Within     time.Duration `json:"within,omitempty"` // after the end of the step; 0: Rules.ZeroAt
+	Level Category `json:"level"`
+	// Within is since the step began; one that lasts longer has until its end.
+	// 0: Rules.ZeroAt.
+	Within     time.Duration `json:"within,omitempty"`
 	Detections []Detection   `json:"detections,omitempty"`
 	Any        bool          `json:"any,omitempty"`
+	Optional   bool          `json:"optional,omitempty"` // a miss is shown, but not counted
 }
 
-// Asked says whether e asks for anything.
-func (e Expect) Asked() bool { return e.Level > None || len(e.Detections) > 0 }
+// Asked says whether e asks for anything that counts.
+func (e Expect) Asked() bool { return !e.Optional && e.asks() }
+
+func (e Expect) asks() bool { return e.Level > None || len(e.Detections) > 0 }
 
 // Detection is a rule that a step should make fire. Rules are ids or names of
 // rules; each of them will do.
