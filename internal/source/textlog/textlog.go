@@ -1,5 +1,6 @@
 // Package textlog reads logs made of lines: syslog (RFC 3164 and 5424), web
-// access logs (common and combined, as Apache and nginx write them), W3C
+// access logs (common and combined, as Apache and nginx write them), proxies'
+// access logs (Squid's native and combined), W3C
 // extended logs (IIS), auditd, the journal's export format, Zeek's tables,
 // resolvers' query logs, and Windows events as XML (also those of Sysmon for
 // Linux inside syslog). docs/formats/logsources.md lists the fields of each.
@@ -20,6 +21,7 @@ import (
 const (
 	Syslog   = "syslog"
 	Access   = "access"
+	Proxy    = "proxy"
 	WebError = "weberror"
 	W3C      = "w3c"
 	Zeek     = "zeek"
@@ -50,6 +52,8 @@ type ids struct {
 	ip, user, method, stem, query, version, status, size, referer sigma.FieldID
 	agent, host, srcIP, srcPort, userName, outcome, dnsQuery      sigma.FieldID
 	dnsType, path, commandLine, image, syscall                    sigma.FieldID
+	uri, fullURI, uriQuery, extension, proxyAgent, dns            sigma.FieldID
+	dstIP, peer, action                                           sigma.FieldID
 }
 
 // New makes a Decoder over a table of fields, to which it adds the names that
@@ -88,6 +92,15 @@ func New(f *sigma.Fields) *Decoder {
 		{&d.id.commandLine, "CommandLine"},
 		{&d.id.image, "Image"},
 		{&d.id.syscall, "SYSCALL"},
+		{&d.id.uri, "c-uri"},
+		{&d.id.fullURI, "cs-uri"},
+		{&d.id.uriQuery, "c-uri-query"},
+		{&d.id.extension, "c-uri-extension"},
+		{&d.id.proxyAgent, "c-useragent"},
+		{&d.id.dns, "r-dns"},
+		{&d.id.dstIP, "dst_ip"},
+		{&d.id.peer, "s-hierarchy"},
+		{&d.id.action, "s-action"},
 	} {
 		*x.id = f.Add(x.name)[0]
 	}
@@ -105,7 +118,7 @@ func (d *Decoder) Line(format string, line []byte, rec *sigma.Record, head *logs
 	if d.try(format, line, head) {
 		return
 	}
-	for _, f := range [...]string{XML, Auditd, Access, Syslog, WebError, DNS} {
+	for _, f := range [...]string{XML, Auditd, Proxy, Access, Syslog, WebError, DNS} {
 		if f == format || !fits(f, line) {
 			continue
 		}
@@ -126,6 +139,8 @@ func (d *Decoder) try(format string, line []byte, head *logsource.Head) bool {
 		return d.syslog(line, head)
 	case Access:
 		return d.access(line)
+	case Proxy:
+		return d.proxy(line)
 	case WebError:
 		return d.webError(line)
 	case W3C, Zeek:
@@ -148,6 +163,8 @@ func fits(format string, line []byte) bool {
 		return bytes.HasPrefix(bytes.TrimLeft(line, " \t"), []byte("<Event"))
 	case Auditd:
 		return bytes.Contains(line[:min(len(line), 200)], []byte("msg=audit("))
+	case Proxy:
+		return proxyLine(line)
 	case Access:
 		return bytes.IndexByte(line, '[') > 0 && bytes.IndexByte(line, '"') > 0
 	case Syslog:
@@ -180,7 +197,7 @@ func Sniff(sample []byte) string {
 			return f
 		}
 		lines++
-		for _, f := range [...]string{XML, Auditd, Access, Syslog, WebError, DNS} {
+		for _, f := range [...]string{XML, Auditd, Proxy, Access, Syslog, WebError, DNS} {
 			if fits(f, line) {
 				if votes[f]++; votes[f] > votes[best] {
 					best = f

@@ -54,6 +54,19 @@ func TestLine(t *testing.T) {
 			`c-ip=192.0.2.1 cs-username=bob cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a?b=\"c cs-uri-stem=/a sc-status=404 sc-bytes=522 cs-user-agent=Go \"x\"`,
 		},
 		{
+			"squid", Proxy, `1767323045.123    180 10.0.0.5 TCP_MISS_ABORTED/200 411 GET http://u@www.example.org:8080/a/b.exe?q=1 bob HIER_DIRECT/192.0.2.7 text/html`, Proxy,
+			"c-ip=10.0.0.5 s-action=TCP_MISS_ABORTED sc-status=200 sc-bytes=411 cs-method=GET cs-uri-query=http://u@www.example.org:8080/a/b.exe?q=1 c-uri=http://u@www.example.org:8080/a/b.exe?q=1 " +
+				"cs-uri=http://u@www.example.org:8080/a/b.exe?q=1 cs-host=www.example.org r-dns=www.example.org c-uri-query=q=1 cs-uri-stem=/a/b.exe c-uri-extension=exe cs-username=bob dst_ip=192.0.2.7",
+		},
+		{
+			"squid tunnel", Access, `1767323045.123 180 10.0.0.5 TCP_TUNNEL/200 411 CONNECT [2001:db8::1]:443 - HIER_NONE/- -`, Proxy,
+			"c-ip=10.0.0.5 s-action=TCP_TUNNEL sc-status=200 sc-bytes=411 cs-method=CONNECT cs-uri-query=[2001:db8::1]:443 c-uri=[2001:db8::1]:443 cs-uri=[2001:db8::1]:443 cs-host=[2001:db8::1] r-dns=[2001:db8::1]",
+		},
+		{
+			"squid combined", Syslog, `10.0.0.5 - bob [04/Jan/2020:07:25:02 +0000] "CONNECT example.org:443 HTTP/1.1" 200 522 "-" "Go" TCP_TUNNEL:HIER_DIRECT`, Proxy,
+			"c-ip=10.0.0.5 cs-username=bob cs-version=HTTP/1.1 cs-method=CONNECT cs-uri-query=example.org:443 cs-uri-stem=example.org:443 sc-status=200 sc-bytes=522 cs-user-agent=Go c-uri=example.org:443 cs-uri=example.org:443 cs-host=example.org r-dns=example.org c-useragent=Go",
+		},
+		{
 			"virtual host", Access, `www.example.org:443 192.0.2.1 - - [04/Jan/2020:07:25:02 +0000] "POST / HTTP/2.0" 200 -`, Access,
 			"cs-host=www.example.org c-ip=192.0.2.1 cs-version=HTTP/2.0 cs-method=POST cs-uri-query=/ cs-uri-stem=/ sc-status=200",
 		},
