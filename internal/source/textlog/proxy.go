@@ -102,8 +102,8 @@ func (d *Decoder) target(b []byte) {
 	d.derive(d.id.uri, b)
 	d.derive(d.id.fullURI, b)
 	rest := b
-	if i := bytes.Index(b, []byte("://")); i >= 0 {
-		rest = b[i+3:]
+	if _, after, ok := bytes.Cut(b, []byte("://")); ok {
+		rest = after
 	}
 	host, path := rest, []byte(nil)
 	if i := bytes.IndexAny(rest, "/?#"); i >= 0 {
