@@ -27,6 +27,7 @@ type port struct {
 	addrs []netip.Addr // the sink's own, nil for a field
 	sink  sink
 	cut   atomic.Bool // isolated
+	gone  atomic.Bool // has left the segment
 	queue queue
 	next  *port // in wire's line
 
@@ -120,7 +121,7 @@ func (p *port) transmit(f *frame, hop netip.Addr) {
 	now := p.net.clk.Now()
 	p.mu.Lock()
 	nb, ok := p.known[hop]
-	if ok && now.Before(nb.until) {
+	if ok && now.Before(nb.until) && !nb.port.gone.Load() {
 		p.mu.Unlock()
 		p.emit(f, nb, now)
 		return

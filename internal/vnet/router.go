@@ -167,9 +167,14 @@ func (r *Router) SetRules(rules []Rule) error {
 // rerouteLocked computes all routes anew: the fewest routers to each prefix.
 // The caller holds n.mu.
 func (n *Network) rerouteLocked() {
+	byPrefix := map[netip.Prefix]*Segment{}
 	for _, s := range n.segments {
 		s.setHoles(n.segments)
+		for _, p := range s.cfg.Prefixes {
+			byPrefix[p] = s
+		}
 	}
+	n.byPrefix.Store(&byPrefix)
 	for _, r := range n.routers {
 		routes := r.reach(n.routers)
 		r.routes.Store(&routes)
@@ -383,7 +388,7 @@ func (r *Router) judge(f *frame, now time.Time) (allow, reject bool) {
 	}
 	allow = r.cfg.Default
 	for _, rule := range *r.rules.Load() {
-		if rule.matches(in) {
+		if rule.matches(in, r.net.owns) {
 			allow, reject = rule.Allow, rule.Reject
 			break
 		}
@@ -416,14 +421,27 @@ func stateLife(proto uint8) time.Duration {
 	return stateElse
 }
 
-func (r *Rule) matches(in *packet.Info) bool {
+// matches says whether the rule is about in; holds says whether a prefix, as a
+// part of the network, holds an address.
+func (r *Rule) matches(in *packet.Info, holds func(netip.Prefix, netip.Addr) bool) bool {
 	within := func(list []netip.Prefix, a netip.Addr) bool {
-		return len(list) == 0 || slices.ContainsFunc(list, func(p netip.Prefix) bool { return p.Contains(a) })
+		return len(list) == 0 || slices.ContainsFunc(list, func(p netip.Prefix) bool { return holds(p, a) })
 	}
 	if !within(r.From, in.Src.Addr()) || !within(r.To, in.Dst.Addr()) {
 		return false
 	}
 	return len(r.Ports) == 0 || slices.ContainsFunc(r.Ports, func(p PortRange) bool { return p.matches(in) })
+}
+
+// owns says whether p holds a. A prefix that is a segment's own means that
+// segment, without the narrower prefixes of others in it: a rule about the
+// Internet's 2001:db8::/32 is not about an office that has a part of it.
+func (n *Network) owns(p netip.Prefix, a netip.Addr) bool {
+	if !p.Contains(a) {
+		return false
+	}
+	s := (*n.byPrefix.Load())[p]
+	return s == nil || s.contains(a)
 }
 
 func (p PortRange) matches(in *packet.Info) bool {

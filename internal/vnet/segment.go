@@ -190,6 +190,18 @@ func (s *Segment) join(name string, addrs []netip.Addr, oui [3]byte, to sink) (*
 	return p, nil
 }
 
+// leave undoes join. Neighbours that knew the port ask again.
+func (s *Segment) leave(p *port) {
+	p.gone.Store(true)
+	p.cut.Store(true)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, a := range p.addrs {
+		delete(s.at, a)
+	}
+	s.ports = slices.DeleteFunc(s.ports, func(q *port) bool { return q == p })
+}
+
 // reserved says whether a is the first or last address of an IPv4 prefix
 // shorter than 31 bits.
 func (s *Segment) reserved(a netip.Addr) bool {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand"
+	"net/netip"
 	"runtime"
 	"slices"
 	"sync"
@@ -47,6 +48,7 @@ type Network struct {
 	hosts    map[string]*Host
 	closed   atomic.Bool
 	taps     atomic.Pointer[[]*Capture]
+	byPrefix atomic.Pointer[map[netip.Prefix]*Segment]
 }
 
 // New makes an empty network and starts what carries its packets.

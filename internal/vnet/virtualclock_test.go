@@ -1,0 +1,85 @@
+package vnet_test
+
+import (
+	"errors"
+	"os"
+	"testing"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/vnet"
+)
+
+var day0 = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
+
+func virtualClock(t testing.TB) *vnet.VirtualClock {
+	t.Helper()
+	c := vnet.NewVirtualClock(day0)
+	t.Cleanup(c.Close)
+	return c
+}
+
+func TestDeadlinesFollowTheVirtualClock(t *testing.T) {
+	ctx := ctxFor(t)
+	clk := virtualClock(t)
+	w := newSite(t, vnet.Config{Clock: clk})
+	go echo(get(w.web.Listen(ctx, 80)))
+	c := get(w.red.Dialer().DialContext(ctx, "tcp", "web01:80"))
+	defer c.Close()
+	for name, from := range map[string]func() time.Time{"virtual": clk.Now, "machine": time.Now} {
+		at := clk.Now()
+		c.SetReadDeadline(from().Add(time.Hour))
+		if _, err := c.Read(make([]byte, 1)); !errors.Is(err, os.ErrDeadlineExceeded) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if d := clk.Now().Sub(at); d < time.Hour-time.Second || d > time.Hour+time.Second {
+			t.Errorf("%s: the deadline of an hour came after %v", name, d)
+		}
+		c.SetReadDeadline(time.Time{})
+	}
+}
+
+func TestHoldStopsTheClock(t *testing.T) {
+	ctx := ctxFor(t)
+	clk := virtualClock(t)
+	clk.Hold()
+	fired := make(chan time.Time, 1)
+	clk.AfterFunc(time.Second, func() { fired <- clk.Now() })
+	select {
+	case <-fired:
+		t.Fatal("the clock moved while it was held")
+	case <-time.After(20 * time.Millisecond):
+	}
+	clk.Release()
+	if got := <-fired; !got.Equal(day0.Add(time.Second)) {
+		t.Errorf("fired at %v", got)
+	}
+	if err := clk.Sleep(ctx, 0); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTimersFireInOrder(t *testing.T) {
+	clk := virtualClock(t)
+	clk.Hold()
+	var got []int
+	done := make(chan struct{})
+	for _, i := range []int{5, 2, 9, 1, 7, 3, 8, 4, 6} {
+		clk.AfterFunc(time.Duration(i)*time.Second, func() {
+			got = append(got, i) // no lock: each runs alone
+			if i == 9 {
+				close(done)
+			}
+		})
+	}
+	stop := clk.AfterFunc(2500*time.Millisecond, func() { t.Error("a stopped timer fired") })
+	if !stop() || stop() {
+		t.Error("stop says the wrong thing")
+	}
+	clk.Release()
+	<-done
+	for i, v := range got {
+		if v != i+1 {
+			t.Fatalf("order %v", got)
+		}
+	}
+}
