@@ -31,7 +31,7 @@ var table = map[string][]string{
 	"exercise/wire":       {},
 	"vnet":                {"clock", "vnet/packet", "vnet/trait"},
 	"vnet/packet":         {},
-	"vnet/trait":          {},
+	"vnet/trait":          {"vnet/packet"},
 	"host":                {"clock", "host/image", "host/kernel", "host/procfs", "host/vfs", "persona"},
 	"host/archive":        {"host/getopt", "host/kernel", "host/vfs"},
 	"host/awk":            {"host/getopt", "host/kernel", "host/regex", "host/strftime", "host/vfs"},

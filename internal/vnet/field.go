@@ -17,6 +17,7 @@ import (
 	"gvisor.dev/gvisor/pkg/waiter"
 
 	"github.com/lapwing-defence/lapwing/internal/vnet/packet"
+	"github.com/lapwing-defence/lapwing/internal/vnet/trait"
 )
 
 // FieldConfig describes a field.
@@ -41,6 +42,7 @@ type Field struct {
 	socks  map[sockKey]sock
 	have   map[netip.Addr]bool // IPv6 addresses that the stack was given
 	closed bool
+	looks  trait.Rewriter
 }
 
 // maxFieldAddrs bounds the IPv6 addresses of a field that are in use.
@@ -66,6 +68,9 @@ func (s *Segment) AddField(cfg FieldConfig) (*Field, error) {
 		return nil, fmt.Errorf("add field %q: %w", cfg.Name, err)
 	}
 	f.port = p
+	if cfg.Traits != nil {
+		p.dress = f.dress
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, o := range s.fields {
@@ -103,6 +108,13 @@ func (f *Field) traits(a netip.Addr) Traits {
 	return f.cfg.Traits(a)
 }
 
+// dress gives a packet the looks of the address that it comes from.
+func (f *Field) dress(fr *frame) {
+	if t := f.traits(fr.info.Src.Addr()); !t.Plain() {
+		fr.dress(&f.looks, &t)
+	}
+}
+
 func (f *Field) oui(a netip.Addr) [3]byte { return f.traits(a).OUI }
 
 // touch makes the field's stack if there is none yet. Its one IPv4 address
@@ -121,7 +133,7 @@ func (f *Field) touch() (*stack.Stack, *nic, error) {
 		port: f.port, mtu: uint32(f.port.seg.cfg.MTU),
 		caps: stack.CapabilityRXChecksumOffload | stack.CapabilityTXChecksumOffload | stack.CapabilityLoopback,
 	}
-	s, err := f.net.newStack(c, 0)
+	s, err := f.net.newStack(c, Traits{})
 	if err != nil {
 		return nil, nil, fmt.Errorf("start field %s: %w", f.cfg.Name, err)
 	}
@@ -140,6 +152,10 @@ func (f *Field) touch() (*stack.Stack, *nic, error) {
 
 // receive takes a packet for one of the field's addresses.
 func (f *Field) receive(fr *frame) {
+	if t := f.traits(fr.info.Dst.Addr()); !fr.meet(&f.looks, &t, f.port) {
+		fr.release()
+		return
+	}
 	s, c, err := f.touch()
 	if err != nil {
 		fr.release()

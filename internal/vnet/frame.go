@@ -7,6 +7,7 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
 	"github.com/lapwing-defence/lapwing/internal/vnet/packet"
+	"github.com/lapwing-defence/lapwing/internal/vnet/trait"
 )
 
 // mac is a link address.
@@ -82,4 +83,27 @@ func (f *frame) inbound() (tcpip.NetworkProtocolNumber, *stack.PacketBuffer) {
 		buf = buffer.MakeWithData(f.raw)
 	}
 	return proto, stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buf})
+}
+
+// dress gives f the looks of t.
+func (f *frame) dress(r *trait.Rewriter, t *Traits) {
+	b := r.Out(t, f.bytes(), f.info)
+	if in, err := packet.Parse(b, len(b)); err == nil {
+		f.raw, f.info = b, in
+	}
+}
+
+// meet lets the looks of t see f before the stack at p does, and says whether
+// the stack is to have it.
+func (f *frame) meet(r *trait.Rewriter, t *Traits, p *port) bool {
+	if t.Plain() {
+		return true
+	}
+	pass, reply := r.In(t, f.bytes(), f.info)
+	if reply != nil {
+		if g := rawFrame(reply); g != nil {
+			p.originate(g)
+		}
+	}
+	return pass
 }

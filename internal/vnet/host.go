@@ -37,6 +37,7 @@ type Host struct {
 	socks  map[sockKey]sock // listeners and the like, to be bound when the stack comes
 	closed bool
 	probes probeTable
+	looks  trait.Rewriter
 }
 
 // AddHost joins a host to the segment.
@@ -63,6 +64,9 @@ func (s *Segment) AddHost(cfg HostConfig) (*Host, error) {
 		return nil, fmt.Errorf("add host %s: %w", cfg.Name, err)
 	}
 	h.port = p
+	if !cfg.Traits.Plain() {
+		p.dress = func(f *frame) { f.dress(&h.looks, &h.cfg.Traits) }
+	}
 	n.hosts[cfg.Name] = h
 	n.zone.Add(cfg.Name, cfg.Addrs...)
 	return h, nil
@@ -104,7 +108,7 @@ func (h *Host) touch() (*stack.Stack, *nic, error) {
 		return h.stack, h.nic, nil
 	}
 	c := &nic{port: h.port, mtu: uint32(h.port.seg.cfg.MTU), caps: stack.CapabilityRXChecksumOffload | stack.CapabilityTXChecksumOffload}
-	s, err := h.net.newStack(c, h.cfg.Traits.TTL)
+	s, err := h.net.newStack(c, h.cfg.Traits)
 	if err != nil {
 		return nil, nil, fmt.Errorf("start host %s: %w", h.cfg.Name, err)
 	}
@@ -128,6 +132,10 @@ func protocolAddress(a netip.Addr, bits int) tcpip.ProtocolAddress {
 // receive takes a packet from the wire.
 func (h *Host) receive(f *frame) {
 	if h.probes.take(h, f) {
+		f.release()
+		return
+	}
+	if !f.meet(&h.looks, &h.cfg.Traits, h.port) {
 		f.release()
 		return
 	}

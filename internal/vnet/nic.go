@@ -82,7 +82,7 @@ const nicID tcpip.NICID = 1
 const timeWait = 5 * time.Second
 
 // newStack makes a lean stack: what many stacks can share, they share.
-func (n *Network) newStack(c *nic, ttl uint8) (*stack.Stack, error) {
+func (n *Network) newStack(c *nic, looks Traits) (*stack.Stack, error) {
 	n.born.Lock()
 	defer n.born.Unlock()
 	s := stack.New(stack.Options{
@@ -94,10 +94,13 @@ func (n *Network) newStack(c *nic, ttl uint8) (*stack.Stack, error) {
 		RandSource:         n.rand,
 		IPTables:           n.ipt,
 	})
-	if ttl != 0 {
-		o := tcpip.DefaultTTLOption(ttl)
-		_ = s.SetNetworkProtocolOption(ipv4.ProtocolNumber, &o)
-		_ = s.SetNetworkProtocolOption(ipv6.ProtocolNumber, &o)
+	if !looks.Plain() && looks.Scale >= 0 {
+		// The stack's window scale is the least that its largest window needs.
+		// What it announces is what it uses, so nothing has to be shifted later.
+		size := tcpip.TCPReceiveBufferSizeRangeOption{Min: tcp.MinBufferSize, Default: min(tcp.DefaultReceiveBufferSize, 65535<<looks.Scale), Max: 65535 << looks.Scale}
+		if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, &size); err != nil {
+			return nil, stackError(err)
+		}
 	}
 	wait := tcpip.TCPTimeWaitTimeoutOption(timeWait)
 	if err := s.SetTransportProtocolOption(tcp.ProtocolNumber, &wait); err != nil {

@@ -26,8 +26,9 @@ type port struct {
 	mac   mac
 	addrs []netip.Addr // the sink's own, nil for a field
 	sink  sink
-	cut   atomic.Bool // isolated
-	gone  atomic.Bool // has left the segment
+	dress func(*frame) // gives packets that begin here the looks of a system; nil: none
+	cut   atomic.Bool  // isolated
+	gone  atomic.Bool  // has left the segment
 	queue queue
 	next  *port // in wire's line
 
@@ -87,6 +88,9 @@ func mix(x uint64) uint64 {
 // its label.
 func (p *port) originate(f *frame) {
 	n := p.net
+	if p.dress != nil {
+		p.dress(f)
+	}
 	n.count.packets.Add(1)
 	n.count.bytes.Add(uint64(f.info.TotalLen))
 	if f.info.Dst.Addr().IsMulticast() || f.info.Dst.Addr() == broadcast4 {

@@ -134,7 +134,7 @@ func TestTalk(t *testing.T) {
 				t.Error("a name that nobody has was found")
 			}
 			if n := w.net.Stats().Retransmits; n != 0 {
-				t.Errorf("%d retransmissions", n)
+				t.Errorf("%d retransmissions, %+v", n, w.net.Stats())
 			}
 			labelled := 0
 			for f := range w.net.Flows() {
@@ -254,7 +254,7 @@ func TestADayOfBeacons(t *testing.T) {
 		must(t, w.net.Clock().Sleep(t.Context(), time.Minute))
 	}
 	if n := w.net.Stats().Retransmits; n != 0 {
-		t.Errorf("%d retransmissions", n)
+		t.Errorf("%d retransmissions, %+v", n, w.net.Stats())
 	}
 	if got := w.net.Now().Sub(start); got < 24*time.Hour || got > 25*time.Hour {
 		t.Errorf("the day took %s", got)

@@ -1,0 +1,228 @@
+package vnet_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/lapwing-defence/lapwing/internal/vnet"
+	"github.com/lapwing-defence/lapwing/internal/vnet/trait"
+)
+
+// childVar names the test that a child process in a namespace is to run.
+const childVar = "LAPWING_VNET_CHILD"
+
+// inNamespace runs the calling test again in a process with an empty network
+// namespace of its own, and says whether this is that process.
+func inNamespace(t *testing.T, uid uint32) bool {
+	t.Helper()
+	if os.Getenv(childVar) == t.Name() {
+		return true
+	}
+	if os.Getuid() != 0 {
+		missing(t, "root is needed to make a network namespace")
+	}
+	exe := get(os.Executable())
+	if uid != 0 { // the user must reach the program
+		dir := get(os.MkdirTemp("/tmp", "vnet"))
+		t.Cleanup(func() { os.RemoveAll(dir) })
+		copied := filepath.Join(dir, "vnet.test")
+		b := get(os.ReadFile(exe))
+		if err := errors.Join(os.WriteFile(copied, b, 0o755), os.Chmod(dir, 0o755)); err != nil {
+			t.Fatal(err)
+		}
+		exe = copied
+	}
+	args := []string{"-test.run", "^" + t.Name() + "$", "-test.v"}
+	cmd := exec.CommandContext(t.Context(), exe, args...)
+	cmd.Dir = "/"
+	cmd.Env = append(os.Environ(), childVar+"="+t.Name())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Credential: &syscall.Credential{Uid: uid, Gid: uid}}
+	out, err := cmd.CombinedOutput()
+	if errors.Is(err, syscall.EPERM) {
+		missing(t, "no network namespace can be made here")
+	}
+	t.Logf("%s", out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return false
+}
+
+func missing(t *testing.T, what string) {
+	t.Helper()
+	if os.Getenv("CI") == "true" {
+		t.Fatal(what)
+	}
+	t.Skip(what)
+}
+
+// TestNothingLeavesTheProcess runs traffic as an ordinary user where there is
+// no network at all, and looks whether the kernel saw any of it.
+func TestNothingLeavesTheProcess(t *testing.T) {
+	if !inNamespace(t, 65534) {
+		return
+	}
+	if os.Getuid() != 65534 {
+		t.Fatalf("user %d", os.Getuid())
+	}
+	ctx := ctxFor(t)
+	w := newSite(t, vnet.Config{Seed: 1})
+	go echo(get(w.web.Listen(ctx, 80)))
+	go echo(get(w.inet.Listen(ctx, 443)))
+	for range 50 {
+		for _, to := range []string{"web01:80", "203.0.113.7:443"} {
+			c := get(w.red.Dialer().DialContext(ctx, "tcp", to))
+			roundTrip(t, c, "hello")
+			c.Close()
+		}
+	}
+	for _, fd := range get(os.ReadDir("/proc/self/fd")) {
+		if l, _ := os.Readlink("/proc/self/fd/" + fd.Name()); strings.HasPrefix(l, "socket:") {
+			t.Errorf("a socket of the machine is open: %s", l)
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(string(get(os.ReadFile("/proc/self/net/dev")))), "\n")[2:]
+	for _, l := range lines {
+		f := strings.Fields(l)
+		if len(f) < 11 || f[0] != "lo:" || f[2] != "0" || f[10] != "0" {
+			t.Errorf("the kernel has an interface with traffic: %q", l)
+		}
+	}
+	if w.n.Stats().Packets < 500 {
+		t.Errorf("only %d packets in the network", w.n.Stats().Packets)
+	}
+}
+
+// tun makes a TUN device with address a on the segment of the port.
+func tun(t *testing.T, a netip.Prefix) *os.File {
+	t.Helper()
+	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR, 0)
+	if err != nil {
+		missing(t, "no TUN device: "+err.Error())
+	}
+	var req struct {
+		name  [16]byte
+		flags uint16
+		_     [22]byte
+	}
+	copy(req.name[:], "tun0")
+	req.flags = unix.IFF_TUN | unix.IFF_NO_PI
+	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETIFF, uintptr(unsafe.Pointer(&req))); e != 0 {
+		missing(t, "no TUN device: "+e.Error())
+	}
+	for _, args := range []string{"addr add " + a.String() + " dev tun0", "link set tun0 up", "route add default dev tun0", "link set lo up"} {
+		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
+			missing(t, fmt.Sprintf("ip %s: %v: %s", args, err, out))
+		}
+	}
+	if err := unix.SetNonblock(fd, true); err != nil {
+		t.Fatal(err)
+	}
+	return os.NewFile(uintptr(fd), "tun")
+}
+
+// plug joins a TUN device to the network until the test ends.
+func plug(t *testing.T, n *vnet.Network, s *vnet.Segment, a netip.Prefix) {
+	t.Helper()
+	dev := tun(t, a)
+	p := get(n.AttachPort(s, "tun", a.Addr()))
+	go func() {
+		b := make([]byte, 65536)
+		for {
+			k, err := dev.Read(b)
+			if err != nil {
+				return
+			}
+			_, _ = p.Write(b[:k])
+		}
+	}()
+	go func() { // by hand: io.Copy would read files in large pieces
+		b := make([]byte, 65536)
+		for {
+			k, err := p.Read(b)
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			_, _ = dev.Write(b[:k])
+		}
+	}()
+	t.Cleanup(func() { p.Close(); dev.Close() })
+}
+
+func nmap(t *testing.T, args ...string) string {
+	t.Helper()
+	path, err := exec.LookPath("nmap")
+	if err != nil {
+		missing(t, "nmap is not installed")
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
+	if err != nil {
+		t.Fatalf("nmap %v: %v\n%s", args, err, out)
+	}
+	return string(out)
+}
+
+// TestScannerSeesTheSystems lets nmap guess what each kind of host is.
+func TestScannerSeesTheSystems(t *testing.T) {
+	if testing.Short() {
+		t.Skip("the scanner takes seconds")
+	}
+	if !inNamespace(t, 0) {
+		return
+	}
+	n := newNet(t, vnet.Config{Seed: 4})
+	s := segment(t, n, "office", "10.20.1.0/24")
+	plug(t, n, s, prefix("10.20.1.200/24"))
+	want := map[string]string{
+		"linux-5": "Linux", "linux-6": "Linux", "windows-10": "Windows", "windows-11": "Windows", "windows-server": "Windows",
+		"freebsd": "FreeBSD", "switch": "(?i)cisco|switch", "printer": "(?i)printer", "camera": "Linux",
+		// Few controllers are known to the scanner: one among its guesses will do.
+		"plc": "(?i)controllogix|controller|automation",
+	}
+	var targets []string
+	names := map[string]string{}
+	for i, name := range trait.Names() {
+		traits, _ := trait.ByName(name)
+		a := netip.AddrFrom4([4]byte{10, 20, 1, byte(10 + i)})
+		h := get(s.AddHost(vnet.HostConfig{Name: name, Addrs: []netip.Addr{a}, Traits: traits}))
+		go echo(get(h.Listen(t.Context(), 22)))
+		targets, names[a.String()] = append(targets, a.String()), name
+	}
+	out := nmap(t, append([]string{"-O", "-n", "-Pn", "-p", "22,23", "--max-os-tries", "2", "--osscan-guess"}, targets...)...)
+	if os.Getenv("LAPWING_VNET_NMAP") != "" {
+		t.Log(out)
+	}
+	reports := strings.Split(out, "Nmap scan report for ")[1:]
+	if len(reports) != len(targets) {
+		t.Fatalf("%d reports:\n%s", len(reports), out)
+	}
+	guesses := regexp.MustCompile(`(?m)^(?:OS details|Aggressive OS guesses): (.*?)(?:, [A-Z].*)?$`)
+	for _, r := range reports {
+		a, _, _ := strings.Cut(r, "\n")
+		first := guesses.FindStringSubmatch(r)
+		if names[a] == "plc" && first != nil {
+			first[1] = first[0]
+		}
+		if first == nil || !regexp.MustCompile(want[names[a]]).MatchString(first[1]) {
+			t.Errorf("%s looks like %q:\n%s", names[a], first, r)
+		} else {
+			t.Logf("%s: %s", names[a], first[1])
+		}
+	}
+}
