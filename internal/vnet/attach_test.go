@@ -46,7 +46,7 @@ func TestAttachedPort(t *testing.T) {
 		t.Errorf("drops %+v", d)
 	}
 	p.Close()
-	if _, err := p.Read(make([]byte, 2000)); err != io.EOF {
+	if _, err := p.Read(make([]byte, 2000)); !errors.Is(err, io.EOF) {
 		t.Errorf("read after close: %v", err)
 	}
 	// Who comes back under the address is found, whatever others remember.

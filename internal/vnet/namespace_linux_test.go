@@ -37,7 +37,7 @@ func inNamespace(t *testing.T, uid uint32) bool {
 	}
 	exe := get(os.Executable())
 	if uid != 0 { // the user must reach the program
-		dir := get(os.MkdirTemp("/tmp", "vnet"))
+		dir := get(os.MkdirTemp("/tmp", "vnet")) //nolint:usetesting // a folder that the user can enter
 		t.Cleanup(func() { os.RemoveAll(dir) })
 		copied := filepath.Join(dir, "vnet.test")
 		b := get(os.ReadFile(exe))

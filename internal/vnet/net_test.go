@@ -19,15 +19,15 @@ import (
 func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
 func prefix(s string) netip.Prefix { return netip.MustParsePrefix(s) }
 
-func newNet(t testing.TB, cfg vnet.Config) *vnet.Network {
-	t.Helper()
+func newNet(tb testing.TB, cfg vnet.Config) *vnet.Network {
+	tb.Helper()
 	n, err := vnet.New(cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		if err := n.Close(); err != nil {
-			t.Error(err)
+			tb.Error(err)
 		}
 	})
 	return n
@@ -40,8 +40,8 @@ func get[T any](v T, err error) T {
 	return v
 }
 
-func segment(t testing.TB, n *vnet.Network, name string, prefixes ...string) *vnet.Segment {
-	t.Helper()
+func segment(tb testing.TB, n *vnet.Network, name string, prefixes ...string) *vnet.Segment {
+	tb.Helper()
 	cfg := vnet.SegmentConfig{Name: name}
 	for _, p := range prefixes {
 		cfg.Prefixes = append(cfg.Prefixes, prefix(p))
@@ -49,8 +49,8 @@ func segment(t testing.TB, n *vnet.Network, name string, prefixes ...string) *vn
 	return get(n.AddSegment(cfg))
 }
 
-func host(t testing.TB, s *vnet.Segment, name string, addrs ...string) *vnet.Host {
-	t.Helper()
+func host(tb testing.TB, s *vnet.Segment, name string, addrs ...string) *vnet.Host {
+	tb.Helper()
 	cfg := vnet.HostConfig{Name: name}
 	for _, a := range addrs {
 		cfg.Addrs = append(cfg.Addrs, addr(a))
@@ -58,24 +58,24 @@ func host(t testing.TB, s *vnet.Segment, name string, addrs ...string) *vnet.Hos
 	return get(s.AddHost(cfg))
 }
 
-func roundTrip(t testing.TB, c net.Conn, text string) {
-	t.Helper()
+func roundTrip(tb testing.TB, c net.Conn, text string) {
+	tb.Helper()
 	if _, err := c.Write([]byte(text)); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	got := make([]byte, len(text))
 	if _, err := io.ReadFull(c, got); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	if string(got) != text {
-		t.Fatalf("got %q, want %q", got, text)
+		tb.Fatalf("got %q, want %q", got, text)
 	}
 }
 
-func ctxFor(t testing.TB) context.Context {
-	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
-	t.Cleanup(cancel)
+func ctxFor(tb testing.TB) context.Context {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 30*time.Second)
+	tb.Cleanup(cancel)
 	return ctx
 }
 
@@ -102,7 +102,7 @@ func TestTCPBetweenHosts(t *testing.T) {
 			if err := c.(*vnet.Conn).CloseWrite(); err != nil {
 				t.Fatal(err)
 			}
-			if k, err := c.Read(make([]byte, 1)); k != 0 || err != io.EOF {
+			if k, err := c.Read(make([]byte, 1)); k != 0 || !errors.Is(err, io.EOF) {
 				t.Errorf("after the peer's FIN: %d, %v", k, err)
 			}
 			c.Close()
@@ -221,11 +221,11 @@ type site struct {
 	web, red, hidden *vnet.Host
 }
 
-func newSite(t testing.TB, cfg vnet.Config) *site {
-	t.Helper()
-	w := &site{n: newNet(t, cfg)}
-	w.office = segment(t, w.n, "office", "10.20.1.0/24", "2001:db8:1::/64")
-	w.server = segment(t, w.n, "server", "10.20.2.0/24", "2001:db8:2::/64")
+func newSite(tb testing.TB, cfg vnet.Config) *site {
+	tb.Helper()
+	w := &site{n: newNet(tb, cfg)}
+	w.office = segment(tb, w.n, "office", "10.20.1.0/24", "2001:db8:1::/64")
+	w.server = segment(tb, w.n, "server", "10.20.2.0/24", "2001:db8:2::/64")
 	w.inet = get(w.n.Internet(vnet.InternetConfig{}))
 	w.r = get(w.n.AddRouter(vnet.RouterConfig{
 		Name: "r1",
@@ -240,9 +240,9 @@ func newSite(t testing.TB, cfg vnet.Config) *site {
 			{From: w.office.Prefixes(), To: w.inet.Prefixes(), Allow: true},
 		},
 	}))
-	w.red = host(t, w.office, "red01", "10.20.1.66", "2001:db8:1::66")
-	w.web = host(t, w.server, "web01", "10.20.2.10", "2001:db8:2::10")
-	w.hidden = host(t, w.server, "db01", "10.20.2.20")
+	w.red = host(tb, w.office, "red01", "10.20.1.66", "2001:db8:1::66")
+	w.web = host(tb, w.server, "web01", "10.20.2.10", "2001:db8:2::10")
+	w.hidden = host(tb, w.server, "db01", "10.20.2.20")
 	return w
 }
 

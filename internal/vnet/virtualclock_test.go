@@ -11,10 +11,10 @@ import (
 
 var day0 = time.Date(2026, 3, 2, 8, 0, 0, 0, time.UTC)
 
-func virtualClock(t testing.TB) *vnet.VirtualClock {
-	t.Helper()
+func virtualClock(tb testing.TB) *vnet.VirtualClock {
+	tb.Helper()
 	c := vnet.NewVirtualClock(day0)
-	t.Cleanup(c.Close)
+	tb.Cleanup(c.Close)
 	return c
 }
 
