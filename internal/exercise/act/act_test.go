@@ -360,6 +360,11 @@ func TestTransfer(t *testing.T) {
 	down := a.Transfer(t.Context(), Target{"out", 443}, Bytes{Size: 4000, Down: true})
 	good(t, down.Outcome)
 	<-done
+	for _, b := range []Bytes{{Size: 3_000_000}, {Size: 3_000_000, HTTP: true}, {Size: 100, HTTP: true, Down: true}} {
+		if got := a.Transfer(t.Context(), Target{"lin", 80}, b); !got.OK() || got.Bytes != b.Size {
+			t.Errorf("%+v to a web server: %+v", b, got)
+		}
+	}
 	if up.Bytes != 300_000 || got != 300_000 || down.Bytes != 4000 {
 		t.Errorf("%d up, %d came, %d down", up.Bytes, got, down.Bytes)
 	}

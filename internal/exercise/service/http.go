@@ -17,7 +17,7 @@ import (
 
 const (
 	maxRequest = 64 << 10 // bytes of a request's head
-	maxBody    = 1 << 20  // bytes of a body
+	maxBody    = 1 << 20  // bytes kept of a body; more is read and forgotten
 	maxPerConn = 1000     // requests of one connection
 )
 
@@ -66,12 +66,11 @@ func (v *visit) request() (*http.Request, []byte, error) {
 	}
 	defer req.Body.Close() //nolint:errcheck // nothing behind it
 	var b bytes.Buffer
-	n, err := io.Copy(&b, io.LimitReader(req.Body, maxBody+1))
-	if err != nil {
+	if _, err := io.Copy(&b, io.LimitReader(req.Body, maxBody)); err != nil {
 		return nil, nil, err
 	}
-	if n > maxBody {
-		return nil, nil, fmt.Errorf("a body of more than %d bytes", maxBody)
+	if n, err := io.Copy(io.Discard, req.Body); err != nil {
+		return nil, nil, fmt.Errorf("after %d bytes of a body: %w", maxBody+n, err)
 	}
 	return req, b.Bytes(), nil
 }

@@ -69,6 +69,22 @@ func (m *meter) Write(b []byte) (int, error) {
 	return n, err
 }
 
+// lingerTime is how long what still comes is read and forgotten.
+const lingerTime = 5 * time.Second
+
+// linger lets a visitor who still sends read the last words: closing at once
+// would reset the connection.
+func (m *meter) linger() {
+	half, ok := m.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	if until := m.s.c.Host.c.Clock.Now().Add(lingerTime); until.Before(m.until) {
+		m.until = until
+	}
+	io.Copy(io.Discard, m) //nolint:errcheck // nobody asks
+}
+
 // line reads one line without its end.
 func (v *visit) line() (string, error) {
 	l, err := v.r.ReadSlice('\n')
@@ -200,6 +216,7 @@ func (s *Server) visit(ctx context.Context, conn net.Conn) {
 	}
 	if errors.Is(err, errMalformed) {
 		s.stats.failed.Add(1)
+		m.linger()
 	}
 	if s.decoy {
 		v.left(err)
