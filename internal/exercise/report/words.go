@@ -19,7 +19,7 @@ func span(m *score.Millis) string {
 	case d < time.Second:
 		return strconv.FormatInt(int64(*m), 10) + " ms"
 	case d < time.Minute:
-		return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+		return strconv.FormatFloat(d.Round(100*time.Millisecond).Seconds(), 'f', -1, 64) + " s"
 	case d < time.Hour:
 		return d.Round(time.Second).String()
 	}

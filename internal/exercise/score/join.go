@@ -121,19 +121,9 @@ func (j *judge) matches(e *evidence, rule *alert.Rule) []match {
 	if full {
 		j.look(e, key{kind: byFlow, tuple: canonical(e.tuple)}, found)
 	}
-	stray := full && !linked(found, byFlow)
-	src := e.tuple.Src.Addr()
-	for _, dst := range to {
-		if !src.IsValid() {
-			break
-		}
-		if port := e.tuple.Dst.Port(); port != 0 {
-			j.look(e, key{kind: byPort, a: src, b: dst, port: port}, found)
-		}
-		j.look(e, key{kind: byPair, a: src, b: dst}, found)
-	}
-	if src.IsValid() && len(to) == 0 {
-		j.look(e, key{kind: bySource, a: src}, found)
+	known := linked(found, byFlow)
+	if !known {
+		j.network(e, to, found)
 	}
 	if e.host != "" {
 		j.look(e, key{kind: byHost, text: e.host}, found)
@@ -144,11 +134,28 @@ func (j *judge) matches(e *evidence, rule *alert.Rule) []match {
 	out := make([]match, 0, len(found))
 	for i, m := range found {
 		m.party = i
-		if j.admit(e, m, rule, stray) {
+		if j.admit(e, m, rule, full && !known) {
 			out = append(out, *m)
 		}
 	}
 	return out
+}
+
+// network looks by less than all five values.
+func (j *judge) network(e *evidence, to []netip.Addr, found map[int]*match) {
+	src := e.tuple.Src.Addr()
+	if !src.IsValid() {
+		return
+	}
+	for _, dst := range to {
+		if port := e.tuple.Dst.Port(); port != 0 {
+			j.look(e, key{kind: byPort, a: src, b: dst, port: port}, found)
+		}
+		j.look(e, key{kind: byPair, a: src, b: dst}, found)
+	}
+	if len(to) == 0 {
+		j.look(e, key{kind: bySource, a: src}, found)
+	}
 }
 
 func linked(found map[int]*match, l link) bool {

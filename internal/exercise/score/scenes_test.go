@@ -3,6 +3,7 @@ package score
 import (
 	"bufio"
 	"fmt"
+	"math/rand/v2"
 	"net/netip"
 	"os"
 	"slices"
@@ -324,5 +325,43 @@ func TestJoinsWithFieldsLost(t *testing.T) {
 				t.Errorf("%d of %d alerts right, by time alone %d; want at least %d %%", ours.right, ours.alerts, naive.right, tt.floor)
 			}
 		})
+	}
+}
+
+// TestScenesInAnyOrder shuffles what arrives and draws new ids: what is said of the
+// run must not change.
+func TestScenesInAnyOrder(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, s := range readScenes(t) {
+		want := Evaluate(s.truth, Seen{Alerts: s.alerts}, DefaultRules())
+		for range 10 {
+			alerts := slices.Clone(s.alerts)
+			drawn := map[string]string{}
+			for i := range alerts {
+				a := &alerts[i]
+				id := strconv.FormatUint(rng.Uint64(), 10)
+				drawn[id], a.ID = a.ID, id
+				a.Events = slices.Clone(a.Events)
+				rng.Shuffle(len(a.Events), func(i, j int) { a.Events[i], a.Events[j] = a.Events[j], a.Events[i] })
+			}
+			rng.Shuffle(len(alerts), func(i, j int) { alerts[i], alerts[j] = alerts[j], alerts[i] })
+			got := Evaluate(s.truth, Seen{Alerts: alerts}, DefaultRules())
+			if got.Score != want.Score || got.Met != want.Met || got.Missed != want.Missed || got.FalseAlarms != want.FalseAlarms {
+				t.Fatalf("%s: score %v, met %d, missed %d, false alarms %d; before %v, %d, %d, %d", s.name,
+					got.Score, got.Met, got.Missed, got.FalseAlarms, want.Score, want.Met, want.Missed, want.FalseAlarms)
+			}
+			for i := range got.Steps {
+				g, w := &got.Steps[i], &want.Steps[i]
+				if g.Category != w.Category || g.Status != w.Status || g.Share != w.Share || len(g.Joins) != len(w.Joins) {
+					t.Errorf("%s: step %s: %s %s %v, before %s %s %v", s.name, g.ID, g.Category, g.Status, g.Share, w.Category, w.Status, w.Share)
+				}
+			}
+			for _, a := range got.Alerts {
+				i := slices.IndexFunc(want.Alerts, func(w AlertResult) bool { return w.ID == drawn[a.ID] })
+				if w := want.Alerts[i]; a.Verdict != w.Verdict || !slices.Equal(a.Steps, w.Steps) {
+					t.Errorf("%s: alert %s: %s %v, before %s %v", s.name, w.ID, a.Verdict, a.Steps, w.Verdict, w.Steps)
+				}
+			}
+		}
 	}
 }
