@@ -3,7 +3,9 @@
 package config
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
 	"os"
 	"strconv"
@@ -253,7 +255,7 @@ func Load(file string, templates []string) (*Config, error) {
 func readFile(file string) ([]byte, error) {
 	st, err := os.Stat(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, unreadable(err)
 	}
 	if !st.Mode().IsRegular() {
 		return nil, yamldoc.Faults{{File: file, Text: "not a regular file", Remedy: "give the path of a YAML file"}}
@@ -263,9 +265,20 @@ func readFile(file string) ([]byte, error) {
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		return nil, fmt.Errorf("read the configuration: %w", err)
+		return nil, unreadable(err)
 	}
 	return data, nil
+}
+
+func unreadable(err error) error {
+	remedy := "look at the path and at the disk"
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		remedy = "write one (docs/formats/config.md), correct the path, or leave it out: none is needed"
+	case errors.Is(err, fs.ErrPermission):
+		remedy = "make it readable for this user (chmod, chown), or run lapwing as its owner"
+	}
+	return fmt.Errorf("read the configuration: %w; %s", err, remedy)
 }
 
 // Parse is Load on bytes.

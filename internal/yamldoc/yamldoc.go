@@ -72,21 +72,22 @@ func Decode(file string, data []byte, v any) (*Document, error) {
 		return nil, Faults{{File: file, Text: fmt.Sprintf("%d bytes, the limit is %d", len(data), MaxSize)}}
 	}
 	d := &Document{file: file, root: new(yaml.Node)}
+	if err := yaml.Unmarshal(data, d.root); err != nil {
+		d.root = new(yaml.Node)
+	}
+	data, faults := d.repeated(data)
 	dec := yaml.NewDecoder(bytes.NewReader(data))
 	dec.KnownFields(true)
 	err := dec.Decode(v)
 	if errors.Is(err, io.EOF) {
 		return d, nil
 	}
-	faults := faultsOf(file, err)
+	faults = append(faults, faultsOf(file, err)...)
 	var second yaml.Node
-	if len(faults) == 0 {
+	if _, typed := errors.AsType[*yaml.TypeError](err); err == nil || typed { // else the first did not end
 		if err := dec.Decode(&second); !errors.Is(err, io.EOF) {
 			faults = append(faults, Fault{file, second.Line, "a second document", "keep one document in one file"})
 		}
-	}
-	if err := yaml.Unmarshal(data, d.root); err != nil {
-		d.root = new(yaml.Node)
 	}
 	if len(faults) > 0 {
 		faults.Sort()
@@ -112,7 +113,9 @@ func faultsOf(file string, err error) Faults {
 	}
 	var out Faults
 	for _, s := range te.Errors {
-		out = append(out, fault(file, s))
+		if !strings.Contains(s, "field "+repeatedKey) {
+			out = append(out, fault(file, s))
+		}
 	}
 	return out
 }
