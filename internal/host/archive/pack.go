@@ -77,9 +77,25 @@ func formatOf(name string) format {
 			return slurp(p, bzip2.NewReader(bytes.NewReader(d)))
 		}}
 	case strings.Contains(name, "xz"), strings.Contains(name, "lzma"):
-		return format{"xz", ".xz", func(_ *kernel.Proc, d []byte) []byte { return Xz(d) }, func(_ *kernel.Proc, d []byte) ([]byte, error) { return UnXz(d) }}
+		return format{"xz", ".xz", func(_ *kernel.Proc, d []byte) []byte { return Xz(d) }, unxz}
 	}
 	return format{"gzip", ".gz", gzipped, gunzipped}
+}
+
+// unxz unpacks within the session's budget.
+func unxz(p *kernel.Proc, data []byte) ([]byte, error) {
+	var size, took int64
+	defer func() { p.S.Budget.Grow(-took) }() //nolint:errcheck // giving back
+	return UnXz(data, func(n int) error {
+		if size += int64(n); size > maxUnpacked+(1<<20) || p.S.Budget.Grow(int64(n)) != nil {
+			return ErrMemory
+		}
+		took += int64(n)
+		if p.Step(1+int64(n)/256) != nil {
+			return kernel.ErrBudget
+		}
+		return nil
+	})
 }
 
 func gzipped(_ *kernel.Proc, data []byte) []byte {
@@ -201,8 +217,15 @@ func (r *packRun) badInput(name string, err error) int {
 		shown = "(stdin)"
 	}
 	text := "File format not recognized"
-	if errors.Is(err, ErrMemory) {
+	switch {
+	case errors.Is(err, ErrMemory):
 		text = "Cannot allocate memory"
+	case errors.Is(err, ErrShort):
+		text = "Unexpected end of input"
+	case errors.Is(err, ErrCorrupt):
+		text = "Compressed data is corrupt"
+	case errors.Is(err, ErrOptions):
+		text = "Unsupported options"
 	}
 	complain(r.p, "%s: %s: %s", r.name, shown, text)
 	return 1

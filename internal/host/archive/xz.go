@@ -2,17 +2,24 @@ package archive
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"hash/crc64"
 )
 
 // ErrFormat is the error of input that is not what it was taken for.
 var ErrFormat = errors.New("file format not recognized")
 
-// ErrMemory is the error of input that would need more than is given: real
-// LZMA data, which is not unpacked here.
-var ErrMemory = errors.New("cannot allocate memory")
+// What else input can be: more than is given when unpacked, cut off, damaged,
+// or packed in a way that is not known here.
+var (
+	ErrMemory  = errors.New("cannot allocate memory")
+	ErrShort   = errors.New("unexpected end of input")
+	ErrCorrupt = errors.New("compressed data is corrupt")
+	ErrOptions = errors.New("unsupported options")
+)
 
 var xzMagic = []byte("\xfd7zXZ\x00")
 
@@ -73,31 +80,167 @@ func Xz(data []byte) []byte {
 	return append(append(out, footer...), "YZ"...)
 }
 
-// UnXz reads back what Xz wrote. Files with packed chunks give ErrMemory.
-func UnXz(data []byte) ([]byte, error) {
-	if len(data) < 24 || !bytes.HasPrefix(data, xzMagic) {
+// UnXz unpacks xz (The .xz File Format 1.2.1) with LZMA2 alone and no other
+// filter, and the older .lzma. grow is asked before n more bytes are unpacked.
+func UnXz(data []byte, grow func(n int) error) ([]byte, error) {
+	if !bytes.HasPrefix(data, xzMagic) {
+		return unLzma(data, grow)
+	}
+	z := &lzma{}
+	for {
+		rest, err := xzStream(z, data, grow)
+		if err != nil {
+			return nil, err
+		}
+		for len(rest) >= 4 && binary.LittleEndian.Uint32(rest) == 0 {
+			rest = rest[4:]
+		}
+		if len(rest) == 0 {
+			return z.out, nil
+		}
+		data = rest
+	}
+}
+
+// xzStream unpacks one stream and gives what follows it.
+func xzStream(z *lzma, data []byte, grow func(n int) error) ([]byte, error) {
+	if !bytes.HasPrefix(data, xzMagic) {
 		return nil, ErrFormat
 	}
-	at := 12
-	if data[at] == 0 { // the index: no block
-		return nil, nil
+	if len(data) < 12 {
+		return nil, ErrShort
 	}
-	at += (int(data[at]) + 1) * 4
-	var out []byte
-	for at+3 <= len(data) {
-		switch kind := data[at]; {
-		case kind == 0:
-			return out, nil
-		case kind > 2:
-			return nil, ErrMemory
+	flags := data[6:8]
+	if crc32.ChecksumIEEE(flags) != binary.LittleEndian.Uint32(data[8:]) {
+		return nil, ErrCorrupt
+	}
+	size := map[byte]int{0: 0, 1: 4, 4: 8, 10: 32}
+	check, ok := size[flags[1]]
+	if flags[0] != 0 || !ok {
+		return nil, ErrOptions
+	}
+	rest := data[12:]
+	for len(rest) > 0 && rest[0] != 0 {
+		begin := len(z.out)
+		head := (int(rest[0]) + 1) * 4
+		if err := xzHeader(rest, head); err != nil {
+			return nil, err
 		}
-		n := int(binary.BigEndian.Uint16(data[at+1:])) + 1
-		at += 3
-		if at+n > len(data) {
+		after, err := z.chunks(rest[head:], grow)
+		if err != nil {
+			return nil, err
+		}
+		after = after[min(len(after), -(len(rest)-head-len(after))&3):]
+		if len(after) < check {
+			return nil, ErrShort
+		}
+		if !xzSame(flags[1], z.out[begin:], after[:check]) {
+			return nil, ErrCorrupt
+		}
+		rest = after[check:]
+	}
+	return xzIndex(rest)
+}
+
+// xzHeader checks the header of a block.
+func xzHeader(b []byte, n int) error {
+	if len(b) < n {
+		return ErrShort
+	}
+	if crc32.ChecksumIEEE(b[:n-4]) != binary.LittleEndian.Uint32(b[n-4:]) {
+		return ErrCorrupt
+	}
+	at := 2
+	for _, has := range []byte{0x40, 0x80} { // sizes, which the stream tells, too
+		if b[1]&has != 0 {
+			_, k := binary.Uvarint(b[at : n-4])
+			if k <= 0 {
+				return ErrCorrupt
+			}
+			at += k
+		}
+	}
+	if b[1]&0x3f != 0 || at+3 > n-4 || b[at] != 0x21 || b[at+1] != 1 || b[at+2] > 40 {
+		return ErrOptions
+	}
+	return nil
+}
+
+func xzSame(kind byte, data, sum []byte) bool {
+	switch kind {
+	case 1:
+		return crc32.ChecksumIEEE(data) == binary.LittleEndian.Uint32(sum)
+	case 4:
+		return crc64.Checksum(data, crc64.MakeTable(crc64.ECMA)) == binary.LittleEndian.Uint64(sum)
+	case 10:
+		s := sha256.Sum256(data)
+		return bytes.Equal(s[:], sum)
+	}
+	return true
+}
+
+// xzIndex skips the index and the footer.
+func xzIndex(b []byte) ([]byte, error) {
+	if len(b) == 0 {
+		return nil, ErrShort
+	}
+	at := 1
+	n, k := binary.Uvarint(b[at:])
+	if k <= 0 || n > uint64(len(b)) {
+		return nil, ErrCorrupt
+	}
+	at += k
+	for range 2 * n {
+		if _, k = binary.Uvarint(b[at:]); k <= 0 {
+			return nil, ErrShort
+		}
+		at += k
+	}
+	at += -at & 3
+	if at+16 > len(b) {
+		return nil, ErrShort
+	}
+	if crc32.ChecksumIEEE(b[:at]) != binary.LittleEndian.Uint32(b[at:]) || string(b[at+14:at+16]) != "YZ" {
+		return nil, ErrCorrupt
+	}
+	return b[at+16:], nil
+}
+
+// unLzma unpacks the format of lzma_alone.
+func unLzma(data []byte, grow func(n int) error) ([]byte, error) {
+	z := &lzma{}
+	if len(data) < 18 || data[0] >= 9*5*5 || data[13] != 0 || binary.LittleEndian.Uint32(data[1:]) < 1<<12 {
+		return nil, ErrFormat
+	}
+	size, known := binary.LittleEndian.Uint64(data[5:]), true
+	if size == ^uint64(0) {
+		known = false
+	} else if size > 1<<38 {
+		return nil, ErrFormat
+	}
+	z.props(data[0])
+	if !z.begin(data[13:]) {
+		return nil, ErrCorrupt
+	}
+	const piece = 64 << 10
+	for !known || uint64(len(z.out)) < size {
+		n := piece
+		if known {
+			n = int(min(piece, size-uint64(len(z.out))))
+		}
+		if err := grow(n + 273); err != nil { // the longest match
+			return nil, err
+		}
+		ended, err := z.run(len(z.out) + n)
+		if err != nil {
+			return nil, err
+		}
+		if ended {
 			break
 		}
-		out = append(out, data[at:at+n]...)
-		at += n
 	}
-	return nil, ErrFormat
+	if known && uint64(len(z.out)) != size {
+		return nil, ErrCorrupt
+	}
+	return z.out, nil
 }
