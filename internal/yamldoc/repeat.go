@@ -3,6 +3,7 @@ package yamldoc
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -38,12 +39,12 @@ func (d *Document) repeated(data []byte) ([]byte, Faults) {
 		return data, nil
 	}
 	lines := bytes.SplitAfter(data, []byte("\n"))
-	for i := len(keys) - 1; i >= 0; i-- { // from the end, so that columns stay
-		line, ok := rename(lines, keys[i], fmt.Sprint(repeatedKey, i))
+	for i, key := range slices.Backward(keys) { // from the end, so that columns stay
+		line, ok := rename(lines, key, fmt.Sprint(repeatedKey, i))
 		if !ok {
 			return data, nil // the decoder finds it, and nothing else in its block
 		}
-		lines[keys[i].Line-1] = line
+		lines[key.Line-1] = line
 	}
 	return bytes.Join(lines, nil), faults
 }

@@ -206,29 +206,28 @@ func (z *lzma) putLiteral() {
 const lzmaEnd = 0xffffffff // the distance that ends a stream
 
 // repeat reads which old distance is meant; length 0 is one byte.
-func (z *lzma) repeat(pos, low int) (length int) {
-	s := z.state
-	if z.bit(&z.repG[0][s]) == 0 {
-		if z.bit(&z.rep0Long[s<<4+pos]) == 0 {
-			z.state = 9
-			if low >= 7 {
-				z.state = 11
-			}
-			return 1
-		}
-	} else {
-		n := 1
+func (z *lzma) repeat(pos, s int) (length int) {
+	n := 0
+	if z.bit(&z.repG[0][s]) == 1 {
+		n = 1
 		if z.bit(&z.repG[1][s]) == 1 {
 			n = 2 + z.bit(&z.repG[2][s])
 		}
-		d := z.rep[n]
-		copy(z.rep[1:n+1], z.rep[:n])
-		z.rep[0] = d
 	}
 	z.state = 8
-	if low >= 7 {
+	one := n == 0 && z.bit(&z.rep0Long[s<<4+pos]) == 0
+	if one {
+		z.state = 9
+	}
+	if s >= 7 {
 		z.state = 11
 	}
+	if one {
+		return 1
+	}
+	d := z.rep[n]
+	copy(z.rep[1:n+1], z.rep[:n])
+	z.rep[0] = d
 	return z.len(&z.repLength, pos)
 }
 
@@ -241,7 +240,8 @@ func (z *lzma) run(end int) (ended bool, err error) {
 			z.putLiteral()
 			continue
 		}
-		length, s := 0, z.state
+		var length int
+		s := z.state
 		if z.bit(&z.isRep[s]) == 1 {
 			length = z.repeat(pos, s)
 		} else {

@@ -13,19 +13,19 @@ func unbounded(int) error { return nil }
 
 // samples are contents of many kinds.
 func samples() map[string][]byte {
-	random := make([]byte, 300_000)
+	random := make([]byte, 150_000)
 	r := rand.New(rand.NewPCG(1, 2))
 	for i := range random {
 		random[i] = byte(r.Uint32())
 	}
 	var words bytes.Buffer
-	for range 60_000 {
+	for range 30_000 {
 		words.WriteString([]string{"the ", "quick", "\x00\x01\xff", " brown fox ", "\n"}[r.IntN(5)])
 		words.WriteByte(byte(r.IntN(7)))
 	}
 	return map[string][]byte{
-		"empty": nil, "one": []byte("a"), "text": []byte("the quick brown fox\n"), "run": bytes.Repeat([]byte("a"), 3_000_000), "random": random,
-		"words": words.Bytes(), "program": append(append([]byte("\x7fELF"), words.Bytes()[:100_000]...), random[:50_000]...),
+		"empty": nil, "one": []byte("a"), "text": []byte("the quick brown fox\n"), "run": bytes.Repeat([]byte("a"), 400_000), "random": random,
+		"words": words.Bytes(), "program": append(append([]byte("\x7fELF"), words.Bytes()[:50_000]...), random[:50_000]...),
 	}
 }
 
@@ -50,8 +50,16 @@ func TestXzOfDebian(t *testing.T) {
 	}
 	for name, data := range samples() {
 		for _, args := range [][]string{
-			{"-0"}, {"-6"}, {"-9e"}, {"-1", "--block-size=65536"}, {"--check=none"}, {"--check=crc32"}, {"--check=sha256"}, {"--lzma2=preset=6,lc=0,lp=2,pb=0"},
-			{"--format=lzma"}, {"--format=lzma", "--lzma1=preset=3,lc=1,lp=3,pb=4"},
+			{"-0"},
+			{"-6"},
+			{"-9e"},
+			{"-1", "--block-size=65536"},
+			{"--check=none"},
+			{"--check=crc32"},
+			{"--check=sha256"},
+			{"--lzma2=preset=6,lc=0,lp=2,pb=0"},
+			{"--format=lzma"},
+			{"--format=lzma", "--lzma1=preset=3,lc=1,lp=3,pb=4"},
 		} {
 			c := exec.Command(xz, append(args, "-c")...)
 			c.Stdin = bytes.NewReader(data)
@@ -79,8 +87,11 @@ func TestXzFaults(t *testing.T) {
 		in   []byte
 		want error
 	}{
-		{"empty", nil, ErrFormat}, {"text", []byte("no archive at all, but long enough"), ErrFormat}, {"cut", good[:len(good)-20], ErrShort},
-		{"damaged", damaged, ErrCorrupt}, {"junk behind", append(bytes.Clone(good), "junk"...), ErrFormat},
+		{"empty", nil, ErrFormat},
+		{"text", []byte("no archive at all, but long enough"), ErrFormat},
+		{"cut", good[:len(good)-20], ErrShort},
+		{"damaged", damaged, ErrCorrupt},
+		{"junk behind", append(bytes.Clone(good), "junk"...), ErrFormat},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			if got, err := UnXz(tt.in, unbounded); !errors.Is(err, tt.want) {

@@ -67,7 +67,7 @@ func interfaceScreen(p *kernel.Proc, n persona.NIC) {
 	} else {
 		put(p, "%-9s Link encap:Ethernet  HWaddr %s  \n", n.Name, strings.ToUpper(n.MAC))
 		if n.IPv4 != "" {
-			put(p, "          inet addr:%s  Bcast:%s  Mask:255.255.255.0\n", n.IPv4, n.Broadcast)
+			put(p, "          inet addr:%s  Bcast:%s  Mask:%s\n", n.IPv4, n.Broadcast, netmask(n.Prefix))
 			put(p, "          inet6 addr: %s/64 Scope:Link\n", n.IPv6LL)
 		}
 		put(p, "          UP BROADCAST RUNNING MULTICAST  MTU:%d  Metric:1\n", n.MTU)
@@ -85,7 +85,20 @@ func uplink(p *kernel.Proc) persona.NIC {
 	return p.M.Persona.NICs[0]
 }
 
-func network(n persona.NIC) string { return n.IPv4[:strings.LastIndexByte(n.IPv4, '.')] + ".0" }
+// network is the address of a card's network.
+func network(n persona.NIC) string {
+	p, err := netip.ParsePrefix(fmt.Sprintf("%s/%d", n.IPv4, n.Prefix))
+	if err != nil {
+		return "0.0.0.0"
+	}
+	return p.Masked().Addr().String()
+}
+
+// netmask is the dotted mask of an IPv4 prefix of so many bits.
+func netmask(bits int) string {
+	m := ^uint32(0) << (32 - bits)
+	return fmt.Sprintf("%d.%d.%d.%d", m>>24, m>>16&255, m>>8&255, m&255)
+}
 
 func route(_ context.Context, p *kernel.Proc) int {
 	_, _, rest := options(p, "A")
@@ -113,7 +126,7 @@ func routes(p *kernel.Proc, head, form string) {
 	row("0.0.0.0", up.Gateway, "0.0.0.0", "UG", up.Name)
 	for _, v := range slices.Backward(p.M.Persona.NICs) {
 		if n := v; n.IPv4 != "" {
-			row(network(n), "0.0.0.0", "255.255.255.0", "U", n.Name)
+			row(network(n), "0.0.0.0", netmask(n.Prefix), "U", n.Name)
 		}
 	}
 }

@@ -62,6 +62,14 @@ func hostCmd(ctx context.Context, p *kernel.Proc) int {
 	return 0
 }
 
+// vendor is what the distribution adds to the version of BIND.
+func vendor(p *kernel.Proc) string {
+	if p.M.Persona.OS.ID == "ubuntu" {
+		return "Ubuntu"
+	}
+	return "Debian"
+}
+
 func dig(ctx context.Context, p *kernel.Proc) int {
 	name, short := "", false
 	for _, a := range p.Args[1:] {
@@ -88,7 +96,11 @@ func dig(ctx context.Context, p *kernel.Proc) int {
 		state, answers = "NOERROR", 1
 	}
 	v := getopt.PackageVersion(p, "bind9-dnsutils")
-	put(p, "\n; <<>> DiG %s-Ubuntu <<>> %s\n;; global options: +cmd\n;; Got answer:\n;; ->>HEADER<<- opcode: QUERY, status: %s, id: %d\n;; flags: qr rd ra; QUERY: 1, ANSWER: %d, AUTHORITY: 0, ADDITIONAL: 1\n\n;; OPT PSEUDOSECTION:\n; EDNS: version: 0, flags:; udp: 65494\n;; QUESTION SECTION:\n;%s.\t\t\tIN\tA\n\n", v, name, state, p.M.Rand.IntN(65536), answers, name)
+	udp := 1232 // the buffer of a real resolver; systemd's stub says another
+	if server(p) == "127.0.0.53" {
+		udp = 65494
+	}
+	put(p, "\n; <<>> DiG %s-%s <<>> %s\n;; global options: +cmd\n;; Got answer:\n;; ->>HEADER<<- opcode: QUERY, status: %s, id: %d\n;; flags: qr rd ra; QUERY: 1, ANSWER: %d, AUTHORITY: 0, ADDITIONAL: 1\n\n;; OPT PSEUDOSECTION:\n; EDNS: version: 0, flags:; udp: %d\n;; QUESTION SECTION:\n;%s.\t\t\tIN\tA\n\n", v, vendor(p), name, state, p.M.Rand.IntN(65536), answers, udp, name)
 	if ok {
 		put(p, ";; ANSWER SECTION:\n%s.\t\t%d\tIN\tA\t%s\n\n", name, 60+p.M.Rand.IntN(240), addrs[0])
 	}
