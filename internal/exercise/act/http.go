@@ -55,7 +55,7 @@ func (q *Request) check() error {
 	if len(q.Paths) == 0 {
 		q.Paths = []string{"/"}
 	}
-	if len(q.Paths) > 1000 || len(q.Headers) > 20 || len(q.Form) > 50 || len(q.Sprayed) > maxCredentials {
+	if len(q.Paths) > maxCredentials || len(q.Headers) > 20 || len(q.Form) > 50 || len(q.Sprayed) > maxCredentials {
 		return fmt.Errorf("%d paths, %d headers, %d fields: too many: %w", len(q.Paths), len(q.Headers), len(q.Form), errWrong)
 	}
 	err := errors.Join(plain("a host", q.Host, 255), plain("an agent", q.Agent, 300))

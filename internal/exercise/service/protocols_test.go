@@ -363,6 +363,13 @@ func TestSmallOnes(t *testing.T) {
 	if out, err := io.ReadAll(c); err != nil || string(out) != "\x05\xff" {
 		t.Errorf("%q %v", out, err)
 	}
+	rpc := start(t, "msrpc", HostConfig{Persona: "windows-10"}, Config{})
+	c = rpc.dial(t)
+	c.Write([]byte{5, 0, 11, 3, 0x10, 0, 0, 0, 20, 0, 0, 0, 7, 0, 0, 0, 1, 2, 3, 4})
+	var nak [24]byte
+	if _, err := io.ReadFull(c, nak[:]); err != nil || nak[2] != 13 || nak[12] != 7 {
+		t.Errorf("%v %v", nak, err)
+	}
 	banner := start(t, "banner", HostConfig{Persona: "linux-5"}, Config{Banner: "220 hello"})
 	if l, err := bufio.NewReader(banner.dial(t)).ReadString('\n'); err != nil || l != "220 hello\r\n" {
 		t.Errorf("%q %v", l, err)

@@ -1,7 +1,9 @@
 package service
 
 import (
+	"encoding/binary"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -87,6 +89,35 @@ func serveSOCKS(v *visit) error {
 	v.query("socks", "greeting")
 	v.syslog("danted", "info: block(1): tcp/accept ]: %s", v.src)
 	return v.send([]byte{5, 0xff})
+}
+
+const rpcMessages = 100 // of one connection
+
+// serveRPC reads calls of DCE/RPC and refuses every interface (C706, 12.6.4).
+func serveRPC(v *visit) error {
+	for range rpcMessages {
+		var h [16]byte
+		if _, err := io.ReadFull(v.r, h[:]); err != nil {
+			return over(err)
+		}
+		n := int(binary.LittleEndian.Uint16(h[8:])) - len(h)
+		if h[0] != 5 || n < 0 || n > maxLine {
+			return fmt.Errorf("a call of DCE/RPC: %w", errMalformed)
+		}
+		if _, err := v.r.Discard(n); err != nil {
+			return over(err)
+		}
+		v.query("rpc", fmt.Sprintf("type %d", h[2]))
+		if h[2] != 11 { // bind
+			return nil
+		}
+		nak := append(h[:0:0], 5, 0, 13, 3, 0x10, 0, 0, 0, 24, 0, 0, 0)
+		nak = append(append(nak, h[12:]...), 0, 0, 1, 5, 0, 0, 0, 0)
+		if err := v.send(nak); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // serveBanner sends its banner and reads what comes until the visitor leaves.

@@ -30,6 +30,7 @@ var kinds = []kind{
 	{Kind: Kind{"smtp", 25, tcp, servers, false, "takes mail; nothing is forwarded"}, stream: serveSMTP},
 	{Kind: Kind{"https", 443, tcp, nil, true, "the same site over TLS with a certificate of its own"}, stream: serveHTTPS, check: checkSite, decoy: numbers{0, 3001}},
 	{Kind: Kind{"winrm", 5985, tcp, windows, true, "the door of Windows remote management: it asks for a password, and there is nothing behind"}, stream: serveHTTP},
+	{Kind: Kind{"msrpc", 135, tcp, windows, false, "the endpoint mapper: it refuses every interface"}, stream: serveRPC},
 	{Kind: Kind{"imap", 143, tcp, servers, true, "reads the host's mailboxes"}, stream: serveIMAP},
 	{Kind: Kind{"pop3", 110, tcp, servers, true, "reads the host's mailboxes"}, stream: servePOP},
 	{Kind: Kind{"dns", 53, both, nil, false, "answers names of the scenario"}, stream: serveDNS, packet: answerDNS},
