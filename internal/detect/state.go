@@ -3,7 +3,6 @@ package detect
 import (
 	"container/list"
 	"context"
-	"encoding/json"
 	"fmt"
 	"net/netip"
 	"time"
@@ -87,14 +86,7 @@ func (m *memory) get(ctx context.Context, key string) (*item, error) {
 		return nil, err
 	}
 	it := &item{key: key}
-	if key[0] == 's' {
-		it.source = &source{}
-		err = json.Unmarshal(data, it.source)
-	} else {
-		it.print = &imprint{}
-		err = json.Unmarshal(data, it.print)
-	}
-	if err != nil {
+	if err := it.decode(data); err != nil {
 		return nil, fmt.Errorf("recall %q: %w", key, err)
 	}
 	m.put(it)
@@ -127,9 +119,8 @@ func (m *memory) changed() ([]State, error) {
 	out := make([]State, 0, len(m.dirty))
 	for key, it := range m.dirty {
 		s := State{Key: key}
-		var v any = it.source
 		if it.print != nil {
-			v, s.Seen, s.Source = it.print, it.print.Seen, it.print.Owner
+			s.Seen, s.Source = it.print.Seen, it.print.Owner
 		} else {
 			s.Seen = it.source.Seen
 			p, err := netip.ParsePrefix(key[2:])
@@ -138,10 +129,7 @@ func (m *memory) changed() ([]State, error) {
 			}
 			s.Source = p.Addr()
 		}
-		var err error
-		if s.Data, err = json.Marshal(v); err != nil {
-			return nil, fmt.Errorf("keep %q: %w", key, err)
-		}
+		s.Data = it.encode()
 		out = append(out, s)
 	}
 	clear(m.dirty)

@@ -1,0 +1,234 @@
+package detect
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/alert"
+)
+
+// A state is kept as a byte that says which form it has, and its fields in
+// order: numbers as varints, times as seconds and nanoseconds, ids as 16 bytes
+// where they are UUIDs. What begins with '{' is JSON, as older versions wrote it.
+const stateForm = 1
+
+// How an id is written.
+const (
+	idNone = iota
+	idUUID
+	idText // its length, its bytes
+)
+
+var errState = errors.New("not a state of the judge")
+
+func (it *item) encode() []byte {
+	b := []byte{stateForm}
+	if p := it.print; p != nil {
+		b = appendID(appendTime(b, p.Seen), p.Campaign)
+		return append(b, p.Owner.AsSlice()...)
+	}
+	s := it.source
+	b = binary.AppendVarint(appendTime(appendTime(b, s.First), s.Seen), s.Tries)
+	b = binary.AppendUvarint(b, uint64(len(s.Users)))
+	for _, u := range s.Users {
+		b = binary.LittleEndian.AppendUint64(b, u)
+	}
+	b = appendID(appendID(append(b, flags(s.Got, s.Joined)), s.Campaign), s.Own)
+	b = binary.AppendVarint(b, int64(s.Prints))
+	b = binary.AppendUvarint(b, uint64(len(s.Groups)))
+	for _, rule := range slices.Sorted(maps.Keys(s.Groups)) {
+		g := s.Groups[rule]
+		b = appendID(appendID(b, rule), g.ID)
+		b = binary.AppendVarint(appendTime(appendTime(b, g.First), g.Last), g.Count)
+		b = appendID(binary.AppendVarint(b, int64(g.Level)), g.Session)
+	}
+	return b
+}
+
+func flags(first, second bool) (f byte) {
+	if first {
+		f = 1
+	}
+	if second {
+		f |= 2
+	}
+	return f
+}
+
+func appendTime(b []byte, t time.Time) []byte {
+	return binary.AppendUvarint(binary.AppendVarint(b, t.Unix()), uint64(t.Nanosecond()))
+}
+
+func appendID(b []byte, id string) []byte {
+	if id == "" {
+		return append(b, idNone)
+	}
+	if u, ok := parseUUID(id); ok {
+		return append(append(b, idUUID), u[:]...)
+	}
+	b = binary.AppendUvarint(append(b, idText), uint64(len(id)))
+	return append(b, id...)
+}
+
+// dashes are the places of the dashes in the text of a UUID, and the first digit after.
+var dashes = [5]int{8, 13, 18, 23, 36}
+
+// parseUUID reads the text that uuid writes, and no other.
+func parseUUID(s string) (u [16]byte, ok bool) {
+	if len(s) != 36 {
+		return u, false
+	}
+	n, from := 0, 0
+	for _, to := range dashes {
+		if to < 36 && s[to] != '-' {
+			return u, false
+		}
+		m, err := hex.Decode(u[n:], []byte(s[from:to]))
+		if err != nil {
+			return u, false
+		}
+		n, from = n+m, to+1
+	}
+	return u, uuid(u[:]) == s
+}
+
+// uuid is the text of a UUID, lower case.
+func uuid(b []byte) string {
+	var t [36]byte
+	n, from := 0, 0
+	for _, to := range dashes {
+		if from > 0 {
+			t[from-1] = '-'
+		}
+		n += (hex.Encode(t[from:to], b[n:n+(to-from)/2])) / 2
+		from = to + 1
+	}
+	return string(t[:])
+}
+
+// decode is the inverse of encode; it.key says what it is.
+func (it *item) decode(data []byte) error {
+	print := it.key[0] != 's'
+	if print {
+		it.print = &imprint{}
+	} else {
+		it.source = &source{}
+	}
+	if len(data) > 0 && data[0] == '{' {
+		if print {
+			return json.Unmarshal(data, it.print)
+		}
+		return json.Unmarshal(data, it.source)
+	}
+	d := decoder{b: data}
+	if form := d.byte(); form != stateForm {
+		return fmt.Errorf("%w: form %d", errState, form)
+	}
+	if print {
+		p := it.print
+		p.Seen, p.Campaign = d.time(), d.id()
+		var ok bool
+		if p.Owner, ok = netip.AddrFromSlice(d.b); !ok && len(d.b) > 0 {
+			return errState
+		}
+		d.b = nil
+	} else {
+		d.source(it.source)
+	}
+	if d.bad || len(d.b) > 0 {
+		return errState
+	}
+	return nil
+}
+
+// decoder takes fields off the front; what is not there is zero, and bad.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+func (d *decoder) source(s *source) {
+	s.First, s.Seen, s.Tries = d.time(), d.time(), d.int()
+	if n := d.count(8); n > 0 {
+		s.Users = make([]uint64, n)
+		for i := range s.Users {
+			s.Users[i] = binary.LittleEndian.Uint64(d.take(8))
+		}
+	}
+	f := d.byte()
+	s.Got, s.Joined = f&1 != 0, f&2 != 0
+	s.Campaign, s.Own, s.Prints = d.id(), d.id(), int(d.int())
+	n := d.count(9)
+	if n > 0 {
+		s.Groups = make(map[string]*group, n)
+	}
+	for range n {
+		rule := d.id()
+		s.Groups[rule] = &group{ID: d.id(), First: d.time(), Last: d.time(), Count: d.int(), Level: alert.Level(d.int()), Session: d.id()}
+	}
+}
+
+// take gives n bytes, zeros where they are missing.
+func (d *decoder) take(n int) []byte {
+	if n < 0 || n > len(d.b) {
+		d.bad, d.b = true, nil
+		return make([]byte, min(max(n, 0), 16))
+	}
+	t := d.b[:n]
+	d.b = d.b[n:]
+	return t
+}
+
+func (d *decoder) byte() byte { return d.take(1)[0] }
+
+func (d *decoder) int() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// count reads how many things of at least size bytes follow.
+func (d *decoder) count(size int) int {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 || v > uint64((len(d.b)-n)/size) {
+		d.bad, d.b = true, nil
+		return 0
+	}
+	d.b = d.b[n:]
+	return int(v)
+}
+
+func (d *decoder) time() time.Time {
+	sec := d.int()
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 || v >= uint64(time.Second) {
+		d.bad, d.b = true, nil
+		return time.Time{}
+	}
+	d.b = d.b[n:]
+	return time.Unix(sec, int64(v)).UTC()
+}
+
+func (d *decoder) id() string {
+	switch d.byte() {
+	case idNone:
+		return ""
+	case idUUID:
+		return uuid(d.take(16))
+	case idText:
+		return string(d.take(d.count(1)))
+	}
+	d.bad = true
+	return ""
+}

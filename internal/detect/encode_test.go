@@ -1,0 +1,95 @@
+package detect
+
+import (
+	"encoding/json"
+	"net/netip"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lapwing-defence/lapwing/internal/alert"
+)
+
+func states() map[string]*item {
+	at := time.Date(2026, 1, 2, 3, 4, 5, 678_901_234, time.UTC)
+	const uuid = "01a2109e-7c87-7cfd-9319-838796ad5c56"
+	return map[string]*item{
+		"a new source": {key: "s 192.0.2.1/32", source: &source{First: at, Seen: at, Campaign: uuid, Own: uuid}},
+		"all of a source": {key: "s 2001:db8::/64", source: &source{
+			First: at, Seen: at.Add(time.Hour), Tries: 1 << 40, Users: []uint64{1, 1 << 63}, Got: true, Joined: true, Prints: maxPrints,
+			Campaign: uuid, Own: "an id of another kind", Groups: map[string]*group{
+				uuid:                                   {ID: uuid, First: at, Last: at, Count: 7, Level: alert.High, Session: uuid},
+				"a rule":                               {ID: "x", First: time.Date(1, 2, 3, 4, 5, 6, 7, time.UTC), Last: time.Date(9999, 1, 1, 0, 0, 0, 1, time.UTC), Count: -1},
+				"01A2109E-7C87-7CFD-9319-838796AD5C56": {},
+			},
+		}},
+		"no times":      {key: "s 192.0.2.1/32", source: &source{}},
+		"a print":       {key: "p 00", print: &imprint{Seen: at, Campaign: uuid, Owner: netip.MustParseAddr("192.0.2.1")}},
+		"a print of v6": {key: "p 00", print: &imprint{Seen: at, Campaign: uuid, Owner: netip.MustParseAddr("2001:db8::")}},
+		"nobody's":      {key: "p 00", print: &imprint{Seen: at}},
+	}
+}
+
+func TestEncode(t *testing.T) {
+	same := cmp.Options{cmp.AllowUnexported(item{}, source{}, group{}, imprint{}), cmp.Comparer(func(x, y netip.Addr) bool { return x == y })}
+	for name, it := range states() {
+		t.Run(name, func(t *testing.T) {
+			data := it.encode()
+			got := &item{key: it.key}
+			if err := got.decode(data); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(it, got, same); d != "" {
+				t.Error(d)
+			}
+			for n := range data { // torn
+				if n == len(data)-4 && it.print != nil && it.print.Owner.Is4() {
+					continue // a print of nobody
+				}
+				if err := (&item{key: it.key}).decode(data[:n]); err == nil && !(it.print != nil && it.print.Owner.Is6() && (n == len(data)-12 || n == len(data)-16)) {
+					t.Errorf("the first %d of %d bytes are taken", n, len(data))
+				}
+			}
+			var old any = it.source
+			if it.print != nil {
+				old = it.print
+			}
+			text, err := json.Marshal(old)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got = &item{key: it.key}
+			if err := got.decode(text); err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(it, got, same); d != "" {
+				t.Errorf("from JSON: %s", d)
+			}
+		})
+	}
+}
+
+// FuzzDecode: what is taken is written again as the same.
+func FuzzDecode(f *testing.F) {
+	for _, it := range states() {
+		f.Add(it.key[0] == 's', it.encode())
+	}
+	f.Fuzz(func(t *testing.T, isSource bool, data []byte) {
+		key := "p"
+		if isSource {
+			key = "s"
+		}
+		it := &item{key: key}
+		if len(data) > 0 && data[0] == '{' || it.decode(data) != nil {
+			return
+		}
+		again := &item{key: key}
+		if err := again.decode(it.encode()); err != nil {
+			t.Fatal(err)
+		}
+		if a, b := it.encode(), again.encode(); string(a) != string(b) {
+			t.Errorf("%x became %x", a, b)
+		}
+	})
+}
