@@ -128,6 +128,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 	up := uplink.NewServer(uplink.ServerConfig{
 		Handler: keep, Clock: clock.System(), Log: log, MaxCapture: int64(o.Config.Captures.MaxFile),
 		Stamp: func(_ string, e *event.Event) { in.stamp(e, in.now()) },
+		Quick: func(_ string, dst, line []byte) ([]byte, bool) { return in.quick(dst, line, in.now()) },
 	})
 	jl, err := listenUnix(o.Dir.journalSocket())
 	if err != nil {

@@ -31,3 +31,30 @@ func TestWhatFollowsAPasswordIsKept(t *testing.T) {
 		}
 	}
 }
+
+// TestQuickIsStamp: a line stamped without decoding is what decoding gives,
+// and one with a password is never stamped so.
+func TestQuickIsStamp(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 678_901_234, time.UTC)
+	in := &intake{observer: "sensor", passwords: "hmac", key: []byte("k")}
+	for name, tt := range map[string]struct {
+		extra string
+		want  bool
+	}{
+		"a command": {"process.name", true}, "a password": {passwordField, false}, "a hash that is the hub's to say": {"lapwing.password.hmac", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e := event.Event{ID: "x", Time: now, User: "root", CommandLine: `echo "a"`}
+			e.Describe(event.ActionCommandExecuted)
+			e.Add(tt.extra, "x")
+			got, ok := in.quick(nil, e.AppendJSON(nil), now)
+			if ok != tt.want {
+				t.Fatalf("stamped: %v", ok)
+			}
+			in.stamp(&e, now)
+			if want := string(e.AppendJSON(nil)); ok && string(got) != want {
+				t.Errorf("got  %s\nwant %s", got, want)
+			}
+		})
+	}
+}

@@ -212,7 +212,7 @@ func AppendString(dst []byte, s string) []byte {
 
 // plain is how many bytes at the beginning of s are sure to need no escape,
 // found out eight at a time.
-func plain(s string) int {
+func plain[T string | []byte](s T) int {
 	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(s); i += 8 {

@@ -1,0 +1,304 @@
+package event
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Stamp is what a receiver sets in events that come as lines.
+type Stamp struct {
+	Observer string    // observer.name
+	Ingested time.Time // event.ingested
+	Decode   string    // lines with a name that begins so are to be decoded
+}
+
+// What a name of AppendJSON holds.
+type content uint8
+
+const (
+	text content = iota
+	stamp
+	address
+	port
+	small // a number of at most nine digits, not 0
+	whole // of at most 18
+	depthWord
+	ours // what the receiver sets: the line is to be decoded
+)
+
+type known struct {
+	name string
+	is   content
+}
+
+// written are the names of AppendJSON in its order; ingestedAt and observerAt
+// are the places of what a Stamp sets.
+var written = [...]known{
+	{"@timestamp", stamp},
+	{"event.id", text},
+	{"event.ingested", ours},
+	{"event.kind", text},
+	{"event.category", text},
+	{"event.type", text},
+	{"event.action", text},
+	{"event.outcome", text},
+	{"event.dataset", text},
+	{"event.reason", text},
+	{"source.ip", address},
+	{"source.port", port},
+	{"destination.ip", address},
+	{"destination.port", port},
+	{"network.transport", text},
+	{"network.protocol", text},
+	{"user.name", text},
+	{"observer.name", ours},
+	{"lapwing.host", text},
+	{"lapwing.decoy", text},
+	{"lapwing.persona", text},
+	{"lapwing.connection.id", text},
+	{"lapwing.session.id", text},
+	{"lapwing.depth", depthWord},
+	{"logtype", small},
+	{"process.command_line", text},
+	{"process.exit_code", whole},
+	{"file.path", text},
+	{"file.size", whole},
+	{"file.hash.sha256", text},
+	{"url.original", text},
+	{"lapwing.exercise.id", ours},
+}
+
+const (
+	idAt       = 1
+	ingestedAt = 2
+	observerAt = 17
+	pathAt     = 27
+	sizeAt     = 28
+	sumAt      = 29
+)
+
+// Append appends line with the stamp in it, as Decode, setting the fields and
+// AppendJSON would, at a fraction of their cost. ok is false and dst as it was
+// where that cannot be told for sure: for a line that AppendJSON would write
+// otherwise, one that has the fields already or an exercise, one with bytes
+// above ASCII, lists or fractions, one without an id, and one that s.Decode
+// names. Such a line is to be decoded.
+func (s *Stamp) Append(dst, line []byte) (out []byte, ok bool) {
+	c := checker{b: line, decode: s.Decode}
+	if len(line) > MaxLine || !c.object() || !c.seen[idAt] || (c.seen[pathAt] || c.seen[sumAt]) != c.seen[sizeAt] {
+		return dst, false
+	}
+	w := writer{dst: append(dst, line[:c.ingested]...), more: true}
+	w.time(written[ingestedAt].name, s.Ingested)
+	w.dst = append(w.dst, line[c.ingested:c.observer]...)
+	w.str(written[observerAt].name, s.Observer)
+	return append(w.dst, line[c.observer:]...), true
+}
+
+// checker goes through a line that AppendJSON may have written.
+type checker struct {
+	b      []byte
+	i      int
+	decode string
+
+	seen               [len(written)]bool
+	next               int // in written
+	ingested, observer int // where to put these
+}
+
+func (c *checker) object() bool {
+	if !c.take('{') {
+		return false
+	}
+	for n := 0; ; n++ {
+		at := c.i
+		if c.take('}') {
+			c.pass(len(written), at)
+			return n > 0 && c.i == len(c.b)
+		}
+		if n >= MaxFields-2 || n > 0 && !c.take(',') || !c.field(at) {
+			return false
+		}
+	}
+}
+
+// pass notes the places that are before the name number k, which begins at.
+func (c *checker) pass(k, at int) {
+	if c.ingested == 0 && k > ingestedAt {
+		c.ingested = at
+	}
+	if c.observer == 0 && k > observerAt {
+		c.observer = at
+	}
+}
+
+// field takes a name and its value; before them is the place at.
+func (c *checker) field(at int) bool {
+	name, ok := c.text()
+	if !ok || !c.take(':') {
+		return false
+	}
+	for k := c.next; k < len(written); k++ {
+		if string(name) != written[k].name {
+			continue
+		}
+		c.pass(k, at)
+		c.next, c.seen[k] = k+1, true
+		return c.value(written[k].is)
+	}
+	if !plainName(name) || isWritten(name) || c.decode != "" && strings.HasPrefix(string(name), c.decode) {
+		return false
+	}
+	c.pass(len(written), at)
+	c.next = len(written)
+	if c.i < len(c.b) && c.b[c.i] == '"' {
+		_, ok := c.text()
+		return ok
+	}
+	return c.number(18)
+}
+
+// plainName tells of a name that it needs no escape and is not typed.
+func plainName(name []byte) bool {
+	for _, b := range name {
+		if (b < 'a' || b > 'z') && (b < '0' || b > '9') && b != '.' && b != '_' {
+			return false
+		}
+	}
+	return true
+}
+
+// isWritten tells of a name that it has a place of its own: it came twice, or
+// out of order.
+func isWritten(name []byte) bool {
+	for i := range written {
+		if string(name) == written[i].name {
+			return true
+		}
+	}
+	return false
+}
+
+func (c *checker) value(is content) bool {
+	switch is {
+	case small:
+		return c.i < len(c.b) && c.b[c.i] != '0' && c.number(9)
+	case port:
+		return c.seen[c.next-2] && c.port()
+	case whole:
+		return c.number(9)
+	case ours:
+		return false
+	}
+	v, ok := c.text()
+	if !ok {
+		return false
+	}
+	switch is {
+	case stamp:
+		return timeForm(v)
+	case address:
+		return c.address(v)
+	case depthWord:
+		return ParseDepth(string(v)) != DepthNone
+	}
+	return true
+}
+
+// port takes a number of 16 bits; the name before it was the address.
+func (c *checker) port() bool {
+	from, n := c.i, 0
+	if !c.number(5) {
+		return false
+	}
+	for _, b := range c.b[from:c.i] {
+		n = n*10 + int(b) - '0'
+	}
+	return c.b[from] != '-' && n <= 65535
+}
+
+// address checks that v is written as we write it, and that its port follows.
+func (c *checker) address(v []byte) bool {
+	a, err := netip.ParseAddr(string(v))
+	if err != nil {
+		return false
+	}
+	var buf [64]byte
+	if string(a.Unmap().WithZone("").AppendTo(buf[:0])) != string(v) {
+		return false
+	}
+	rest, ok := c.b[c.i:], true
+	for _, part := range [...]string{`,"`, written[c.next].name, `":`} {
+		if ok = len(rest) >= len(part) && string(rest[:len(part)]) == part; !ok {
+			break
+		}
+		rest = rest[len(part):]
+	}
+	return ok
+}
+
+func (c *checker) take(b byte) bool {
+	if c.i < len(c.b) && c.b[c.i] == b {
+		c.i++
+		return true
+	}
+	return false
+}
+
+// text takes a string that is not empty, has only ASCII in it, and only those
+// escapes that have a letter.
+func (c *checker) text() ([]byte, bool) {
+	if !c.take('"') {
+		return nil, false
+	}
+	from := c.i
+	c.i += plain(c.b[from:])
+	for ; c.i < len(c.b); c.i++ {
+		switch b := c.b[c.i]; {
+		case b == '"':
+			c.i++
+			return c.b[from : c.i-1], c.i-1 > from
+		case b == '\\':
+			c.i++
+			if c.i >= len(c.b) || strings.IndexByte(`"\nrt`, c.b[c.i]) < 0 {
+				return nil, false
+			}
+		case b < 0x20 || b >= 0x7f:
+			return nil, false
+		}
+	}
+	return nil, false
+}
+
+// number takes a whole number of at most so many digits, as we write it.
+func (c *checker) number(digits int) bool {
+	minus := c.take('-')
+	from := c.i
+	for c.i < len(c.b) && c.b[c.i] >= '0' && c.b[c.i] <= '9' {
+		c.i++
+	}
+	n := c.i - from
+	return n > 0 && n <= digits && (c.b[from] != '0' || n == 1 && !minus)
+}
+
+// timeForm checks a time in timeLayout.
+func timeForm(v []byte) bool {
+	if len(v) != len(timeLayout) {
+		return false
+	}
+	for i, b := range v {
+		switch l := timeLayout[i]; {
+		case l >= '0' && l <= '9':
+			if b < '0' || b > '9' {
+				return false
+			}
+		case b != l:
+			return false
+		}
+	}
+	two := func(i int) int { return int(v[i]-'0')*10 + int(v[i+1]-'0') }
+	month, day := two(5), two(8)
+	// Every month has 28 days; the rest of them are for Decode to check.
+	return string(v[:4]) != "0001" && month >= 1 && month <= 12 && day >= 1 && day <= 28 && two(11) < 24 && two(14) < 60 && two(17) < 60
+}
