@@ -115,14 +115,14 @@ func uuid(b []byte) string {
 
 // decode is the inverse of encode; it.key says what it is.
 func (it *item) decode(data []byte) error {
-	print := it.key[0] != 's'
-	if print {
+	isPrint := it.key[0] != 's'
+	if isPrint {
 		it.print = &imprint{}
 	} else {
 		it.source = &source{}
 	}
 	if len(data) > 0 && data[0] == '{' {
-		if print {
+		if isPrint {
 			return json.Unmarshal(data, it.print)
 		}
 		return json.Unmarshal(data, it.source)
@@ -131,7 +131,7 @@ func (it *item) decode(data []byte) error {
 	if form := d.byte(); form != stateForm {
 		return fmt.Errorf("%w: form %d", errState, form)
 	}
-	if print {
+	if isPrint {
 		p := it.print
 		p.Seen, p.Campaign = d.time(), d.id()
 		var ok bool
