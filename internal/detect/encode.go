@@ -99,18 +99,10 @@ func parseUUID(s string) (u [16]byte, ok bool) {
 	return u, uuid(u[:]) == s
 }
 
-// uuid is the text of a UUID, lower case.
+// uuid is the text of the 16 bytes of a UUID, lower case.
 func uuid(b []byte) string {
-	var t [36]byte
-	n, from := 0, 0
-	for _, to := range dashes {
-		if from > 0 {
-			t[from-1] = '-'
-		}
-		n += (hex.Encode(t[from:to], b[n:n+(to-from)/2])) / 2
-		from = to + 1
-	}
-	return string(t[:])
+	x := hex.EncodeToString(b)
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
 // decode is the inverse of encode; it.key says what it is.
