@@ -118,7 +118,7 @@ func newPage(r *Run) *page {
 		s := &r.Result.Steps[i]
 		p.Steps = append(p.Steps, newStepView(s))
 		if s.Status == score.Missed {
-			p.Gaps = append(p.Gaps, gap{s.ID, orElse(s.Name, s.Technique), s.Technique, s.Reasons[len(s.Reasons)-1].Text})
+			p.Gaps = append(p.Gaps, gap{s.ID, orElse(s.Name, s.Technique), s.Technique, missedText(s)})
 		}
 	}
 	for i := range r.Result.Parts {
@@ -143,6 +143,15 @@ func newPage(r *Run) *page {
 	p.Percents = strings.Join(worth, ", ")
 	p.TimeRule = fmt.Sprintf("An alert within %s keeps all of it, one after %s nothing, in between it falls in a straight line.", shortSpan(r.Rules.FullUntil), shortSpan(r.Rules.ZeroAt))
 	return p
+}
+
+// missedText says why a step was missed: all reasons but the one for its category.
+func missedText(s *score.StepResult) string {
+	var all []string
+	for _, why := range s.Reasons[min(1, len(s.Reasons)-1):] {
+		all = append(all, why.Text)
+	}
+	return strings.Join(all, "; ")
 }
 
 // say is the result in sentences.

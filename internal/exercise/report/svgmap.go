@@ -75,7 +75,7 @@ func newMap(r *Run) netMap {
 		}
 	}
 	nets = slices.Clone(nets[:min(len(nets), maxNets)])
-	if out := outside(r, places); len(out.Prefixes) > 0 {
+	if out := outside(r); len(out.Prefixes) > 0 {
 		nets = append(nets, out)
 	}
 	x, y, tallest := netGap/2, top, 0
@@ -111,7 +111,7 @@ func routersOf(nets []score.Network) []string {
 
 // outside is the network of those targets that are no host or network of the
 // scenario.
-func outside(r *Run, _ map[string]point) score.Network {
+func outside(r *Run) score.Network {
 	known := map[string]bool{"": true}
 	for _, n := range r.Truth.Networks {
 		known[n.Name] = true
@@ -121,9 +121,11 @@ func outside(r *Run, _ map[string]point) score.Network {
 	}
 	out := score.Network{Name: "outside"}
 	for _, s := range r.Result.Steps {
-		if !known[s.To] {
-			known[s.To] = true
-			out.Prefixes = append(out.Prefixes, s.To)
+		for _, to := range score.Targets(s.To) {
+			if !known[to] {
+				known[to] = true
+				out.Prefixes = append(out.Prefixes, to)
+			}
 		}
 	}
 	return out
@@ -149,7 +151,10 @@ func (m *netMap) net(r *Run, n *score.Network, at point, places map[string]point
 	}
 	involved := map[string]bool{}
 	for _, s := range r.Result.Steps {
-		involved[s.From], involved[s.To] = true, true
+		involved[s.From] = true
+		for _, to := range score.Targets(s.To) {
+			involved[to] = true
+		}
 	}
 	slices.SortStableFunc(hosts, func(a, b score.Host) int {
 		return cmp.Compare(weight(&b, involved), weight(&a, involved))
@@ -202,21 +207,7 @@ func chip(h *score.Host, p point) hostBox {
 
 // arrows draws the ways of the steps, one for each pair of ends.
 func (m *netMap) arrows(r *Run, places map[string]point) {
-	type ends struct{ from, to string }
-	var order []ends
-	ids := map[ends][]string{}
-	for _, s := range r.Result.Steps {
-		e := ends{s.From, s.To}
-		_, a := places[s.From]
-		_, b := places[s.To]
-		if !a || !b {
-			continue
-		}
-		if ids[e] == nil {
-			order = append(order, e)
-		}
-		ids[e] = append(ids[e], s.ID)
-	}
+	order, ids := ways(r, places)
 	for i, e := range order[:min(len(order), maxArrows)] {
 		a, b := places[e.from], places[e.to]
 		title := fmt.Sprintf("%s to %s: %s", e.from, e.to, strings.Join(ids[e], ", "))
@@ -233,6 +224,30 @@ func (m *netMap) arrows(r *Run, places map[string]point) {
 			(a.x + 2*mid.x + b.x) / 4, (a.y+2*mid.y+b.y)/4 - 3,
 		})
 	}
+}
+
+// ends are the two of an arrow.
+type ends struct{ from, to string }
+
+// ways are the pairs of ends that have a place, in the order of the steps, and
+// the steps of each.
+func ways(r *Run, places map[string]point) (order []ends, ids map[ends][]string) {
+	ids = map[ends][]string{}
+	for _, s := range r.Result.Steps {
+		for _, to := range score.Targets(s.To) {
+			e := ends{s.From, to}
+			_, a := places[e.from]
+			_, b := places[e.to]
+			if !a || !b {
+				continue
+			}
+			if ids[e] == nil {
+				order = append(order, e)
+			}
+			ids[e] = append(ids[e], s.ID)
+		}
+	}
+	return order, ids
 }
 
 // short stops an arrow at the edge of the host that it points to.

@@ -213,7 +213,7 @@ func (e *evaluation) wrongIsolations() []Isolation {
 		goal := slices.ContainsFunc(e.truth.Goals, func(g Goal) bool { return hostName(g.Host) == host })
 		touched := slices.ContainsFunc(e.truth.Steps, func(s Step) bool {
 			ran := s.Outcome != NotRun && !s.Started.After(iso.At)
-			return ran && (hostName(s.From) == host || s.Outcome == Done && hostName(s.To) == host)
+			return ran && (hostName(s.From) == host || s.Outcome == Done && s.reaches(host))
 		})
 		if !goal && !touched && !done[host] {
 			done[host] = true

@@ -39,12 +39,14 @@ func TestResponse(t *testing.T) {
 		{"wrong twice counts once", []Goal{goal}, []Isolation{{Host: "red01", At: at(200)}, {Host: "mail01", At: at(201)}, {Host: "MAIL01", At: at(301)}}, 19.23, "without a reason"},
 		{"one that a step had reached is not wrong", []Goal{goal}, []Isolation{{Host: "red01", At: at(200)}, {Host: "ws01", At: at(320)}}, 38.46, "red01"},
 		{"the same before it was reached", []Goal{goal}, []Isolation{{Host: "red01", At: at(200)}, {Host: "ws01", At: at(250)}}, 19.23, "ws01 was cut off"},
+		{"one of several that a step had reached", []Goal{goal}, []Isolation{{Host: "red01", At: at(200)}, {Host: "db02", At: at(700)}}, 38.46, "red01"},
 		{"wrong alone", nil, []Isolation{{Host: "mail01", At: at(201)}}, 0, "not worth less than nothing"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			truth := small()
 			truth.Goals, truth.Isolations = tt.goals, tt.isolations
+			truth.Steps[2].To = "web01, db02"
 			p := part(t, Evaluate(truth, Seen{}, DefaultRules()), "response")
 			var all []string
 			for _, r := range p.Reasons {

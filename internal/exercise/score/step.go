@@ -43,7 +43,7 @@ func (e *evaluation) cutOff(s *Step) *Isolation {
 	for i := range e.truth.Isolations {
 		iso := &e.truth.Isolations[i]
 		host := hostName(iso.Host)
-		mine := host == hostName(s.From) || host == hostName(s.To)
+		mine := host == hostName(s.From) || s.reaches(host)
 		began := !s.Started.IsZero()
 		lifted := began && !iso.Lifted.IsZero() && !iso.Lifted.After(s.Started)
 		if mine && !lifted && (!began || !iso.At.After(s.Started)) {

@@ -6,6 +6,8 @@ package score
 
 import (
 	"net/netip"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -116,11 +118,24 @@ type Step struct {
 	Tactic        string  `json:"tactic"` // ATT&CK short name: credential-access
 	Action        string  `json:"action,omitempty"`
 	From          string  `json:"from,omitempty"` // host
-	To            string  `json:"to,omitempty"`   // host, network or address
+	To            string  `json:"to,omitempty"`   // host, network or address; several with ", " between them
 	Outcome       Outcome `json:"outcome"`
 	Note          string  `json:"note,omitempty"` // why it failed or did not run
 	Expect        Expect  `json:"expect"`
 	Acts
+}
+
+// Targets are the single ones of Step.To.
+func Targets(to string) []string {
+	if to == "" {
+		return nil
+	}
+	return strings.Split(to, ", ")
+}
+
+// reaches says whether host, as hostName gives it, is a target of s.
+func (s *Step) reaches(host string) bool {
+	return slices.ContainsFunc(Targets(s.To), func(t string) bool { return hostName(t) == host })
 }
 
 // Expect is what the scenario's author asks of the defence for one step. It is
