@@ -124,7 +124,7 @@ func (t *flowTable) account(f *frame, now time.Time) {
 		fl.Start = now
 	}
 	fl.End = now
-	fl.Packets++
+	fl.Packets += uint64(max(f.pieces, 1))
 	fl.Bytes += uint64(in.TotalLen)
 	f.label, f.nth = fl.Label, fl.Packets
 	if !forth {

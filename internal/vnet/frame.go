@@ -25,6 +25,7 @@ type frame struct {
 	label    string
 	nth      uint64 // of its flow, from 1
 	hops     int    // routers passed
+	pieces   int    // segments that it stands for; 0: itself
 }
 
 // release ends the frame: its memory may be used again by the stacks.

@@ -1,10 +1,12 @@
 package vnet_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand"
 	"net"
 	"net/netip"
 	"os"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/vnet"
+	"github.com/lapwing-defence/lapwing/internal/vnet/trait"
 )
 
 func addr(s string) netip.Addr     { return netip.MustParseAddr(s) }
@@ -445,5 +448,46 @@ func TestCloseLeavesNothing(t *testing.T) {
 			t.Fatalf("%d goroutines before, %d after", before, runtime.NumGoroutine())
 		}
 		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// TestLargeTransfers sends more than fits in a segment over every kind of way,
+// and wants it back as it was; a capture shows no packet above the MTU.
+func TestLargeTransfers(t *testing.T) {
+	ctx := ctxFor(t)
+	w := newSite(t, vnet.Config{Seed: 6})
+	near := host(t, w.office, "near", "10.20.1.67", "2001:db8:1::67")
+	traits, _ := trait.ByName("linux-6")
+	dressed := get(w.office.AddHost(vnet.HostConfig{Name: "dressed", Addrs: []netip.Addr{addr("10.20.1.68"), addr("2001:db8:1::68")}, Traits: traits}))
+	for _, h := range []*vnet.Host{near, dressed, w.web} {
+		go echo(get(h.Listen(ctx, 80)))
+	}
+	data := make([]byte, 1<<20)
+	rand.New(rand.NewSource(1)).Read(data)
+	for _, captured := range []bool{false, true} {
+		var file bytes.Buffer
+		var c *vnet.Capture
+		if captured {
+			c = get(w.n.Capture(&file, vnet.CaptureConfig{}))
+		}
+		for _, to := range []string{"near:80", "dressed:80", "web01:80"} {
+			for _, network := range []string{"tcp4", "tcp6"} {
+				conn := get(w.red.Dialer().DialContext(ctx, network, to))
+				go func() { _, _ = conn.Write(data) }()
+				got := make([]byte, len(data))
+				if _, err := io.ReadFull(conn, got); err != nil || !bytes.Equal(got, data) {
+					t.Fatalf("%s by %s, captured %v: %v", to, network, captured, err)
+				}
+				conn.Close()
+			}
+		}
+		if captured {
+			if err := c.Close(); err != nil {
+				t.Fatal(err)
+			}
+			if n, _ := c.Packets(); n < 8000 || file.Len()/int(n) > 1600 {
+				t.Errorf("%d packets in %d bytes", n, file.Len())
+			}
+		}
 	}
 }

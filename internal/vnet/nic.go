@@ -57,6 +57,10 @@ func (c *nic) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 			c.port.net.count.drops[dropMalformed].Add(1)
 			continue
 		}
+		if g := pkt.GSOOptions; g.Type != stack.GSONone && f.info.TotalLen > int(c.mtu) {
+			c.port.originateLarge(f, int(g.MSS))
+			continue
+		}
 		c.port.originate(f)
 	}
 	return list.Len(), nil

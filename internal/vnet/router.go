@@ -349,6 +349,7 @@ func (p *routerPort) reply(f *frame, b []byte) {
 		return
 	}
 	g.label = label
+	p.net.tap(g, nil, p.net.clk.Now()) // its life begins here
 	if rt, ok := p.router.route(g.info.Dst.Addr()); ok {
 		rt.pass(g)
 		return

@@ -11,7 +11,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -316,35 +315,5 @@ func TestCapture(t *testing.T) {
 func TestZeroDialer(t *testing.T) {
 	if _, err := new(vnet.Dialer).DialContext(t.Context(), "tcp", "127.0.0.1:80"); err == nil {
 		t.Error("a dialer of no host dialled")
-	}
-}
-
-func BenchmarkHosts(b *testing.B) {
-	for _, n := range []int{1000, 10_000} {
-		b.Run(strconv.Itoa(n), func(b *testing.B) {
-			for b.Loop() {
-				runtime.GC()
-				var before, after runtime.MemStats
-				runtime.ReadMemStats(&before)
-				began := time.Now()
-				net, err := vnet.New(vnet.Config{Seed: 1})
-				must(b, err)
-				seg, err := net.AddSegment(vnet.SegmentConfig{Name: "a", Prefixes: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/16")}})
-				must(b, err)
-				a := netip.MustParseAddr("10.0.0.10")
-				for i := range n {
-					h, err := seg.AddHost(vnet.HostConfig{Name: fmt.Sprint("h", i), Addrs: []netip.Addr{a}})
-					must(b, err)
-					_, err = h.Listen(b.Context(), 22)
-					must(b, err)
-					a = a.Next()
-				}
-				b.ReportMetric(time.Since(began).Seconds(), "s/start")
-				runtime.GC()
-				runtime.ReadMemStats(&after)
-				b.ReportMetric(float64(after.Sys-after.HeapReleased)/(1<<20), "MiB")
-				must(b, net.Close())
-			}
-		})
 	}
 }
