@@ -195,6 +195,20 @@ func TestScannerSeesTheSystems(t *testing.T) {
 		// Few controllers are known to the scanner: one among its guesses will do.
 		"plc": "(?i)controllogix|controller|automation",
 	}
+	banner := get(host(t, s, "banner", "10.20.1.100").Listen(t.Context(), 22))
+	go func() {
+		for {
+			c, err := banner.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = c.Write([]byte("SSH-2.0-OpenSSH_9.6\r\n"))
+			c.Close()
+		}
+	}()
+	if out := nmap(t, "-sV", "-n", "-Pn", "-p", "22", "10.20.1.100"); !strings.Contains(out, "OpenSSH 9.6") {
+		t.Errorf("the service is not recognised:\n%s", out)
+	}
 	var targets []string
 	names := map[string]string{}
 	for i, name := range trait.Names() {
@@ -224,5 +238,29 @@ func TestScannerSeesTheSystems(t *testing.T) {
 		} else {
 			t.Logf("%s: %s", names[a], first[1])
 		}
+	}
+}
+
+// TestScannerSeesAField pings every address of a /16.
+func TestScannerSeesAField(t *testing.T) {
+	if os.Getenv("LAPWING_SOAK") == "" {
+		t.Skip("65,534 pings take seconds: set LAPWING_SOAK=1")
+	}
+	if !inNamespace(t, 0) {
+		return
+	}
+	n := newNet(t, vnet.Config{Seed: 4})
+	s := segment(t, n, "decoys", "10.20.0.0/16")
+	get(s.AddField(vnet.FieldConfig{Name: "decoys", Prefix: prefix("10.20.0.0/16")}))
+	plug(t, n, s, prefix("10.20.255.254/16"))
+	begun := time.Now()
+	out := nmap(t, "-sn", "-n", "-PE", "--disable-arp-ping", "10.20.0.0/16")
+	if last := out[strings.LastIndex(out, "Nmap done"):]; !strings.Contains(last, "65534 hosts up") {
+		t.Errorf("%s", last)
+	}
+	status := string(get(os.ReadFile("/proc/self/status")))
+	t.Logf("65,534 hosts up in %v, %s", time.Since(begun).Round(time.Millisecond), regexp.MustCompile(`VmRSS:.*`).FindString(status))
+	if c := n.Stats(); c.Stacks != 1 {
+		t.Errorf("%d stacks", c.Stacks)
 	}
 }
