@@ -19,6 +19,9 @@ type Flow struct {
 	Packets    uint64
 	Label      string // ground truth: "" is benign
 	State      State  // of TCP: how the attempt ended so far
+
+	turn uint32 // how many flows from Src to the same service came before it
+	seq  uint32 // of the SYN that began it: one that is sent again begins nothing
 }
 
 // State is what became of an attempt to reach a port.
@@ -52,7 +55,15 @@ type flowTable struct {
 	live    map[packet.Tuple]*Flow
 	all     []*Flow
 	dropped uint64
+	turns   map[service]uint32 // flows so far, by who asked whom for what
 	frags   map[fragKey]string // labels of datagrams in fragments
+}
+
+// service is where flows go, without the ports that stacks choose at random.
+type service struct {
+	proto uint8
+	src   netip.Addr
+	dst   netip.AddrPort
 }
 
 type fragKey struct {
@@ -63,7 +74,7 @@ type fragKey struct {
 const maxFrags = 4096
 
 func (t *flowTable) init(limit int) {
-	t.max, t.live, t.frags = limit, map[packet.Tuple]*Flow{}, map[fragKey]string{}
+	t.max, t.live, t.turns, t.frags = limit, map[packet.Tuple]*Flow{}, map[service]uint32{}, map[fragKey]string{}
 }
 
 // register makes label the truth about the flow that begins with tuple. It
@@ -86,6 +97,9 @@ func (t *flowTable) register(tuple packet.Tuple, label string, now time.Time) {
 func (t *flowTable) add(tuple packet.Tuple, now time.Time) *Flow {
 	delete(t.live, tuple.Reverse())
 	fl := &Flow{Start: now, End: now, Proto: tuple.Proto, Src: tuple.Src, Dst: tuple.Dst}
+	to := service{tuple.Proto, tuple.Src.Addr(), tuple.Dst}
+	fl.turn = t.turns[to]
+	t.turns[to]++
 	t.live[tuple] = fl
 	t.all = append(t.all, fl)
 	return fl
@@ -112,7 +126,7 @@ func (t *flowTable) account(f *frame, now time.Time) {
 		fl, forth = t.live[in.Reverse()], false
 	}
 	anew := fl != nil && forth && fl.Packets > 0 &&
-		(in.Proto == packet.TCP && in.Flags&(packet.SYN|packet.ACK) == packet.SYN && fl.State != Unanswered || in.Proto != packet.TCP && now.Sub(fl.End) > idle)
+		(in.Proto == packet.TCP && in.Flags&(packet.SYN|packet.ACK) == packet.SYN && fl.State != Unanswered && fl.seq != in.Seq || in.Proto != packet.TCP && now.Sub(fl.End) > idle)
 	if fl == nil || anew {
 		if len(t.all) >= t.max {
 			t.dropped++
@@ -121,12 +135,12 @@ func (t *flowTable) account(f *frame, now time.Time) {
 		fl, forth = t.add(in.Tuple, now), true
 	}
 	if fl.Packets == 0 {
-		fl.Start = now
+		fl.Start, fl.seq = now, in.Seq
 	}
 	fl.End = now
 	fl.Packets += uint64(max(f.pieces, 1))
 	fl.Bytes += uint64(in.TotalLen)
-	f.label, f.nth = fl.Label, fl.Packets
+	f.label, f.nth, f.turn = fl.Label, fl.Packets, fl.turn
 	if !forth {
 		fl.answered(f)
 	}

@@ -24,6 +24,7 @@ type frame struct {
 	to       *port
 	label    string
 	nth      uint64 // of its flow, from 1
+	turn     uint32 // of its flow, among those to the same service
 	hops     int    // routers passed
 	pieces   int    // segments that it stands for; 0: itself
 }

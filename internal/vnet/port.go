@@ -272,15 +272,16 @@ func (p *port) arrival(f *frame, link *Link, now time.Time) (time.Time, bool) {
 	return at, true
 }
 
-// dice is a number that depends on the seed, the segment, the flow and the
-// packet's place in it, and on nothing else: runs with one seed lose the same.
+// dice is a number that depends on the seed, the segment, who speaks to whom,
+// the turn of the flow and the packet's place in it, and on no port that a
+// stack chose at random: runs with one seed lose the same.
 func (n *Network) dice(s *Segment, f *frame, salt uint64) uint64 {
 	h := mix(n.cfg.Seed ^ s.hash ^ salt)
-	for _, a := range []netip.AddrPort{f.info.Src, f.info.Dst} {
-		b := a.Addr().As16()
-		h = mix(h ^ binary.BigEndian.Uint64(b[:]) ^ mix(binary.BigEndian.Uint64(b[8:])) ^ uint64(a.Port()))
+	for _, a := range []netip.Addr{f.info.Src.Addr(), f.info.Dst.Addr()} {
+		b := a.As16()
+		h = mix(h ^ binary.BigEndian.Uint64(b[:]) ^ mix(binary.BigEndian.Uint64(b[8:])))
 	}
-	return mix(h ^ f.nth<<8 ^ uint64(f.info.Proto))
+	return mix(h ^ f.nth<<40 ^ uint64(f.turn)<<8 ^ uint64(f.info.Proto))
 }
 
 func (n *Network) lost(s *Segment, f *frame) bool {
@@ -289,8 +290,10 @@ func (n *Network) lost(s *Segment, f *frame) bool {
 
 // enqueue gives f to this port's queue.
 func (p *port) enqueue(f *frame) {
+	p.net.wire.carried(1)
 	ok, wake := p.queue.put(f, p.net.cfg.Queue)
 	if !ok {
+		p.net.wire.carried(-1)
 		p.net.drop(f, dropQueue)
 		return
 	}

@@ -330,7 +330,7 @@ func (p *routerPort) tooBig(f *frame, rt route, mtu int) {
 	}
 	for _, b := range pieces {
 		if g := rawFrame(b); g != nil {
-			g.label, g.nth, g.hops = f.label, f.nth, f.hops
+			g.label, g.nth, g.turn, g.hops = f.label, f.nth, f.turn, f.hops
 			rt.pass(g)
 		}
 	}

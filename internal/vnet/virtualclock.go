@@ -6,6 +6,7 @@ import (
 	"runtime"
 	"runtime/metrics"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"gvisor.dev/gvisor/pkg/tcpip"
@@ -32,6 +33,7 @@ type VirtualClock struct {
 	holds  int
 	closed bool
 	done   chan struct{}
+	busy   atomic.Int64 // packets in queues and timers of stacks that run: work that the scheduler might not show
 }
 
 var (
@@ -125,7 +127,7 @@ func (c *VirtualClock) drive() {
 		}
 		seq, holds := c.seq, c.holds
 		c.mu.Unlock()
-		q.wait(func() bool { return c.moved(seq, holds) })
+		q.wait(&c.busy, func() bool { return c.moved(seq, holds) })
 		c.mu.Lock()
 		if c.closed || c.seq != seq || c.holds > 0 || len(c.timers) == 0 {
 			continue
@@ -133,6 +135,14 @@ func (c *VirtualClock) drive() {
 		t := heap.Pop(&c.timers).(*virtualTimer)
 		if t.at.After(c.now) {
 			c.now = t.at
+		}
+		if t.counted {
+			c.busy.Add(1)
+			go func() {
+				defer c.busy.Add(-1)
+				t.f()
+			}()
+			continue
 		}
 		go t.f()
 	}
@@ -151,6 +161,8 @@ type virtualTimer struct {
 	seq   uint64
 	f     func()
 	index int // in the heap, -1 outside
+
+	counted bool // f never waits for virtual time, so its end may be waited for
 }
 
 // Stop prevents the timer from firing and reports whether it did.
@@ -219,7 +231,7 @@ func (c tcpipClock) NowMonotonic() tcpip.MonotonicTime {
 
 // AfterFunc is clock.Clock's, with the timer that the stacks want.
 func (c tcpipClock) AfterFunc(d time.Duration, f func()) tcpip.Timer {
-	t := &virtualTimer{clock: c.VirtualClock, f: f, index: -1}
+	t := &virtualTimer{clock: c.VirtualClock, f: f, index: -1, counted: true}
 	t.Reset(d)
 	return t
 }
@@ -260,13 +272,13 @@ func (q *quiet) look() (alone bool, syscalls uint64) {
 
 // wait returns when the process is quiet or stop says so. It yields first and
 // sleeps later, so that it takes no processor from those it waits for.
-func (q *quiet) wait(stop func() bool) {
+func (q *quiet) wait(busy *atomic.Int64, stop func() bool) {
 	found, tries := 0, 0
 	var since time.Time
 	for found < quietLooks {
 		alone, calls := q.look()
 		switch {
-		case !alone:
+		case !alone || busy.Load() > 0:
 			found, since = 0, time.Time{}
 		case calls > q.outside:
 			found = 0

@@ -1,10 +1,15 @@
 package vnet_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"net/netip"
 	"os"
 	"testing"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/lapwing-defence/lapwing/internal/vnet"
 )
@@ -81,5 +86,60 @@ func TestTimersFireInOrder(t *testing.T) {
 		if v != i+1 {
 			t.Fatalf("order %v", got)
 		}
+	}
+}
+
+// TestTheLoadOfTheMachineChangesNothing runs one script on a quiet process and
+// on one whose processors are kept busy: flows and their times are the same.
+func TestTheLoadOfTheMachineChangesNothing(t *testing.T) {
+	script := func(busy int) []string {
+		ctx, cancel := context.WithCancel(ctxFor(t))
+		defer cancel()
+		for range busy {
+			go func() {
+				for x := uint64(1); ctx.Err() == nil; {
+					for range 2000 {
+						x = x*6364136223846793005 + 1
+					}
+					time.Sleep(20 * time.Microsecond)
+				}
+			}()
+		}
+		clk := vnet.NewVirtualClock(day0)
+		defer clk.Close()
+		n := get(vnet.New(vnet.Config{Seed: 9, Clock: clk}))
+		defer n.Close()
+		s := get(n.AddSegment(vnet.SegmentConfig{
+			Name: "slow", Prefixes: []netip.Prefix{prefix("10.0.0.0/24")},
+			Link: vnet.Link{Latency: 20 * time.Millisecond, Jitter: 5 * time.Millisecond, Loss: 0.02, Bandwidth: 2_000_000},
+		}))
+		one, two := host(t, s, "one", "10.0.0.1"), host(t, s, "two", "10.0.0.2")
+		go echo(get(two.Listen(ctx, 80)))
+		for i := range 40 {
+			c, err := one.Dialer().DialContext(ctx, "tcp", "two:80")
+			if err != nil {
+				t.Fatalf("connection %d at %v: %v, %+v", i, clk.Now().Sub(day0), err, n.Stats())
+			}
+			roundTrip(t, c, string(make([]byte, 4000)))
+			c.Close()
+			if err := clk.Sleep(ctx, time.Minute); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var out []string
+		for f := range n.Flows() {
+			out = append(out, fmt.Sprint(f.Start.Sub(day0).Round(time.Second), f.State, f.Dst))
+		}
+		if d := n.Stats().Dropped; d.Loss == 0 {
+			t.Errorf("nothing was lost: %+v", d)
+		}
+		return out
+	}
+	want := script(0)
+	if len(want) != 40 {
+		t.Fatalf("%d flows", len(want))
+	}
+	if diff := cmp.Diff(want, script(4)); diff != "" {
+		t.Errorf("under load (-quiet +busy):\n%s", diff)
 	}
 }

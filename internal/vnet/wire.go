@@ -18,6 +18,10 @@ type wire struct {
 	tail *port
 	end  bool
 
+	pmu     sync.Mutex
+	pending int // packets in queues, counted with a virtual clock
+	stopped bool
+
 	slow slowLine
 }
 
@@ -41,6 +45,7 @@ func (w *wire) stop() {
 	w.mu.Unlock()
 	w.wg.Wait()
 	w.slow.close()
+	w.uncarry()
 }
 
 // ready puts p at the end of those that wait for a worker.
@@ -80,9 +85,35 @@ func (w *wire) work() {
 			batch[i] = nil
 			p.deliver(f)
 		}
+		w.carried(-k)
 		if p.queue.more() {
 			w.ready(p)
 		}
+	}
+}
+
+// carried tells a virtual clock how many packets are in queues or with a
+// worker: it waits for them.
+func (w *wire) carried(n int) {
+	c := w.net.cfg.Clock
+	if c == nil {
+		return
+	}
+	w.pmu.Lock()
+	defer w.pmu.Unlock()
+	if !w.stopped {
+		w.pending += n
+		c.busy.Add(int64(n))
+	}
+}
+
+// uncarry gives up the packets that nobody will take from the queues any more.
+func (w *wire) uncarry() {
+	w.pmu.Lock()
+	defer w.pmu.Unlock()
+	w.stopped = true
+	if c := w.net.cfg.Clock; c != nil {
+		c.busy.Add(-int64(w.pending))
 	}
 }
 

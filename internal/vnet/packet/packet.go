@@ -46,14 +46,15 @@ func (t Tuple) Reverse() Tuple { return Tuple{Proto: t.Proto, Src: t.Dst, Dst: t
 type Info struct {
 	Tuple
 	V6        bool
-	TTL       uint8 // or hop limit
-	HeaderLen int   // where the transport header begins
-	TotalLen  int   // of the whole packet
-	Flags     uint8 // of TCP
-	Type      uint8 // of ICMP
-	Code      uint8 // of ICMP
-	Fragment  bool  // any part of a fragmented datagram
-	Later     bool  // a fragment that is not the first: it has no transport header
+	TTL       uint8  // or hop limit
+	HeaderLen int    // where the transport header begins
+	TotalLen  int    // of the whole packet
+	Flags     uint8  // of TCP
+	Seq       uint32 // of TCP
+	Type      uint8  // of ICMP
+	Code      uint8  // of ICMP
+	Fragment  bool   // any part of a fragmented datagram
+	Later     bool   // a fragment that is not the first: it has no transport header
 	FragID    uint32
 }
 
@@ -144,7 +145,7 @@ func (in Info) ports(t []byte, src, dst netip.Addr) (Info, error) {
 		if len(t) < 20 {
 			return in, ErrMalformed
 		}
-		in.Flags = t[13]
+		in.Flags, in.Seq = t[13], binary.BigEndian.Uint32(t[4:])
 	case UDP:
 		if len(t) < 8 {
 			return in, ErrMalformed
