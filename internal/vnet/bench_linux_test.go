@@ -54,13 +54,27 @@ func fill(b *testing.B, n *vnet.Network, count int, dual bool, ports ...uint16) 
 		for _, p := range ports {
 			l := get(h.Listen(b.Context(), p))
 			if len(ports) > 1 {
-				go echo(l)
+				go smallEcho(l)
 			}
 		}
 		hosts = append(hosts, h)
 		a, a6 = a.Next(), a6.Next()
 	}
 	return hosts
+}
+
+// smallEcho is echo without a large buffer for each connection.
+func smallEcho(l net.Listener) {
+	for {
+		c, err := l.Accept()
+		if err != nil {
+			return
+		}
+		go func() {
+			defer c.Close()
+			_, _ = io.CopyBuffer(struct{ io.Writer }{c}, struct{ io.Reader }{c}, make([]byte, 64))
+		}()
+	}
 }
 
 // talkAll lets every host have one conversation with the next one.
