@@ -2,9 +2,7 @@ package unpack
 
 import (
 	"bytes"
-	"compress/zlib"
 	"errors"
-	"fmt"
 	"io"
 	"path"
 	"strings"
@@ -119,74 +117,4 @@ func vbaChunk(out, chunk []byte) []byte {
 		}
 	}
 	return out
-}
-
-const maxPDF = 256 << 20 // larger documents are searched to here
-
-// walkPDF gives each stream of a document (ISO 32000) that is packed with
-// Flate, and what is embedded plainly. It does not follow the cross-reference
-// table, which hostile documents falsify; it looks for "stream" itself.
-func walkPDF(c *container) error {
-	if c.it.size > maxPDF {
-		c.skip("", Limit, "the document is larger than is searched")
-	}
-	data, err := readAll(io.LimitReader(c.input(), maxPDF), maxPDF)
-	if err != nil {
-		return err
-	}
-	if bytes.Contains(data, []byte("/Encrypt ")) || bytes.Contains(data, []byte("/Encrypt<")) {
-		return skipError{Encrypted, "the document is encrypted; its streams were not looked at"}
-	}
-	for at, n := 0, 0; ; n++ {
-		i := bytes.Index(data[at:], []byte("stream"))
-		if i < 0 {
-			return nil
-		}
-		i += at
-		at = i + len("stream")
-		if i >= 3 && string(data[i-3:i]) == "end" {
-			continue
-		}
-		dict := data[max(0, i-2048):i]
-		if j := bytes.LastIndex(dict, []byte(" obj")); j >= 0 {
-			dict = dict[j:]
-		}
-		body := bytes.TrimPrefix(bytes.TrimPrefix(data[at:], []byte("\r")), []byte("\n"))
-		if err := c.pdfStream(fmt.Sprintf("stream-%d", n), dict, body); err != nil {
-			return err
-		}
-	}
-}
-
-func (c *container) pdfStream(name string, dict, body []byte) error {
-	end := bytes.Index(body, []byte("endstream"))
-	switch flate := bytes.Contains(dict, []byte("/FlateDecode")) || bytes.Contains(dict, []byte("/Fl ")); {
-	case flate && !bytes.Contains(dict, []byte("/ASCII")):
-		if end >= 0 {
-			body = body[:end]
-		}
-		z, err := zlib.NewReader(bytes.NewReader(body))
-		if err != nil {
-			c.skip(name, Damaged, err.Error())
-			return nil
-		}
-		return c.give(name, tolerant{z})
-	case bytes.Contains(dict, []byte("/EmbeddedFile")) && !bytes.Contains(dict, []byte("/Filter")) && end >= 0:
-		return c.give(name, bytes.NewReader(body[:end]))
-	case bytes.Contains(dict, []byte("/EmbeddedFile")):
-		c.skip(name, Unsupported, "an embedded file is packed with a filter that is not read")
-	}
-	return nil
-}
-
-// tolerant ends at a checksum or an end that is not right: readers of PDF do.
-type tolerant struct{ r io.Reader }
-
-// Read implements io.Reader.
-func (t tolerant) Read(p []byte) (int, error) {
-	n, err := t.r.Read(p)
-	if errors.Is(err, zlib.ErrChecksum) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = io.EOF
-	}
-	return n, err
 }

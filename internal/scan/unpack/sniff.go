@@ -86,7 +86,7 @@ func isPDF(h []byte, _ item) bool { return bytes.Contains(h[:min(1024, len(h))],
 func isISO(_ []byte, it item) bool {
 	var id [5]byte
 	_, err := it.r.ReadAt(id[:], 16*2048+1)
-	return it.size > 17*2048 && err == nil && string(id[:]) == "CD001"
+	return it.size >= 17*2048 && err == nil && string(id[:]) == "CD001"
 }
 
 // isTar checks the sum of the first header, so that old archives without

@@ -10,6 +10,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -196,6 +197,7 @@ func samples(tb testing.TB) map[string][]byte {
 		"mail": mailOf(z), "exe+zip": append([]byte("MZ not a program"), zipAt(tb)...),
 		"script": []byte("#!/bin/sh\necho " + base64.StdEncoding.EncodeToString(z) + " | base64 -d\n"),
 		"wide":   []byte("powershell -enc " + base64.StdEncoding.EncodeToString(wide)),
+		"pdf2":   []byte("%PDF-1.4\n1 0 obj <</Filter[/ASCIIHexDecode/LZWDecode]>>\nstream\n" + hex.EncodeToString([]byte(lzwOf(marker))) + ">\nendstream endobj"),
 		"pdf":    []byte("%PDF-1.4\n1 0 obj <</Length 9/Filter/FlateDecode>>\nstream\n" + zlibOf(marker) + "\nendstream endobj"),
 	}
 }
@@ -216,7 +218,7 @@ func TestFormats(t *testing.T) {
 	want := map[string][]string{
 		"zip": {"a/b.txt = " + cut}, "gzip": {"content = " + cut}, "tar": {"dir/x = " + cut}, "zstd": {"content = " + cut},
 		"cpio": {"etc/x = " + cut}, "cab": {"x.txt = " + cut}, "mszip": {"x.txt = " + cut}, "lzx": {"x.txt = " + cut}, "iso": {"X.TXT = " + cut}, "exe+zip": {"in.txt = " + cut},
-		"pdf": {"stream-0 = " + cut},
+		"pdf": {"stream-0 = " + cut}, "pdf2": {"stream-0 = " + cut},
 	}
 	all := samples(t)
 	for name, w := range want {
