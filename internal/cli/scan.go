@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -322,14 +321,8 @@ func (p *scanPrinter) take(r scan.Report) {
 	for _, f := range r.Findings {
 		names = append(names, f.Rule)
 	}
-	path, err := filepath.Abs(r.File)
-	if err == nil {
-		path, err = filepath.EvalSymlinks(path)
-	}
-	var it quarantine.Item
-	if err == nil {
-		it, err = p.store.Take(path, r.SHA256, names, "lapwing scan")
-	}
+	// The path was resolved before the scan: a link that came since is not followed.
+	it, err := p.store.Take(r.Real, r.SHA256, names, "lapwing scan")
 	if err != nil {
 		p.missing++
 		p.print(p.g.Err, "%s\n", quoteText(err.Error()))

@@ -93,7 +93,7 @@ func (p *processes) program(ctx context.Context, path, name string) {
 		}
 		p.seen[key] = true
 	}
-	r := p.t.file(ctx, path)
+	r := p.t.file(ctx, place{path: path})
 	r.File = name
 	p.report(r)
 }

@@ -3,8 +3,10 @@ package scan
 import (
 	"archive/zip"
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -190,4 +192,51 @@ func TestKnownHash(t *testing.T) {
 	if err != nil || len(found) != 1 || found[0].Rule != "EICAR test file" {
 		t.Errorf("%+v %v", found, err)
 	}
+}
+
+// A file that becomes a link while the scan runs is not followed, and what is
+// told of each is where it lay before.
+func TestLinksThatCome(t *testing.T) {
+	dir, err := filepath.EvalSymlinks(t.TempDir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := filepath.Join(dir, "tree")
+	if err := os.MkdirAll(tree, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, n := range []string{"tree/1", "tree/2", "secret"} {
+		if err := os.WriteFile(filepath.Join(dir, n), []byte(n), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Symlink(tree, filepath.Join(dir, "named")); err != nil {
+		t.Fatal(err)
+	}
+	var read []string
+	swap := scannerFunc(func(_ context.Context, in io.ReaderAt, size int64) ([]Finding, error) {
+		b := make([]byte, size)
+		in.ReadAt(b, 0)
+		read = append(read, string(b))
+		second := filepath.Join(tree, "2")
+		os.Remove(second)
+		return []Finding{{Rule: "R"}}, os.Symlink(filepath.Join(dir, "secret"), second)
+	})
+	got := map[string]Report{}
+	tr := Tree{Scanners: []Scanner{swap}, Workers: 1}
+	if err := tr.Run(t.Context(), []string{filepath.Join(dir, "named")}, func(r Report) { got[r.Real] = r }); err != nil {
+		t.Fatal(err)
+	}
+	if len(read) != 1 || read[0] != "tree/1" {
+		t.Errorf("read %q", read)
+	}
+	if r := got[filepath.Join(tree, "2")]; r.Err == nil || len(r.Findings) != 0 || len(got) != 2 {
+		t.Errorf("%+v", got)
+	}
+}
+
+type scannerFunc func(ctx context.Context, in io.ReaderAt, size int64) ([]Finding, error)
+
+func (f scannerFunc) Scan(ctx context.Context, in io.ReaderAt, size int64) ([]Finding, error) {
+	return f(ctx, in, size)
 }

@@ -7,6 +7,9 @@ import (
 	"time"
 )
 
+// noFollow makes that a link is not opened.
+const noFollow = syscall.O_NOFOLLOW
+
 // cpuTime is the CPU time of this process, user and system.
 func cpuTime() time.Duration {
 	var u syscall.Rusage

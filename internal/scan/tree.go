@@ -21,7 +21,11 @@ import (
 
 // Report is what came of one file.
 type Report struct {
-	File     string
+	File string
+	// Real is where the file lies: an absolute path whose beginning, what the
+	// caller named, had its links resolved before anything was looked at. Below
+	// that no link is followed. "" where that is not known.
+	Real     string
 	Size     int64
 	SHA256   string // in hex; only with Tree.Sum
 	Findings []Finding
@@ -64,7 +68,7 @@ var (
 // particular order. A symbolic link is followed only where it is named itself.
 // Sockets, pipes and devices below a directory are left out.
 func (t *Tree) Run(ctx context.Context, paths []string, report func(Report)) error {
-	todo := make(chan string, 256)
+	todo := make(chan place, 256)
 	var mu sync.Mutex
 	tell := func(r Report) {
 		mu.Lock()
@@ -74,9 +78,9 @@ func (t *Tree) Run(ctx context.Context, paths []string, report func(Report)) err
 	var wg sync.WaitGroup
 	for range max(t.Workers, 1) {
 		wg.Go(func() {
-			for path := range todo {
+			for p := range todo {
 				if ctx.Err() == nil {
-					tell(t.file(ctx, path))
+					tell(t.file(ctx, p))
 				}
 			}
 		})
@@ -118,12 +122,14 @@ func (t *Tree) Stream(ctx context.Context, r io.Reader, name string, report func
 
 const maxStream = 4 << 30 // bytes
 
-func (t *Tree) walk(ctx context.Context, root string, todo chan<- string, tell func(Report)) {
+func (t *Tree) walk(ctx context.Context, root string, todo chan<- place, tell func(Report)) {
+	named := root
 	if target, err := filepath.EvalSymlinks(root); err == nil {
 		if info, err := os.Stat(target); err == nil && info.IsDir() && target != filepath.Clean(root) {
 			root = target
 		}
 	}
+	at := resolved(named)
 	// The walk's own error is ctx's, which Run returns.
 	_ = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		switch {
@@ -138,17 +144,46 @@ func (t *Tree) walk(ctx context.Context, root string, todo chan<- string, tell f
 			return nil
 		}
 		select {
-		case todo <- path:
+		case todo <- place{path, below(at, root, path)}:
 		case <-ctx.Done():
 		}
 		return nil
 	})
 }
 
-func (t *Tree) file(ctx context.Context, path string) Report {
-	r := Report{File: path}
-	// Not blocking, for a pipe that took the file's place.
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+// place is a file as it is told, and where it lies.
+type place struct{ path, real string }
+
+// resolved is the absolute path without links, "" where there is none.
+func resolved(path string) string {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return ""
+	}
+	if path, err = filepath.EvalSymlinks(path); err != nil {
+		return ""
+	}
+	return path
+}
+
+// below is the file at path, which was found below root, from where root lies.
+func below(at, root, path string) string {
+	rel, err := filepath.Rel(root, path)
+	if err != nil || at == "" {
+		return ""
+	}
+	return filepath.Join(at, rel)
+}
+
+func (t *Tree) file(ctx context.Context, p place) Report {
+	r := Report{File: p.path, Real: p.real}
+	// Not blocking, for a pipe that took the file's place; not through a link
+	// that did.
+	name, flags := p.path, os.O_RDONLY|syscall.O_NONBLOCK
+	if p.real != "" {
+		name, flags = p.real, flags|noFollow
+	}
+	f, err := os.OpenFile(name, flags, 0)
 	if err != nil {
 		r.Err = err
 		return r

@@ -22,14 +22,14 @@ func lzwOf(s string) string {
 		}
 	}
 	var table map[string]int
-	clear := func() {
+	restart := func() {
 		put(lzwClear)
 		table, width = map[string]int{}, 9
 		for i := range 256 {
 			table[string([]byte{byte(i)})] = i
 		}
 	}
-	clear()
+	restart()
 	next := lzwEnd + 1
 	var w string
 	for i := range len(s) {
@@ -46,7 +46,7 @@ func lzwOf(s string) string {
 		}
 		if next == 4094 {
 			put(table[c])
-			clear()
+			restart()
 			next, c = lzwEnd+1, ""
 		}
 		w = c
