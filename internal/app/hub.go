@@ -114,6 +114,9 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 	if err != nil {
 		return fatal(ctl, err)
 	}
+	if err := v.Clean(); err != nil {
+		log.Warn("what a crash left of captured files stays", "error", err)
+	}
 	states, err := o.Dir.openVisitors(o.Config.Visitors)
 	if err != nil {
 		return fatal(ctl, err)

@@ -6,13 +6,14 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // WriteFile puts data under the name file, with mode 0600, in one step: whoever
 // reads it meanwhile, or after a crash, has the old content or the new one. It
 // is on the disk on return. An error leaves what was there.
 func WriteFile(file string, data []byte) error {
-	tmp, err := os.CreateTemp(filepath.Dir(file), ".new-*")
+	tmp, err := os.CreateTemp(filepath.Dir(file), unfinished+"*")
 	if err != nil {
 		return err
 	}
@@ -28,6 +29,21 @@ func WriteFile(file string, data []byte) error {
 		return err
 	}
 	return SyncDir(filepath.Dir(file))
+}
+
+// unfinished begins the names of files that are being written.
+const unfinished = ".new-"
+
+// Clean removes what a crash left of files that were being written in a
+// directory. Nobody may be writing there.
+func Clean(dir string) error {
+	list, err := os.ReadDir(dir)
+	for _, e := range list {
+		if strings.HasPrefix(e.Name(), unfinished) && e.Type().IsRegular() {
+			err = errors.Join(err, os.Remove(filepath.Join(dir, e.Name())))
+		}
+	}
+	return err
 }
 
 // SyncDir makes durable which names a directory has.

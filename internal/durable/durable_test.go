@@ -39,3 +39,22 @@ func TestWriteFile(t *testing.T) {
 		t.Errorf("a directory that is not there: %v", err)
 	}
 }
+
+func TestClean(t *testing.T) {
+	dir := t.TempDir()
+	for _, n := range []string{".new-1", ".new-2", "kept", ".other"} {
+		if err := os.WriteFile(filepath.Join(dir, n), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".new-dir"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := durable.Clean(dir); err != nil {
+		t.Fatal(err)
+	}
+	list, err := os.ReadDir(dir)
+	if err != nil || len(list) != 3 {
+		t.Errorf("%v, %v", list, err)
+	}
+}

@@ -140,6 +140,10 @@ func (v *Vault) settle(f *os.File, sum string, size int64) error {
 	return nil
 }
 
+// Clean removes what a crash left of files that were being put. Only who alone
+// puts files may call it, and not while he does.
+func (v *Vault) Clean() error { return durable.Clean(v.dir) }
+
 // Get writes the plain content of sum to w. A changed file is an error.
 func (v *Vault) Get(w io.Writer, sum string) error {
 	if b, err := hex.DecodeString(sum); err != nil || len(b) != sha256.Size {

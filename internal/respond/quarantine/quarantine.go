@@ -92,6 +92,9 @@ func Open(c Config) (*Store, error) {
 	if err := os.MkdirAll(c.Dir, 0o700); err != nil {
 		return nil, fmt.Errorf("open the quarantine: %w", err)
 	}
+	if err := errors.Join(durable.Clean(c.Dir), c.Vault.Clean()); err != nil {
+		return nil, fmt.Errorf("open the quarantine: %w", err)
+	}
 	s := &Store{c: c}
 	items, err := s.List()
 	if err != nil {
