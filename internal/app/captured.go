@@ -61,7 +61,7 @@ func (c *capturedFiles) lookup(ctx context.Context, sum string) ([]scan.Meta, bo
 	m := []scan.Meta{{Name: "sha256", Value: sum}}
 	err := c.dir.Captures(ctx, Ask{ID: sum, Last: 1}, func(_ []byte, f *Capture) error {
 		m = []scan.Meta{
-			{Name: "description", Value: fmt.Sprintf("%s left it on the decoy %s at %s", f.Source, f.Host, f.Last.UTC().Format("2006-01-02 15:04:05Z"))},
+			{Name: "description", Value: fmt.Sprintf("%s left it on the decoy %s at %s, in session %s", f.Source, f.Host, f.Last.UTC().Format("2006-01-02 15:04:05Z"), f.Session)},
 			{Name: "sha256", Value: sum},
 			{Name: "time", Value: f.Last.UTC().Format("2006-01-02T15:04:05Z")},
 			{Name: "source", Value: f.Source.String()},

@@ -58,13 +58,30 @@ func (y *YARA) Scan(ctx context.Context, in io.ReaderAt, size int64) ([]Finding,
 	}
 	switch {
 	case errors.Is(err, yara.ErrTime):
-		return out, &Incomplete{Reasons: append(reasons, err.Error())}
+		return out, &Incomplete{Reasons: append(reasons, err.Error()+slowest(s.Costs()))}
 	case err != nil:
 		return out, err
 	case len(reasons) > 0:
 		return out, &Incomplete{Reasons: reasons}
 	}
 	return out, nil
+}
+
+// slow is how many steps of an expression count as much: about a tenth of a second.
+const slow = 10_000_000
+
+// slowest names the string that took most, if it took much.
+func slowest(costs []yara.Cost) string {
+	var most yara.Cost
+	for _, c := range costs {
+		if c.Steps > most.Steps {
+			most = c
+		}
+	}
+	if most.Steps < slow {
+		return ""
+	}
+	return "; most of it took rule " + most.Rule + " " + most.String
 }
 
 func (y *YARA) finding(m yara.Match) Finding {

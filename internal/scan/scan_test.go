@@ -240,3 +240,19 @@ type scannerFunc func(ctx context.Context, in io.ReaderAt, size int64) ([]Findin
 func (f scannerFunc) Scan(ctx context.Context, in io.ReaderAt, size int64) ([]Finding, error) {
 	return f(ctx, in, size)
 }
+
+// The string that took most is named, where it took much.
+func TestSlowest(t *testing.T) {
+	for want, costs := range map[string][]yara.Cost{
+		"":                                   {{Rule: "a", String: "$x", Steps: slow - 1}},
+		"; most of it took rule b $y":        {{Rule: "a", String: "$x", Steps: slow}, {Rule: "b", String: "$y", Steps: slow + 1}, {Rule: "c", Steps: 3}},
+		"; most of it took rule a the first": {{Rule: "a", String: "the first", Steps: slow}, {Rule: "b", Steps: slow}},
+	} {
+		if got := slowest(costs); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	if got := slowest(nil); got != "" {
+		t.Errorf("of none: %q", got)
+	}
+}
