@@ -106,6 +106,8 @@ type page struct {
 	Records, Files      int64
 	RuleCount, Refused  int
 	Damaged             int64
+	Partial             bool
+	Step, Top           string
 	Width               int
 	FirstHour, LastHour string
 }
@@ -149,7 +151,7 @@ func (r *HTMLReport) Summary(h *Hunt) error {
 	}
 	s := &h.Stats
 	p := page{
-		Now: r.now.UTC().Format("2006-01-02 15:04 UTC"), First: Stamp(r.first), Last: Stamp(r.last), Records: s.Records.Load(), Files: s.Files.Load(),
+		Now: r.now.UTC().Format("2006-01-02 15:04 UTC"), First: readable(r.first), Last: readable(r.last), Partial: h.Partial(), Records: s.Records.Load(), Files: s.Files.Load(),
 		RuleCount: len(h.cfg.Rules.Engine.Rules()), Refused: h.cfg.Rules.Set.Refused(), Damaged: s.Damaged.Load(), Verdict: r.verdict(),
 	}
 	for l := sigma.Critical; ; l-- {
@@ -185,11 +187,38 @@ func (r *HTMLReport) verdict() string {
 	case total == 0:
 		return "Nothing was found that the rules describe."
 	case bad == 0:
-		return fmt.Sprintf("%d findings, none of them high or critical: mostly things to know about.", total)
+		return fmt.Sprintf("%s, none of them high or critical: mostly things to know about.", findings(total))
 	case r.levels[sigma.Critical] > 0:
-		return fmt.Sprintf("%d findings, %d of them critical and %d high. Look at the critical ones now: they describe what intruders do and administrators hardly ever.", total, r.levels[sigma.Critical], r.levels[sigma.High])
+		return fmt.Sprintf("%s, %d of them critical and %d high. Look at the critical ones now: they describe what intruders do and administrators hardly ever.", findings(total), r.levels[sigma.Critical], r.levels[sigma.High])
 	}
-	return fmt.Sprintf("%d findings, %d of them high. Look at these today.", total, bad)
+	return fmt.Sprintf("%s, %d of them high. Look at these today.", findings(total), bad)
+}
+
+// findings is a number of them in words.
+func findings(n int) string {
+	if n == 1 {
+		return "1 finding"
+	}
+	return fmt.Sprintf("%d findings", n)
+}
+
+// readable is a time for people, to the second.
+func readable(t int64) string {
+	if t == 0 {
+		return ""
+	}
+	return time.Unix(0, t).UTC().Format("2006-01-02 15:04:05 UTC")
+}
+
+// duration is how long a number of hours is.
+func duration(hours int64) string {
+	switch {
+	case hours == 1:
+		return "an hour"
+	case hours < 48:
+		return fmt.Sprintf("%d hours", hours)
+	}
+	return fmt.Sprintf("%d days", hours/24)
 }
 
 // bars draws the findings over time, in at most 120 columns.
@@ -216,7 +245,8 @@ func (r *HTMLReport) bars(p *page) {
 	}
 	const width, height = 7, 120
 	p.Width = int((to-from)/step+1) * width
-	p.FirstHour, p.LastHour = Stamp(from * int64(time.Hour))[:16], Stamp(to * int64(time.Hour))[:16]
+	p.FirstHour, p.LastHour = readable(from * int64(time.Hour))[:16], readable(to * int64(time.Hour))[:16]
+	p.Step, p.Top = duration(step), findings(top)
 	for x := int64(0); x <= (to-from)/step; x++ {
 		c := cols[x]
 		y := height
@@ -226,7 +256,7 @@ func (r *HTMLReport) bars(p *page) {
 			}
 			h := max(1, c[l]*height/top)
 			y -= h
-			p.Bars = append(p.Bars, bar{int(x) * width, width - 1, y, h, l.String(), fmt.Sprintf("%s: %d %s", Stamp((from + x*step) * int64(time.Hour))[:13], c[l], l)})
+			p.Bars = append(p.Bars, bar{int(x) * width, width - 1, y, h, l.String(), fmt.Sprintf("%s h: %d %s", readable((from + x*step) * int64(time.Hour))[:13], c[l], l)})
 		}
 	}
 }
@@ -250,7 +280,7 @@ func (r *HTMLReport) rows() []ruleRow {
 	for _, f := range list {
 		row := ruleRow{
 			Title: f.Rule.Title, Level: f.Rule.Level.String(), ID: f.Rule.ID, Author: f.Rule.Author, License: f.License, Description: f.Rule.Description,
-			Count: f.Count, First: Stamp(f.First), Last: Stamp(f.Last), Techniques: Techniques(f.Rule), References: f.Rule.References, FalsePositives: f.Rule.FalsePositives,
+			Count: f.Count, First: readable(f.First), Last: readable(f.Last), Techniques: Techniques(f.Rule), References: f.Rule.References, FalsePositives: f.Rule.FalsePositives,
 		}
 		var hosts []string
 		for name := range f.Hosts {
@@ -264,7 +294,7 @@ func (r *HTMLReport) rows() []ruleRow {
 			if !m.Correlation {
 				where = fmt.Sprintf("%s, record %d", where, m.Record)
 			}
-			row.Examples = append(row.Examples, exampleRow{Stamp(m.Time), where, Plain(m.Details, 0), Plain(string(m.Event), 4000)})
+			row.Examples = append(row.Examples, exampleRow{readable(m.Time), where, Plain(m.Details, 0), Plain(string(m.Event), 4000)})
 		}
 		rows = append(rows, row)
 	}
