@@ -161,6 +161,7 @@ func TestInputs(t *testing.T) {
 		{"xml", "bad 3", []byte("<?xml version=\"1.0\"?>\n<Events>\n<Event><System><EventID>1</EventID><Channel>Microsoft-Windows-Sysmon/Operational</Channel></System><EventData><Data Name=\"Image\">C:\\bad.exe</Data></EventData></Event>\n</Events>"), 0, ""},
 		{"event log, cut off", "", []byte("ElfFile\x00 and no more"), 0, "cut off"},
 		{"deep", "bad 1;bad 2", []byte(strings.TrimSuffix(badImage, "}") + `,"x":` + strings.Repeat(`{"a":`, 5000) + "1" + strings.Repeat("}", 5001) + "\n" + badImage), 0, ""},
+		{"many fields", "", []byte(`{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1` + strings.Repeat(`,"x":1`, sigma.MaxFields) + `,"Image":"C:\\bad.exe"}`), 0, "left out"},
 		{"a name twice", "bad 1", []byte(`{"Channel":"Microsoft-Windows-Sysmon/Operational","EventID":1,"Image":"C:\\x\\bad.exe","Image":"C:\\x\\good.exe"}`), 0, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

@@ -271,6 +271,9 @@ func (j *judge) judge(id uint64, raw []byte) {
 		j.h.look(j.rec, id)
 		return
 	}
+	if n := j.rec.Left + j.rec.Cut; n > 0 {
+		j.h.problem(j.in.name, partly, "record %d: %d values were left out or cut: a record has at most %d values of %d MiB each", id, n, sigma.MaxFields, sigma.MaxValue>>20)
+	}
 	for _, r := range j.match.Match(j.rec) {
 		if j.takes(r) {
 			j.out.matches = append(j.out.matches, j.found(r, id, raw))

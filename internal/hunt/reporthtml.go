@@ -187,7 +187,7 @@ func (r *HTMLReport) verdict() string {
 	case total == 0:
 		return "Nothing was found that the rules describe."
 	case bad == 0:
-		return fmt.Sprintf("%s, none of them high or critical: mostly things to know about.", findings(total))
+		return findings(total) + ", none of them high or critical: mostly things to know about."
 	case r.levels[sigma.Critical] > 0:
 		return fmt.Sprintf("%s, %d of them critical and %d high. Look at the critical ones now: they describe what intruders do and administrators hardly ever.", findings(total), r.levels[sigma.Critical], r.levels[sigma.High])
 	}
