@@ -1,4 +1,4 @@
-# lapwing: make run | test | check | bench | soak | dist
+# lapwing: make run | test | check | bench | soak | pgo | dist
 export CGO_ENABLED := 0
 export GOFLAGS := -buildvcs=false
 
@@ -7,7 +7,7 @@ LDFLAGS := -s -w -X main.version=$(VERSION)
 DATA    ?=
 BIN     := bin/lapwing
 
-.PHONY: run build test check bench soak dist setup clean
+.PHONY: run build test check bench soak pgo dist setup clean
 
 # The main job on embedded defaults. DATA=DIR keeps its data elsewhere.
 run: build
@@ -38,6 +38,10 @@ bench: build setup
 
 soak: build setup
 	LAPWING_SOAK=1 go test -timeout 120m -count=1 ./...
+
+# A profile for the compiler, made on this machine (docs/decisions/0032-profile.md).
+pgo: setup
+	@sh .ci/pgo
 
 # Static binaries with checksums and a bill of materials.
 dist:

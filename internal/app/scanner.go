@@ -156,6 +156,9 @@ func (s *fileScanner) follow(ctx context.Context) {
 
 // take queues the captured files of an entry.
 func (s *fileScanner) take(e journal.Entry) error {
+	if !bytes.Contains(e.Data, []byte(`file-captured"`)) { // as most have none
+		return nil
+	}
 	job := scanJob{at: e.Pos}
 	for line := range bytes.Lines(e.Data) {
 		if !bytes.Contains(line, []byte(`"event.action":"file-captured"`)) {
