@@ -87,6 +87,9 @@ func pager(ctx context.Context, p *kernel.Proc) int {
 		}
 		lines = append(lines, strings.Split(strings.TrimSuffix(text, "\n"), "\n")...)
 	}
+	if name == "more" {
+		return more(ctx, p, lines)
+	}
 	return show(ctx, p, names[0], lines)
 }
 
@@ -127,6 +130,45 @@ func plain(p *kernel.Proc, name string, names []string) int {
 		put(p, "%s", text)
 	}
 	return status
+}
+
+// more is util-linux's: it scrolls, and ends with the text.
+func more(ctx context.Context, p *kernel.Proc, lines []string) int {
+	rows, _ := p.S.TTY.Size()
+	page := max(rows-1, 5)
+	old := p.S.TTY.SetRaw(true)
+	defer p.S.TTY.SetRaw(old)
+	keys := p.S.TTY.FD()
+	defer keys.Close() //nolint:errcheck // only read
+	total := len(strings.Join(lines, "\n")) + 1
+	seen, step := 0, page
+	for ctx.Err() == nil && p.Step(20) == nil {
+		n := min(step, len(lines))
+		for _, l := range lines[:n] {
+			seen += len(l) + 1
+			put(p, "%s\n", l)
+		}
+		if lines = lines[n:]; len(lines) == 0 {
+			return 0
+		}
+		put(p, "\x1b[7m--More--(%d%%)\x1b[27m", seen*100/total)
+		var b [1]byte
+		if n, err := keys.Read(b[:]); n == 0 || err != nil {
+			return 0
+		}
+		put(p, "\r\x1b[K")
+		switch b[0] {
+		case 'q', 'Q', 3:
+			return 0
+		case '\r', '\n':
+			step = 1
+		case ' ', 'f', 6:
+			step = page
+		default:
+			step = 0
+		}
+	}
+	return 0
 }
 
 // show pages through lines: space, b, j, k, g, G, q.

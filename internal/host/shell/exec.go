@@ -304,6 +304,9 @@ func (s *sh) background(ctx context.Context, st *syntax.Stmt) {
 	sub.PGID = 0
 	c := s.fork(sub)
 	c.opts.interactive = false
+	if s.life != nil {
+		ctx = s.life
+	}
 	task, err := sub.Launch(ctx, func(ctx context.Context, _ *kernel.Proc) int { return c.finish(ctx, []*syntax.Stmt{&fg}) })
 	if err != nil {
 		s.fail(254, "fork: retry: Resource temporarily unavailable")

@@ -53,6 +53,7 @@ func (s *sh) interact(ctx context.Context) int {
 func (s *sh) runLine(ctx context.Context, tty *kernel.TTY, text string) {
 	line, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
+	s.life = ctx
 	restore := tty.Foreground(func(sig int) { cancel(kernel.Killed{Signal: sig}) })
 	defer restore()
 	stop := s.p.S.Budget.WatchLine(s.p.M.Clock, func() { cancel(kernel.Killed{Signal: kernel.SIGKILL}) })
@@ -63,6 +64,9 @@ func (s *sh) runLine(ctx context.Context, tty *kernel.TTY, text string) {
 	s.eval(line, text)
 	if line.Err() != nil && ctx.Err() == nil {
 		sig, said := kernel.SIGINT, "\n"
+		if k := (kernel.Killed{}); errors.As(context.Cause(line), &k) && k.Signal == sigTSTP {
+			sig, said = k.Signal, "\n"+s.stopped(strings.TrimSpace(text))
+		}
 		if k := (kernel.Killed{}); errors.As(context.Cause(line), &k) && k.Signal == kernel.SIGKILL {
 			sig, said = k.Signal, "Killed\n"
 		}

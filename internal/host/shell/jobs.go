@@ -16,6 +16,10 @@ func biJobs(ctx context.Context, s *sh, args []string) int {
 		var b strings.Builder
 		for _, j := range s.jobs {
 			state := "Running"
+			if j.task == nil {
+				b.WriteString(s.stoppedLine(j))
+				continue
+			}
 			select {
 			case <-j.task.Done():
 				state = "Done"
@@ -56,6 +60,9 @@ func (s *sh) resume(ctx context.Context, args []string) int {
 		}
 		return s.usage(1, args[0], "%s: no such job", name)
 	}
+	if found.task == nil {
+		return s.again(ctx, args[0], found)
+	}
 	if args[0] == "bg" {
 		return s.out(fmt.Sprintf("[%d]+ %s &\n", found.id, found.text))
 	}
@@ -63,6 +70,48 @@ func (s *sh) resume(ctx context.Context, args []string) int {
 	status := found.task.Wait(ctx)
 	s.jobs = slices.DeleteFunc(s.jobs, func(j *job) bool { return j == found })
 	return status
+}
+
+// sigTSTP is what ^Z sends.
+const sigTSTP = 20
+
+// stopped keeps what ^Z took from the terminal as a job. The fake host has no
+// way to hold a program still: it ended, and fg and bg begin it anew.
+func (s *sh) stopped(text string) string {
+	j := &job{id: 1, pid: -1, text: text}
+	if n := len(s.jobs); n > 0 {
+		j.id = s.jobs[n-1].id + 1
+	}
+	if len(s.jobs) < 256 {
+		s.jobs = append(s.jobs, j)
+	}
+	return s.stoppedLine(j)
+}
+
+func (s *sh) stoppedLine(j *job) string {
+	width := 24
+	if s.dialect != Bash {
+		width = 27
+	}
+	return fmt.Sprintf("[%d]+  %-*s%s\n", j.id, width, "Stopped", j.text)
+}
+
+// again is fg and bg of a stopped job.
+func (s *sh) again(ctx context.Context, how string, j *job) int {
+	s.jobs = slices.DeleteFunc(s.jobs, func(k *job) bool { return k == j })
+	if how == "fg" {
+		s.out(j.text + "\n")
+		return s.eval(ctx, j.text)
+	}
+	s.out(fmt.Sprintf("[%d]+ %s &\n", j.id, j.text))
+	s.opts.interactive = false
+	defer func() { s.opts.interactive = true }()
+	before := len(s.jobs)
+	s.eval(ctx, j.text+" &")
+	if len(s.jobs) > before {
+		s.jobs[len(s.jobs)-1].id = j.id
+	}
+	return 0
 }
 
 func (s *sh) wait(ctx context.Context, args []string) int {
@@ -86,7 +135,9 @@ func (s *sh) wait(ctx context.Context, args []string) int {
 		if len(args) > 1 && args[1] != strconv.Itoa(j.pid) && args[1] != "%"+strconv.Itoa(j.id) && args[1] != "-n" {
 			continue
 		}
-		status = j.task.Wait(ctx)
+		if j.task != nil {
+			status = j.task.Wait(ctx)
+		}
 	}
 	if len(args) < 2 {
 		s.jobs = nil
@@ -121,6 +172,10 @@ func (s *sh) kill(args []string) int {
 				if strconv.Itoa(j.id) == id {
 					pid = j.pid
 				}
+			}
+			if pid == -1 { // stopped: nothing runs
+				s.jobs = slices.DeleteFunc(s.jobs, func(j *job) bool { return j.task == nil && strconv.Itoa(j.id) == id })
+				continue
 			}
 			if pid == 0 {
 				status = s.usage(1, "kill", "%s: no such job", a)

@@ -90,6 +90,7 @@ type sh struct {
 	line      int
 	lastBG    int
 	jobs      []*job
+	life      context.Context //nolint:containedctx // of an interactive shell: its jobs outlive the line that began them
 	hist      []string
 	sub       bool // a subshell
 	noExit    int  // errexit is off while > 0 (conditions)
@@ -121,7 +122,7 @@ type job struct {
 	id   int
 	pid  int
 	text string
-	task *kernel.Task
+	task *kernel.Task // nil: stopped with ^Z
 }
 
 // newShell is a shell for the process p; exported variables come from p.Env.
