@@ -167,7 +167,7 @@ func (s *sh) kill(args []string) int {
 			continue
 		}
 		pid := 0
-		if id, ok := strings.CutPrefix(a, "%"); ok {
+		if id, ok := strings.CutPrefix(a, "%"); ok { //nolint:nestif // a job, a process, or neither
 			for _, j := range s.jobs {
 				if strconv.Itoa(j.id) == id {
 					pid = j.pid
