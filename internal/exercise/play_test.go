@@ -1,0 +1,106 @@
+package exercise_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/lapwing-defence/lapwing/internal/exercise"
+	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
+	"github.com/lapwing-defence/lapwing/scenarios"
+)
+
+var monday = time.Date(2026, 11, 2, 8, 0, 0, 0, time.UTC)
+
+func play(t *testing.T, sc *scenario.Scenario) *exercise.Played {
+	t.Helper()
+	p, err := exercise.Run(t.Context(), sc, exercise.Config{Start: monday, Dir: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func shipped(t *testing.T, name string) *scenario.Scenario {
+	t.Helper()
+	f, err := scenarios.FS.Open(name + ".range.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	sc, err := scenario.Load(name, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return sc
+}
+
+// TestSharedExample plays a scenario that was not written for these rules: what
+// decoys see of it must come out.
+func TestSharedExample(t *testing.T) {
+	name := filepath.Join(sharedtest.Dir(t), "range", "example.range.yaml")
+	f, err := os.Open(name)
+	if err != nil {
+		t.Skip(err)
+	}
+	defer f.Close()
+	sc, err := scenario.Load(name, f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, s := range play(t, sc).Result.Steps {
+		got[s.ID] = string(s.Outcome) + " " + s.Category.String()
+	}
+	want := map[string]string{"s1": "done technique", "s2": "failed technique", "s3": "done technique", "s4": "done telemetry"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+}
+
+// story is what must be the same in every run of one seed.
+func story(p *exercise.Played) []string {
+	var out []string
+	for _, s := range p.Result.Steps {
+		var alerts []string
+		for _, j := range s.Joins {
+			alerts = append(alerts, j.RuleName)
+		}
+		out = append(out, fmt.Sprintln(s.ID, s.Outcome, s.Category, s.Status, s.TimeToDetect, alerts))
+	}
+	r := &p.Result
+	return append(out, fmt.Sprintln(r.Score, r.Expected, r.Met, r.Missed, r.FalseAlarms, p.Truth.Exercise))
+}
+
+// TestOneSeedOneStory plays the long scenario twice, the second time beside work
+// that takes the processors away.
+func TestOneSeedOneStory(t *testing.T) {
+	sc := shipped(t, "flax-typhoon")
+	first := play(t, sc)
+	busy, stop := context.WithCancel(t.Context())
+	defer stop()
+	for range 2 * runtime.GOMAXPROCS(0) {
+		go func() {
+			for n := 0; busy.Err() == nil; n++ {
+				if n%100_000 == 0 {
+					runtime.Gosched()
+				}
+			}
+		}()
+	}
+	second := play(t, sc)
+	if d := cmp.Diff(story(first), story(second)); d != "" {
+		t.Error(d)
+	}
+	if r := &first.Result; r.Missed > 0 || r.Expected < 25 {
+		t.Errorf("%d of %d expected detections were missed:\n%s", r.Missed, r.Expected, strings.Join(story(first), ""))
+	}
+}

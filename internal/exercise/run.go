@@ -1,0 +1,313 @@
+// Package exercise plays a scenario: it builds the network of the range, lets the
+// adversary and the people of the background act on it, has the product's own
+// detection judge what hosts and network report, and joins what was done with
+// what was seen.
+//
+// Nothing of an exercise leaves the process: actors hold dialers of the virtual
+// network and nothing else, the actions are a closed list, and the records of
+// hosts are text. What an exercise reports is judged by engines of its own; it
+// never meets alerts, correlations, responses or exports of real life.
+package exercise
+
+import (
+	"bufio"
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
+	"github.com/lapwing-defence/lapwing/internal/exercise/score"
+	"github.com/lapwing-defence/lapwing/internal/vnet"
+)
+
+// Config is what Run takes.
+type Config struct {
+	Rules []string // directories of further rules; the shipped ones always judge
+	// Dir takes events.jsonl and capture.pcapng; it must exist and be empty. "":
+	// nothing is written.
+	Dir     string
+	Start   time.Time // of the virtual clock
+	Version string    // of the program, for the report
+	Tell    func(Progress)
+	Log     *slog.Logger // nil: silent
+}
+
+// Played is an exercise that is over.
+type Played struct {
+	Truth  score.Truth
+	Seen   score.Seen
+	Rules  score.Rules
+	Result score.Result
+	Judged int64 // records
+}
+
+// maxSeen bounds the records that the score may join; of more, the rest counts
+// as not recorded and Run says so.
+const maxSeen = 2_000_000
+
+// ErrTooMuch says that an exercise wrote more than can be scored.
+var ErrTooMuch = errors.New("the exercise wrote more records than can be scored: shorten it or thin its background out")
+
+// ID is the exercise's own, derived from its seed.
+func ID(sc *scenario.Scenario) string {
+	h := sha256.Sum256(fmt.Appendf(nil, "%s\x00%d\x00%s", sc.ID, sc.Seed, sc.Trainee))
+	h[6], h[8] = h[6]&0x0f|0x80, h[8]&0x3f|0x80 // a version 8 UUID (RFC 9562)
+	return fmt.Sprintf("%x-%x-%x-%x-%x", h[0:4], h[4:6], h[6:8], h[8:10], h[10:16])
+}
+
+// Run plays a scenario on a virtual clock, from its start to its end.
+func Run(ctx context.Context, sc *scenario.Scenario, cfg Config) (*Played, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	vclk := vnet.NewVirtualClock(cfg.Start)
+	defer vclk.Close()
+	x := &run{sc: sc, cfg: cfg, vclk: vclk}
+	j, err := newJudge(cfg.Rules, vclk.Now)
+	if err != nil {
+		return nil, err
+	}
+	if err := x.open(); err != nil {
+		return nil, err
+	}
+	defer x.shut() //nolint:errcheck // told below where it counts
+	x.judge = j
+	x.sink = &sink{id: ID(sc), judge: j, record: x.keep}
+	vclk.Hold()
+	l, err := newLab(ctx, sc, vclk, x.sink, cfg.Log)
+	if err != nil {
+		vclk.Release()
+		return nil, err
+	}
+	p, err := x.play(ctx, l)
+	l.close()
+	if err = errors.Join(err, x.shut()); err != nil {
+		return nil, err
+	}
+	p.Result = score.Evaluate(p.Truth, p.Seen, p.Rules)
+	return p, nil
+}
+
+// run is one exercise under way.
+type run struct {
+	sc    *scenario.Scenario
+	cfg   Config
+	vclk  *vnet.VirtualClock
+	judge *judge
+	sink  *sink
+
+	mu      sync.Mutex
+	seen    []score.Ref
+	events  *bufio.Writer
+	files   []*os.File
+	capture io.Writer
+	fault   error
+	closed  bool
+}
+
+func (x *run) open() error {
+	if x.cfg.Dir == "" {
+		return nil
+	}
+	for _, name := range []string{"events.jsonl", "capture.pcapng"} {
+		f, err := os.OpenFile(filepath.Join(x.cfg.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return fmt.Errorf("keep the exercise: %w: name an empty directory", err)
+		}
+		x.files = append(x.files, f)
+	}
+	x.events, x.capture = bufio.NewWriterSize(x.files[0], 1<<20), x.files[1]
+	return nil
+}
+
+// shut ends writing; it may be called twice.
+func (x *run) shut() error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return nil
+	}
+	x.closed = true
+	err := x.fault
+	if x.events != nil {
+		err = errors.Join(err, x.events.Flush())
+	}
+	for _, f := range x.files {
+		err = errors.Join(err, f.Close())
+	}
+	if err != nil {
+		return fmt.Errorf("keep the exercise: %w", err)
+	}
+	return nil
+}
+
+// keep writes one record down.
+func (x *run) keep(line []byte, s *score.Ref) error {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.closed {
+		return nil
+	}
+	if len(x.seen) == maxSeen {
+		x.fault = ErrTooMuch
+		return x.fault
+	}
+	x.seen = append(x.seen, *s)
+	if x.events == nil {
+		return nil
+	}
+	if _, err := x.events.Write(append(line, '\n')); err != nil && x.fault == nil {
+		x.fault = err
+	}
+	return x.fault
+}
+
+func (x *run) play(ctx context.Context, l *lab) (*Played, error) {
+	var tap *vnet.Capture
+	if x.capture != nil {
+		var err error
+		if tap, err = l.net.Capture(x.capture, vnet.CaptureConfig{}); err != nil {
+			x.vclk.Release()
+			return nil, fmt.Errorf("capture packets: %w", err)
+		}
+	}
+	sensor, err := newSensor(l)
+	if err != nil {
+		x.vclk.Release()
+		return nil, err
+	}
+	t := newTimeline(x.sc, l.clk, &doers{l}, x.cfg.Tell)
+	side, stop := context.WithCancel(ctx)
+	var sides sync.WaitGroup
+	sides.Go(func() { sensor.run(side) })
+	for i := range x.sc.Hosts {
+		if m := l.hosts[x.sc.Hosts[i].Name]; m.spec.Has("green") && m.records != nil {
+			sides.Go(func() { l.everyday(side, t, m) })
+		}
+	}
+	sides.Go(func() { x.ticks(side, l) })
+	x.vclk.Release()
+	t.play(ctx)
+	stop()
+	sides.Wait()
+	end := l.clk.Now()
+	if tap != nil {
+		if err := tap.Close(); err != nil {
+			return nil, fmt.Errorf("capture packets: %w", err)
+		}
+	}
+	if ctx.Err() != nil {
+		return nil, fmt.Errorf("play %s: %w", x.sc.ID, ctx.Err())
+	}
+	return x.told(l, t, end), nil
+}
+
+// ticks gives correlations the time.
+func (x *run) ticks(ctx context.Context, l *lab) {
+	for l.clk.Sleep(ctx, lateness) == nil {
+		x.judge.advance(l.clk.Now())
+	}
+}
+
+// told is what was done and what was seen.
+func (x *run) told(l *lab, t *timeline, end time.Time) *Played {
+	stats := l.net.Stats()
+	p := &Played{Rules: rulesOf(&x.sc.Scoring), Judged: x.judge.judged}
+	p.Truth = score.Truth{
+		Exercise: x.sink.id, Scenario: x.sc.ID, Name: x.sc.Name, Description: x.sc.Description, Version: x.cfg.Version,
+		Seed: x.sc.Seed, Domain: x.sc.Attack.Domain, Attack: x.sc.Attack.Version, Trainee: x.sc.Trainee,
+		Started: t.start, Ended: end, Packets: int64(stats.Packets), Dropped: int64(stats.Dropped.Total()),
+		Steps: t.steps, Activities: t.activities(),
+	}
+	labelled(l, p.Truth.Steps)
+	for i := range x.sc.Networks {
+		n := &x.sc.Networks[i]
+		out := score.Network{Name: n.Name, Filled: n.Fill != nil}
+		for _, q := range prefixes(n) {
+			out.Prefixes = append(out.Prefixes, q.String())
+		}
+		if n.Gateway != "" {
+			out.Routers = []string{n.Gateway}
+		}
+		p.Truth.Networks = append(p.Truth.Networks, out)
+	}
+	for i := range x.sc.Hosts {
+		h := &x.sc.Hosts[i]
+		p.Truth.Hosts = append(p.Truth.Hosts, score.Host{Name: h.Name, Network: h.Network, Addrs: addrs(h), Persona: h.Persona, Roles: h.Roles, Decoy: h.Decoy})
+	}
+	p.Truth.HostsAll = l.count()
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], x.sc.Seed^0x616c657274)
+	ids := event.NewIDs(rand.NewChaCha8(key), func() time.Time { return end })
+	p.Seen.Alerts = x.judge.alerts(end, ids.New)
+	x.mu.Lock()
+	p.Seen.Events = x.seen
+	x.mu.Unlock()
+	return p
+}
+
+// labelled gives every step the flows that carry its label.
+func labelled(l *lab, steps []score.Step) {
+	byLabel := map[string]*score.Step{}
+	for i := range steps {
+		steps[i].Flows = nil
+		byLabel[label(steps[i].ID, steps[i].Technique)] = &steps[i]
+	}
+	for f := range l.net.Flows() {
+		s := byLabel[f.Label]
+		if s == nil || f.Label == "" {
+			continue
+		}
+		s.Flows = append(s.Flows, score.Flow{
+			Tuple: score.Tuple{Proto: protocolOf(f.Proto), Src: f.Src, Dst: f.Dst}, Start: f.Start, End: f.End, Bytes: int64(f.Bytes), Packets: int64(f.Packets),
+		})
+	}
+}
+
+// rulesOf is how the scenario is scored.
+func rulesOf(s *scenario.Scoring) score.Rules {
+	r := score.DefaultRules()
+	r.Weights = score.Weights{Detection: s.Weights.Detection, Response: s.Weights.Response, Availability: s.Weights.Availability, Tasks: s.Weights.Tasks}
+	d := s.Detection
+	r.Percent = [score.Categories]float64{d.None, d.Telemetry, d.General, d.Tactic, d.Technique}
+	r.FullUntil, r.ZeroAt = s.TimeToDetect.FullUntil, s.TimeToDetect.ZeroAt
+	r.FalseAlarm = score.FalseAlarm{Penalty: s.FalseAlarm.Penalty, Max: s.FalseAlarm.Max}
+	r.HintsAlways = s.Hints.Charge == "on_take"
+	return r
+}
+
+// count is how many hosts there are, those of filled networks included.
+func (l *lab) count() int {
+	n := len(l.sc.Hosts)
+	for i := range l.sc.Networks {
+		if f := l.sc.Networks[i].Fill; f != nil {
+			n += int(float64(uint64(1)<<(32-l.sc.Networks[i].CIDR.Bits())) * float64(f.Density))
+		}
+	}
+	return n
+}
+
+// doers does what actions ask for.
+type doers struct{ *lab }
+
+func (d *doers) do(ctx context.Context, a *activity) error {
+	switch act := scenario.FindAction(a.action); {
+	case act == nil:
+		return fmt.Errorf("there is no action %q", a.action)
+	case act.Name == "wait":
+		return d.clk.Sleep(ctx, a.args.Duration("for"))
+	case act.Host():
+		return d.hostAct(ctx, a)
+	}
+	return d.netAct(ctx, a)
+}

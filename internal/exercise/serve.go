@@ -1,0 +1,215 @@
+package exercise
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/netip"
+	"strconv"
+	"strings"
+
+	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
+	"github.com/lapwing-defence/lapwing/internal/exercise/service"
+	"github.com/lapwing-defence/lapwing/internal/vnet"
+)
+
+// traitsOf are a persona's TCP/IP traits.
+func traitsOf(p service.Persona) vnet.Traits {
+	for _, name := range []string{p.Name, map[string]string{"windows": "windows-server", "linux": "linux-6", "device": "linux-5"}[p.Family]} {
+		if t, ok := traitByName(name); ok {
+			return t
+		}
+	}
+	return vnet.Traits{}
+}
+
+// serveAll starts every service of every named host.
+func (l *lab) serveAll(ctx context.Context) error {
+	for i := range l.sc.Hosts {
+		m := l.hosts[l.sc.Hosts[i].Name]
+		for k := range m.spec.Services {
+			if err := l.serve(ctx, m, &m.spec.Services[k]); err != nil {
+				return fmt.Errorf("host %s: %w", m.spec.Name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (l *lab) serve(ctx context.Context, m *machine, s *scenario.Service) error {
+	host := m.host
+	if s.Decoy && !m.spec.Decoy {
+		c := l.hostConfig(m.spec, m)
+		c.Decoy = true
+		var err error
+		if host, err = service.NewHost(c); err != nil {
+			return err
+		}
+	}
+	srv, err := service.New(s.Type, service.Config{
+		Host: host, Port: s.Port.Number, Banner: s.Banner, Site: s.Site, Accept: l.accepted(s.Accept), Zone: l.zone,
+		Listen: func(ctx context.Context) (net.Listener, error) { return m.net.Listen(ctx, 0) },
+	})
+	if err != nil {
+		return err
+	}
+	if s.Port.Proto == "udp" {
+		pc, err := m.net.ListenPacket(ctx, s.Port.Number)
+		if err != nil {
+			return err
+		}
+		l.served.Go(func() { l.ended(srv.ServePacket(ctx, pc)) })
+		return nil
+	}
+	ln, err := m.net.Listen(ctx, s.Port.Number)
+	if err != nil {
+		return err
+	}
+	l.served.Go(func() { l.ended(srv.Serve(ctx, ln)) })
+	return nil
+}
+
+func (l *lab) ended(err error) {
+	if err != nil {
+		l.log.Warn("a service of the exercise ended", "error", err)
+	}
+}
+
+// accepted are the credentials of those names that are not planted: a planted
+// one is a token of its host.
+func (l *lab) accepted(names []string) []service.Credential {
+	var out []service.Credential
+	for _, n := range names {
+		if c := l.credential(n); c != nil && !c.Decoy {
+			out = append(out, service.Credential{User: c.User, Password: c.Password})
+		}
+	}
+	return out
+}
+
+func (l *lab) credential(name string) *scenario.Credential {
+	for i := range l.sc.Credentials {
+		if l.sc.Credentials[i].Name == name {
+			return &l.sc.Credentials[i]
+		}
+	}
+	return nil
+}
+
+// zone answers the names of the inside DNS.
+func (l *lab) zone(name string) []string {
+	var out []string
+	for _, a := range l.net.DNS().Lookup(name) {
+		out = append(out, a.String())
+	}
+	return out
+}
+
+// fieldServices stand on every address of a filled network.
+func fieldServices(persona string) (string, []scenario.Service) {
+	tcp := func(n uint16) scenario.Port { return scenario.Port{Proto: "tcp", Number: n} }
+	switch p, err := service.FindPersona(persona); {
+	case err == nil && p.Family == "device":
+		return persona, []scenario.Service{{Port: tcp(23), Type: "telnet"}, {Port: tcp(80), Type: "http"}}
+	case err == nil && p.Family == "windows":
+		return persona, []scenario.Service{{Port: tcp(445), Type: "smb"}, {Port: tcp(3389), Type: "rdp"}}
+	case err == nil:
+		return persona, []scenario.Service{{Port: tcp(22), Type: "ssh"}, {Port: tcp(80), Type: "http"}}
+	}
+	return "linux-5", []scenario.Service{{Port: tcp(22), Type: "ssh"}, {Port: tcp(80), Type: "http"}, {Port: tcp(21), Type: "ftp"}}
+}
+
+// buildFields fills the networks that say so with decoys.
+func (l *lab) buildFields(ctx context.Context) error {
+	for i := range l.sc.Networks {
+		n := &l.sc.Networks[i]
+		if n.Fill == nil {
+			continue
+		}
+		persona, services := fieldServices(n.Fill.Persona)
+		p, err := service.FindPersona(persona)
+		if err != nil {
+			return err
+		}
+		f, err := l.segments[n.Name].AddField(vnet.FieldConfig{
+			Name: n.Name, Prefix: n.CIDR, Density: float64(n.Fill.Density), Traits: func(netip.Addr) vnet.Traits { return traitsOf(p) },
+		})
+		if err != nil {
+			return err
+		}
+		host, err := service.NewHost(service.HostConfig{
+			Name: n.Name, Persona: persona, Addr: n.CIDR, Gateway: l.gateways(n)[0], Decoy: true,
+			Seed: l.seedOf("field", n.Name), Clock: l.clk, Sink: l.sink, Programs: l.progs, Log: l.log,
+		})
+		if err != nil {
+			return err
+		}
+		for _, s := range services {
+			srv, err := service.New(s.Type, service.Config{Host: host, Port: s.Port.Number, Zone: l.zone})
+			if err != nil {
+				return err
+			}
+			ln, err := f.Listen(ctx, s.Port.Number)
+			if err != nil {
+				return err
+			}
+			l.served.Go(func() { l.ended(srv.Serve(ctx, ln)) })
+		}
+	}
+	return nil
+}
+
+// buildOutside makes what answers on the internet inside: web servers on every
+// address, and the names that the scenario uses for places out there.
+func (l *lab) buildOutside(ctx context.Context) error {
+	for i := range l.sc.Adversary.Steps {
+		l.place(l.sc.Adversary.Steps[i].Target.External)
+	}
+	for i := range l.sc.Background {
+		l.place(l.sc.Background[i].Target.External)
+	}
+	host, err := service.NewHost(service.HostConfig{
+		Name: "internet", Persona: "linux-6", Addr: netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, 0}), 24),
+		Seed: l.seedOf("internet"), Clock: l.clk, Sink: nobody{}, Programs: l.progs, Log: l.log,
+	})
+	if err != nil {
+		return err
+	}
+	for _, port := range []uint16{80, 443} {
+		srv, err := service.New("http", service.Config{Host: host, Port: port, Site: "empty", Zone: l.zone})
+		if err != nil {
+			return err
+		}
+		ln, err := l.internet.Listen(ctx, port)
+		if err != nil {
+			return err
+		}
+		l.served.Go(func() { l.ended(srv.Serve(ctx, ln)) })
+	}
+	return nil
+}
+
+// place gives a name outside an address of those for documentation, drawn from
+// the seed.
+func (l *lab) place(name string) {
+	if name == "" || l.outside[name].IsValid() {
+		return
+	}
+	if a, err := netip.ParseAddr(name); err == nil {
+		l.outside[name] = a
+		return
+	}
+	taken := map[netip.Addr]bool{}
+	for _, a := range l.outside {
+		taken[a] = true
+	}
+	for try := 0; ; try++ {
+		h := l.seedOf("outside", name, strconv.Itoa(try))
+		a := netip.AddrFrom4([4]byte{203, 0, 113, byte(2 + h%240)})
+		if !taken[a] || try > 1000 {
+			l.outside[name] = a
+			l.net.DNS().Add(strings.ToLower(name), a)
+			return
+		}
+	}
+}
