@@ -79,7 +79,7 @@ func newRangeList(g *globals) *cobra.Command {
 				}
 				if g.json {
 					line, _ := json.Marshal(map[string]any{"id": s.ID, "name": s.Name, "level": s.Level, "hosts": len(s.Hosts), "steps": len(s.Adversary.Steps), "duration": s.Duration.String(), "description": s.Description}) // plain values
-					fmt.Fprintf(g.Out, "%s\n", line)                                                                                                                                                                                    //nolint:errcheck // the terminal is gone
+					fmt.Fprintf(g.Out, "%s\n", line)                                                                                                                                                                             //nolint:errcheck // the terminal is gone
 					continue
 				}
 				fmt.Fprintf(w, "%s\t%d hosts\t%d steps\t%s\t%s\n", name, len(s.Hosts), len(s.Adversary.Steps), s.Duration, s.Name) //nolint:errcheck // as above
@@ -138,7 +138,9 @@ func newRangeRun(g *globals) *cobra.Command {
 		Long: "Plays a scenario on virtual time from its start to its end and scores each step by what the rules made of it.\n\n" +
 			"Exit status: 0 every expected detection fired, 1 one was missed, 2 error, 64 wrong usage.",
 		Example: "  lapwing range run flax-typhoon-short\n  lapwing range run --rules my-rules/ office.range.yaml\n  lapwing range run --json -o run/ flax-typhoon",
-		RunE:    func(c *cobra.Command, args []string) error { return g.rangeRun(c.Context(), f, args[0], c.Flags().Changed("seed")) },
+		RunE: func(c *cobra.Command, args []string) error {
+			return g.rangeRun(c.Context(), f, args[0], c.Flags().Changed("seed"))
+		},
 	}
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "further Sigma rules: a file or a directory; the shipped ones always judge")
 	c.Flags().StringVarP(&f.out, "output", "o", "", "directory that takes what the run leaves: packets, events, report; it must not exist or be empty")
@@ -296,4 +298,3 @@ func (g *globals) rangeJSON(p *exercise.Played) error {
 		FalseAlarms: r.FalseAlarms, Hosts: p.Truth.HostsAll, Packets: p.Truth.Packets, Dropped: p.Truth.Dropped, Records: p.Judged,
 	})
 }
-

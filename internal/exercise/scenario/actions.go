@@ -121,7 +121,7 @@ var Actions = []Action{
 		Field{Name: "site", Doc: "words after SITE, as old flaws were asked for: a marker, no command", Spec: word("CPFR /range-marker", "HELP")}), length: tried},
 	{Name: "smb.negotiate", Doc: "asks which dialects it speaks", Targets: ToHost | ToNetwork, Port: 445},
 	{Name: "smb.login", Doc: "logs on or guesses, and opens a share", Targets: ToHost, Port: 445, Args: append(login(),
-		Field{Name: "share", Doc: "opened after it", Spec: matching(wordPattern + `\$?`), Default: "IPC$"}), length: tried},
+		Field{Name: "share", Doc: "opened after it", Spec: matching(sharePattern), Default: "IPC$"}), length: tried},
 	{Name: "ldap.bind", Doc: "binds or guesses", Targets: ToHost, Port: 389, Args: login(), length: tried},
 	{Name: "sql.login", Doc: "logs in or guesses", Targets: ToHost, Port: 1433, Args: append(login(), protocol("mssql", "mysql", "postgres")), length: tried},
 	{Name: "rdp.probe", Doc: "asks for a remote desktop, names a user, goes no further", Targets: ToHost | ToNetwork, Port: 3389, Args: []Field{

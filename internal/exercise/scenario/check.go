@@ -447,7 +447,7 @@ func fits(pattern, v string) bool { return matchers[pattern].MatchString(v) }
 // matchers are the patterns of the tables.
 var matchers = compile( //nolint:gochecknoglobals // a table that nobody writes
 	wordPattern, hostPattern, printable, oneLine, techniquePattern, userPattern, pathPattern, filePattern, dnsPattern,
-	versionPattern, rulePattern, oidPattern, topicPattern, mailPattern, agentPattern)
+	versionPattern, rulePattern, oidPattern, topicPattern, mailPattern, agentPattern, sharePattern)
 
 func compile(list ...string) map[string]*regexp.Regexp {
 	out := make(map[string]*regexp.Regexp, len(list))

@@ -43,6 +43,7 @@ const (
 	mailPattern      = `[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,190}`
 	agentPattern     = `[ -~]{1,300}`
 	dnsPattern       = `[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?`
+	sharePattern     = wordPattern + `\$?`
 )
 
 // What names refer to.
