@@ -17,6 +17,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/lapwing-defence/lapwing/internal/exercise"
+	exercised "github.com/lapwing-defence/lapwing/internal/exercise/report"
 	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
 	"github.com/lapwing-defence/lapwing/scenarios"
 )
@@ -28,33 +29,30 @@ func newRange(g *globals) *cobra.Command {
 		Use: "range", Short: "Exercises on a network inside this process",
 		Long: "The range plays scenarios: hosts, people at work and an inert adversary on a network inside this process, which nothing can leave. " +
 			"The same decoys and the same rules as in real life see what happens; the score tells what they missed.\n\n" +
-			"A scenario is a file, or the name of one that is shipped (lapwing range list).",
+			"A scenario is a file, or the name of one that is shipped (lapwing range list).\n\nExit status: 0 fine, 1 of run: an expected detection was missed, 2 error, 64 wrong usage.",
+		Example: "  lapwing range list\n  lapwing range run flax-typhoon",
 		RunE: func(*cobra.Command, []string) error {
 			return usageError{errors.New("range: say list, check, run, report or schema")}
 		},
 	}
-	c.AddCommand(newRangeList(g), newRangeCheck(g), newRangeSchema(g), newRangeRun(g))
+	c.AddCommand(newRangeList(g), newRangeCheck(g), newRangeSchema(g), newRangeRun(g), newRangeReport(g))
 	return c
 }
 
 // openScenario finds a scenario by the name of one that is shipped, or by file.
-func openScenario(name string) (*scenario.Scenario, error) {
-	if !strings.ContainsAny(name, `/\.`) {
-		f, err := scenarios.FS.Open(name + scenarioSuffix)
-		if err == nil {
-			defer f.Close() //nolint:errcheck // embedded
-			return scenario.Load(name+scenarioSuffix, f)
-		}
-		if _, err := os.Stat(name); err != nil {
-			return nil, fmt.Errorf("there is no scenario %q: name a file, or one of %s", name, strings.Join(shippedScenarios(), ", "))
-		}
+func openScenario(name string) (*scenario.Scenario, []byte, error) {
+	if text, err := scenarios.FS.ReadFile(name + scenarioSuffix); err == nil {
+		s, err := scenario.Load(name+scenarioSuffix, bytes.NewReader(text))
+		return s, text, err
 	}
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fmt.Errorf("open the scenario: %w: name a file, or one of %s", err, strings.Join(shippedScenarios(), ", "))
+		return nil, nil, fmt.Errorf("open the scenario: %w: name a file, or one of %s", err, strings.Join(shippedScenarios(), ", "))
 	}
 	defer f.Close() //nolint:errcheck // only read
-	return scenario.Load(name, f)
+	var text bytes.Buffer
+	s, err := scenario.Load(name, io.TeeReader(f, &text))
+	return s, text.Bytes(), err
 }
 
 func shippedScenarios() []string {
@@ -73,7 +71,7 @@ func newRangeList(g *globals) *cobra.Command {
 		RunE: func(*cobra.Command, []string) error {
 			w := tabwriter.NewWriter(g.Out, 0, 0, 2, ' ', 0)
 			for _, name := range shippedScenarios() {
-				s, err := openScenario(name)
+				s, _, err := openScenario(name)
 				if err != nil {
 					return err
 				}
@@ -95,7 +93,7 @@ func newRangeCheck(g *globals) *cobra.Command {
 		Long:    "Reads a scenario as range run would and names all faults with their lines.\n\nExit status: 0 no fault, 2 faults or an unreadable file, 64 wrong usage.",
 		Example: "  lapwing range check office.range.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
-			s, err := openScenario(args[0])
+			s, _, err := openScenario(args[0])
 			if err != nil {
 				return err
 			}
@@ -126,6 +124,8 @@ func newRangeSchema(g *globals) *cobra.Command {
 
 type rangeFlags struct {
 	rules   []string
+	keep    string
+	format  string
 	out     string
 	trainee string
 	seed    uint64
@@ -135,22 +135,63 @@ func newRangeRun(g *globals) *cobra.Command {
 	f := &rangeFlags{}
 	c := &cobra.Command{
 		Use: "run SCENARIO", Short: "Play a scenario and score what was seen", Args: cobra.ExactArgs(1),
-		Long: "Plays a scenario on virtual time from its start to its end and scores each step by what the rules made of it.\n\n" +
+		Long: "Plays a scenario on virtual time from its start to its end and scores each step by what the rules made of it. " +
+			"What it leaves (labelled packets, flows, events, alerts, steps, report) is kept below the data directory, or in --keep DIR.\n\n" +
 			"Exit status: 0 every expected detection fired, 1 one was missed, 2 error, 64 wrong usage.",
-		Example: "  lapwing range run flax-typhoon-short\n  lapwing range run --rules my-rules/ office.range.yaml\n  lapwing range run --json -o run/ flax-typhoon",
+		Example: "  lapwing range run flax-typhoon\n  lapwing range run --rules my-rules/ office.range.yaml\n  lapwing range run --json --keep run/ flax-typhoon\n  lapwing range run --format junit -o range.xml flax-typhoon",
 		RunE: func(c *cobra.Command, args []string) error {
 			return g.rangeRun(c.Context(), f, args[0], c.Flags().Changed("seed"))
 		},
 	}
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "further Sigma rules: a file or a directory; the shipped ones always judge")
-	c.Flags().StringVarP(&f.out, "output", "o", "", "directory that takes what the run leaves: packets, events, report; it must not exist or be empty")
+	c.Flags().StringVar(&f.keep, "keep", "", "new directory that takes what the run leaves (default below the data directory)")
+	reportFlags(c, f)
 	c.Flags().StringVar(&f.trainee, "trainee", "", "draw the variables for this person")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "another seed than the scenario's")
 	return c
 }
 
+func reportFlags(c *cobra.Command, f *rangeFlags) {
+	c.Flags().StringVar(&f.format, "format", "table", "table, json, html, navigator, junit or attack-flow")
+	c.Flags().StringVarP(&f.out, "output", "o", "", "write the report into this file")
+}
+
+// reportWriter is how a report of the format is written.
+func (g *globals) reportWriter(f *rangeFlags) (func(io.Writer, *exercised.Run) error, error) {
+	format := f.format
+	if g.json {
+		format = "json"
+	}
+	w := map[string]func(io.Writer, *exercised.Run) error{
+		"table": exercised.Table, "json": exercised.Lines, "html": exercised.HTML, "navigator": exercised.Navigator, "junit": exercised.JUnit, "attack-flow": exercised.AttackFlow,
+	}[format]
+	if w == nil {
+		return nil, usageError{fmt.Errorf("--format %q: say table, json, html, navigator, junit or attack-flow", f.format)}
+	}
+	return w, nil
+}
+
+// report writes a run to the file of the flags, or to the output.
+func (g *globals) report(f *rangeFlags, r *exercised.Run) error {
+	write, err := g.reportWriter(f)
+	if err != nil {
+		return err
+	}
+	if f.out == "" {
+		return write(g.Out, r)
+	}
+	file, err := os.OpenFile(f.out, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return fmt.Errorf("write the report: %w", err)
+	}
+	return errors.Join(write(file, r), file.Close())
+}
+
 func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seeded bool) error {
-	sc, err := openScenario(name)
+	if _, err := g.reportWriter(f); err != nil {
+		return err
+	}
+	sc, text, err := openScenario(name)
 	if err != nil {
 		return err
 	}
@@ -162,29 +203,26 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 	if seeded {
 		sc.Seed = f.seed
 	}
-	if f.out != "" {
-		if err := emptyDir(f.out); err != nil {
-			return err
-		}
-	}
 	began := time.Now()
+	dir, err := g.runDir(f.keep, sc, began)
+	if err != nil {
+		return err
+	}
 	p, err := exercise.Run(ctx, sc, exercise.Config{
-		Rules: f.rules, Dir: f.out, Start: began.Truncate(time.Second).UTC(), Version: g.version, Tell: g.rangeTold(began), Log: g.log(),
+		Rules: f.rules, Dir: dir, Start: began.Truncate(time.Second).UTC(), Version: g.version, Tell: g.rangeTold(), Log: g.log(),
 	})
 	if err != nil {
 		return err
 	}
-	if f.out != "" {
-		text, err := json.MarshalIndent(p.Result, "", "  ")
-		if err != nil {
-			return fmt.Errorf("write the report: %w", err)
-		}
-		if err := os.WriteFile(filepath.Join(f.out, "report.json"), append(text, '\n'), 0o600); err != nil {
-			return fmt.Errorf("write the report: %w", err)
-		}
-	}
-	if err := g.rangeResult(p, time.Since(began)); err != nil {
+	r := exercised.New(p.Truth, p.Rules, p.Result)
+	if err := keepRun(dir, r, p, text); err != nil {
 		return err
+	}
+	if err := g.report(f, r); err != nil {
+		return err
+	}
+	if !g.quiet && !g.json {
+		fmt.Fprintf(g.Err, "%d records in %s; kept in %s\n", p.Judged, time.Since(began).Round(10*time.Millisecond), dir) //nolint:errcheck // the terminal is gone
 	}
 	if p.Result.Missed > 0 {
 		return exitStatus(1)
@@ -192,22 +230,53 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 	return nil
 }
 
-func emptyDir(dir string) error {
-	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return fmt.Errorf("make the directory of the run: %w", err)
+// runDir makes the directory of a run.
+func (g *globals) runDir(keep string, sc *scenario.Scenario, began time.Time) (string, error) {
+	if keep == "" {
+		data, err := g.dir()
+		if err != nil {
+			return "", err
+		}
+		keep = filepath.Join(string(data), exercisesDir, began.UTC().Format("20060102T150405.000")+"-"+sc.ID)
 	}
-	all, err := os.ReadDir(dir)
+	if err := os.MkdirAll(keep, 0o700); err != nil {
+		return "", fmt.Errorf("make the directory of the run: %w", err)
+	}
+	all, err := os.ReadDir(keep)
 	if err != nil {
-		return fmt.Errorf("look into %s: %w", dir, err)
+		return "", fmt.Errorf("look into %s: %w", keep, err)
 	}
 	if len(all) > 0 {
-		return usageError{fmt.Errorf("%s is not empty: name a new directory", dir)}
+		return "", usageError{fmt.Errorf("%s is not empty: name a new directory", keep)}
+	}
+	return keep, nil
+}
+
+const exercisesDir = "exercises"
+
+// keepRun writes the report and the labelled dataset.
+func keepRun(dir string, r *exercised.Run, p *exercise.Played, text []byte) error {
+	if err := exercised.Save(dir, r); err != nil {
+		return err
+	}
+	set := exercised.Dataset{Run: r, Scenario: text, Alerts: p.Seen.Alerts}
+	if err := set.Write(dir); err != nil {
+		return err
+	}
+	for name, write := range map[string]func(io.Writer, *exercised.Run) error{"report.html": exercised.HTML, "navigator-layer.json": exercised.Navigator} {
+		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return fmt.Errorf("keep the run: %w", err)
+		}
+		if err := errors.Join(write(f, r), f.Close()); err != nil {
+			return fmt.Errorf("keep the run: %w", err)
+		}
 	}
 	return nil
 }
 
 // rangeTold shows a person what happens.
-func (g *globals) rangeTold(time.Time) func(exercise.Progress) {
+func (g *globals) rangeTold() func(exercise.Progress) {
 	if g.quiet || g.json {
 		return nil
 	}
@@ -221,80 +290,61 @@ func (g *globals) rangeTold(time.Time) func(exercise.Progress) {
 	}
 }
 
-// rangeStep is one line of --json (docs/formats/range-run.md).
-type rangeStep struct {
-	ID        string    `json:"id"`
-	Name      string    `json:"name,omitempty"`
-	Technique string    `json:"technique"`
-	Tactic    string    `json:"tactic"`
-	Started   time.Time `json:"started"`
-	Outcome   string    `json:"outcome"`
-	Category  string    `json:"category"`
-	Expected  string    `json:"expected"`
-	Status    string    `json:"status"`
-	Alerts    []string  `json:"alerts"`
-	TTD       *int64    `json:"time_to_detect_ms"`
-	Note      string    `json:"note,omitempty"`
+func newRangeReport(g *globals) *cobra.Command {
+	f := &rangeFlags{}
+	var against string
+	c := &cobra.Command{
+		Use: "report [RUN]", Short: "Show a run that was kept", Args: cobra.MaximumNArgs(1),
+		Long: "Shows a run that was kept: RUN is a directory, or the name of one below exercises/ of the data directory; without it the newest.\n" +
+			"With --against it tells what changed since another run.\n\n" +
+			"Exit status: 0 fine, 1 with --against: a detection that fired no longer does, 2 error, 64 wrong usage.",
+		Example: "  lapwing range report\n  lapwing range report --format html -o report.html run/\n  lapwing range report --against old-run/ new-run/",
+		RunE: func(_ *cobra.Command, args []string) error {
+			r, err := g.loadRun(strings.Join(args, ""))
+			if err != nil {
+				return err
+			}
+			if against == "" {
+				return g.report(f, r)
+			}
+			before, err := g.loadRun(against)
+			if err != nil {
+				return err
+			}
+			d := exercised.Compare(before, r)
+			if err := d.Write(g.Out); err != nil {
+				return err
+			}
+			if d.Regressed() {
+				return exitStatus(1)
+			}
+			return nil
+		},
+	}
+	reportFlags(c, f)
+	c.Flags().StringVar(&against, "against", "", "tell what changed since this run")
+	return c
 }
 
-type rangeSummary struct {
-	Summary     bool    `json:"summary"`
-	Exercise    string  `json:"exercise"`
-	Scenario    string  `json:"scenario"`
-	Seed        uint64  `json:"seed"`
-	Score       float64 `json:"score"`
-	Expected    int     `json:"expected"`
-	Met         int     `json:"met"`
-	Missed      int     `json:"missed"`
-	FalseAlarms int     `json:"false_alarms"`
-	Hosts       int     `json:"hosts"`
-	Packets     int64   `json:"packets"`
-	Dropped     int64   `json:"dropped"`
-	Records     int64   `json:"records"`
-}
-
-func (g *globals) rangeResult(p *exercise.Played, took time.Duration) error {
-	r := &p.Result
-	if g.json {
-		return g.rangeJSON(p)
+// loadRun finds a run by directory or name; "" is the newest.
+func (g *globals) loadRun(name string) (*exercised.Run, error) {
+	if _, err := os.Stat(name); name != "" && err == nil {
+		return exercised.Load(name)
 	}
-	var b bytes.Buffer
-	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "STEP\tTECHNIQUE\tSEEN AS\tEXPECTED\tAFTER\tALERTS\tNAME") //nolint:errcheck // memory
-	for i := range r.Steps {
-		s := &r.Steps[i]
-		after := "-"
-		if s.TimeToDetect != nil {
-			after = s.TimeToDetect.Duration().Round(time.Second).String()
-		}
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", s.ID, s.Technique, s.Category, s.Status, after, len(s.Alerts()), s.Name) //nolint:errcheck // memory
+	data, err := g.dir()
+	if err != nil {
+		return nil, err
 	}
-	w.Flush() //nolint:errcheck // memory
-	fmt.Fprintf(&b, "\nscore %.1f: %d of %d expected detections met, %d missed, %d false alarms\n", r.Score, r.Met, r.Expected, r.Missed, r.FalseAlarms)
-	fmt.Fprintf(&b, "%d hosts, %d packets, %d records, %s of exercise in %s\n", p.Truth.HostsAll, p.Truth.Packets, p.Judged, p.Truth.Ended.Sub(p.Truth.Started).Round(time.Second), took.Round(10*time.Millisecond))
-	_, err := io.Copy(g.Out, &b)
-	return err
-}
-
-func (g *globals) rangeJSON(p *exercise.Played) error {
-	enc := json.NewEncoder(g.Out)
-	for i := range p.Result.Steps {
-		s := &p.Result.Steps[i]
-		line := rangeStep{
-			ID: s.ID, Name: s.Name, Technique: s.Technique, Tactic: s.Tactic, Started: s.Started, Outcome: string(s.Outcome),
-			Category: s.Category.String(), Expected: s.Expected.String(), Status: string(s.Status), Alerts: s.Alerts(), Note: s.Note,
+	base := filepath.Join(string(data), exercisesDir)
+	if name != "" {
+		if !filepath.IsLocal(name) {
+			return nil, fmt.Errorf("there is no run %s", name)
 		}
-		if s.TimeToDetect != nil {
-			ms := int64(*s.TimeToDetect)
-			line.TTD = &ms
-		}
-		if err := enc.Encode(line); err != nil {
-			return err
-		}
+		return exercised.Load(filepath.Join(base, name))
 	}
-	r := &p.Result
-	return enc.Encode(rangeSummary{
-		Summary: true, Exercise: p.Truth.Exercise, Scenario: p.Truth.Scenario, Seed: p.Truth.Seed, Score: r.Score, Expected: r.Expected, Met: r.Met, Missed: r.Missed,
-		FalseAlarms: r.FalseAlarms, Hosts: p.Truth.HostsAll, Packets: p.Truth.Packets, Dropped: p.Truth.Dropped, Records: p.Judged,
-	})
+	all, err := os.ReadDir(base)
+	if err != nil || len(all) == 0 {
+		return nil, fmt.Errorf("no run was kept in %s: play one with lapwing range run", base)
+	}
+	return exercised.Load(filepath.Join(base, all[len(all)-1].Name()))
 }

@@ -135,23 +135,14 @@ func or(s, then string) string {
 	return s
 }
 
-// arrived writes what the logs of a Windows host say of somebody who came over the
-// network.
+// arrived writes what the logs of a Windows host say of the programs that somebody
+// starts who came over the network; that he came its services have written.
 func (w *actor) arrived(ctx context.Context, t act.Target, protocol string, out act.Outcome) {
 	m := w.lab.hosts[w.lab.nameOf(t.Host)]
 	if m == nil || m.records == nil || !windows(m) || out.Result == act.Unreachable {
 		return
 	}
-	from := netip.AddrPortFrom(w.lab.hosts[w.a.from].spec.IP, ephemeral(w.a))
-	for _, f := range out.Flows {
-		from = f.Src
-	}
 	user := w.credential().User
-	kind := 3
-	if protocol == "rdp" {
-		kind = 10
-	}
-	w.lab.leave(ctx, w.a, m, m.records.Logon(record.Logon{User: user, Type: kind, From: from, Failed: !out.OK(), NTLM: true, Station: strings.ToUpper(w.a.from)}))
 	if !out.OK() {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
+	"github.com/lapwing-defence/lapwing/internal/decoy/record"
 	"github.com/lapwing-defence/lapwing/internal/detect/live"
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/exercise/score"
@@ -195,6 +196,9 @@ var _ event.Sink = (*sink)(nil)
 // Emit takes an event of a decoy or of a server.
 func (k *sink) Emit(_ context.Context, e event.Event) error {
 	e.Exercise, e.Observer = k.id, "range"
+	// What trainees type is nobody's business, and what actors try stands in the
+	// scenario: no password is kept.
+	e.Extra = slices.DeleteFunc(slices.Clone(e.Extra), func(f event.Field) bool { return f.Name == record.PasswordField })
 	s := score.Ref{
 		ID: e.ID, At: e.Time, Host: e.Host, User: e.User, Token: text(&e, "lapwing.token.id"),
 		Flow: score.Tuple{Proto: e.Transport, Src: e.Source, Dst: e.Destination},

@@ -226,7 +226,7 @@ func (x *run) told(l *lab, t *timeline, end time.Time) *Played {
 	p.Truth = score.Truth{
 		Exercise: x.sink.id, Scenario: x.sc.ID, Name: x.sc.Name, Description: x.sc.Description, Version: x.cfg.Version,
 		Seed: x.sc.Seed, Domain: x.sc.Attack.Domain, Attack: x.sc.Attack.Version, Trainee: x.sc.Trainee,
-		Started: t.start, Ended: end, Packets: int64(stats.Packets), Dropped: int64(stats.Dropped.Total()),
+		Started: t.start, Ended: end, Packets: int64(stats.Packets), Dropped: int64(stats.Dropped.Queue + stats.Dropped.Link + stats.Dropped.States),
 		Steps: t.steps, Activities: t.activities(),
 	}
 	labelled(l, p.Truth.Steps)

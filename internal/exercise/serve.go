@@ -2,6 +2,7 @@ package exercise
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
@@ -70,7 +71,7 @@ func (l *lab) serve(ctx context.Context, m *machine, s *scenario.Service) error 
 }
 
 func (l *lab) ended(err error) {
-	if err != nil {
+	if err != nil && !errors.Is(err, net.ErrClosed) {
 		l.log.Warn("a service of the exercise ended", "error", err)
 	}
 }
@@ -175,8 +176,8 @@ func (l *lab) buildOutside(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, port := range []uint16{80, 443} {
-		srv, err := service.New("http", service.Config{Host: host, Port: port, Site: "empty", Zone: l.zone})
+	for port, kind := range map[uint16]string{80: "http", 443: "https"} {
+		srv, err := service.New(kind, service.Config{Host: host, Port: port, Site: "empty", Zone: l.zone})
 		if err != nil {
 			return err
 		}

@@ -252,8 +252,8 @@ func (t *timeline) describe(s *scenario.Step) score.Step {
 		ID: s.ID, Name: s.Name, Technique: s.Technique.ID, TechniqueName: s.Technique.Name, Tactic: s.Tactic,
 		Action: s.Action, From: s.From, To: towards(&s.Target),
 	}
-	if x := s.Expect; x != nil && !x.Optional {
-		out.Expect = score.Expect{Within: x.Within, Any: !x.All}
+	if x := s.Expect; x != nil {
+		out.Expect = score.Expect{Within: x.Within, Any: !x.All, Optional: x.Optional}
 		out.Expect.Level, _ = score.ParseCategory(x.Level) // checked by the loader
 		for _, name := range x.Detections {
 			for k := range t.sc.Detections {
