@@ -86,3 +86,33 @@ func resolve(n *Node, left *int, depth int) (*Node, *Fault) {
 	}
 	return n, nil
 }
+
+// AliasLine is the line of the first alias in data, 0 where there is none or
+// where data is no YAML.
+func AliasLine(data []byte) int {
+	if !bytes.ContainsRune(data, '*') {
+		return 0
+	}
+	dec := yaml.NewDecoder(bytes.NewReader(data))
+	for {
+		var n Node
+		if dec.Decode(&n) != nil {
+			return 0
+		}
+		if line := aliasLine(&n); line > 0 {
+			return line
+		}
+	}
+}
+
+func aliasLine(n *Node) int {
+	if n.Kind == yaml.AliasNode {
+		return n.Line
+	}
+	for _, c := range n.Content {
+		if line := aliasLine(c); line > 0 {
+			return line
+		}
+	}
+	return 0
+}

@@ -3,11 +3,9 @@ package scenario
 import (
 	"net/netip"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/yamldoc"
-	"github.com/lapwing-defence/lapwing/rules"
 )
 
 // build decodes a tree that was checked into s.
@@ -51,7 +49,7 @@ func (c *checker) build(root *yamldoc.Node, s *Scenario, f *filler) {
 		x := Detection{}
 		c.decode(n, &x, name)
 		x.Name = name
-		x.Rules = ruleIDs(x.Rule)
+		x.Rules = c.ruleIDs(value(n, "rule"), &x)
 		s.Detections = append(s.Detections, x)
 	}
 	c.background(value(root, "background"), s)
@@ -187,62 +185,6 @@ func (s *Spec) arg(n *yamldoc.Node) any {
 	v, _ := s.read(n.Value) // checked
 	return v
 }
-
-// ruleIDs are the rules that the words of a detection stand for: the id of a
-// shipped rule by its file's name, else the word itself.
-func ruleIDs(words []string) []string {
-	var out []string
-	for _, w := range words {
-		kind, name, _ := strings.Cut(w, ":")
-		if kind == "builtin" {
-			if id := builtins[name]; id != "" {
-				out = append(out, id)
-				continue
-			}
-		}
-		if ids := shippedRules()[name]; len(ids) > 0 {
-			out = append(out, ids...)
-			continue
-		}
-		out = append(out, name)
-	}
-	return out
-}
-
-// builtins are short names of rules that are always there.
-var builtins = map[string]string{
-	"decoy_login": "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1001", "decoy_command": "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1002", "decoy_file": "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1003",
-	"decoy_spray": "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1004", "decoy_bruteforce": "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1005", "decoy_download": "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1006",
-	"decoy_tunnel": "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1007", "decoy_touch": "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1001", "honeytoken": "5d1c0a52-8e0b-4f0e-9a57-2c3b7e61d411",
-}
-
-// shippedRules are the ids of the shipped rules by the name of their file, with
-// and without its folder.
-var shippedRules = sync.OnceValue(func() map[string][]string { //nolint:gochecknoglobals // read once
-	out := map[string][]string{}
-	dirs, _ := rules.FS.ReadDir(".") // it is embedded
-	for _, d := range dirs {
-		files, _ := rules.FS.ReadDir(d.Name())
-		for _, f := range files {
-			base, ok := strings.CutSuffix(f.Name(), ".yml")
-			if !ok || strings.HasSuffix(base, ".test") {
-				continue
-			}
-			text, err := rules.FS.ReadFile(d.Name() + "/" + f.Name())
-			if err != nil {
-				continue
-			}
-			for line := range strings.Lines(string(text)) {
-				if id, ok := strings.CutPrefix(line, "id: "); ok {
-					id = strings.TrimSpace(id)
-					out[base] = append(out[base], id)
-					out[d.Name()+"/"+base] = append(out[d.Name()+"/"+base], id)
-				}
-			}
-		}
-	}
-	return out
-})
 
 // span is how long a step may take, waiting for answers left out.
 func (s *Step) span(targets int) time.Duration {

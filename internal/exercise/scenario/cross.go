@@ -147,6 +147,7 @@ func (c *checker) steps(root *yamldoc.Node, s *Scenario) {
 		}
 		first[t.ID] = n.Line
 		c.goes(n, t.Action, &t.Target, "adversary.steps["+t.ID+"]")
+		c.speaks(n, s, "adversary.steps["+t.ID+"]")
 		c.length(n, s, t)
 		if t.At > s.Duration {
 			c.fault(c.at(n, "at"), "begin earlier, or make the exercise longer", "step %s begins after the exercise has ended", t.ID)
@@ -158,6 +159,50 @@ func (c *checker) steps(root *yamldoc.Node, s *Scenario) {
 		}
 	}
 	c.cycles(steps, s)
+	c.schedule(steps, s)
+}
+
+// schedule refuses steps that could begin after the end, each at its latest.
+func (c *checker) schedule(list *yamldoc.Node, s *Scenario) {
+	if len(c.faults) > 0 {
+		return // steps may wait for each other
+	}
+	ends := map[string]time.Duration{}
+	var end func(i int) time.Duration
+	end = func(i int) time.Duration {
+		t := &s.Adversary.Steps[i]
+		if e, ok := ends[t.ID]; ok {
+			return e
+		}
+		begin := t.At
+		for _, k := range s.Adversary.before(i) {
+			begin = max(begin, end(k))
+		}
+		begin += t.Delay.Max
+		if begin > s.Duration {
+			c.fault(list.Content[i].Line, "wait less, or make the exercise longer", "step %s may begin %s after the start, the exercise ends at %s", t.ID, begin.Round(time.Second), s.Duration)
+		}
+		ends[t.ID] = min(begin+t.span(c.addresses(s, &t.Target)), s.Duration)
+		return ends[t.ID]
+	}
+	for i := range s.Adversary.Steps {
+		end(i)
+	}
+}
+
+// before are the steps that must have ended before step i begins.
+func (a *Adversary) before(i int) []int {
+	t := &a.Steps[i]
+	if len(t.After) == 0 && t.At == 0 && i > 0 {
+		return []int{i - 1}
+	}
+	var out []int
+	for k := range a.Steps {
+		if slices.Contains(t.After, a.Steps[k].ID) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 func persona(s *Scenario, host string) string {
@@ -232,10 +277,6 @@ func outside(word string) bool {
 
 // cycles finds steps that wait for each other.
 func (c *checker) cycles(list *yamldoc.Node, s *Scenario) {
-	index := map[string]int{}
-	for i := range s.Adversary.Steps {
-		index[s.Adversary.Steps[i].ID] = i
-	}
 	state := make([]int, len(s.Adversary.Steps)) // 1: on the way, 2: done
 	var visit func(i int) bool
 	visit = func(i int) bool {
@@ -243,13 +284,8 @@ func (c *checker) cycles(list *yamldoc.Node, s *Scenario) {
 			return state[i] == 2
 		}
 		state[i] = 1
-		t := &s.Adversary.Steps[i]
-		before := []string(t.After)
-		if len(before) == 0 && t.At == 0 && i > 0 {
-			before = []string{s.Adversary.Steps[i-1].ID}
-		}
-		for _, id := range before {
-			if k, ok := index[id]; ok && !visit(k) {
+		for _, k := range s.Adversary.before(i) {
+			if !visit(k) {
 				return false
 			}
 		}
@@ -269,6 +305,7 @@ func (c *checker) activities(root *yamldoc.Node, s *Scenario) {
 	for i := range s.Background {
 		b := &s.Background[i]
 		c.goes(list.Content[i], b.Action, &b.Target, "background["+b.ID+"]")
+		c.speaks(list.Content[i], s, "background["+b.ID+"]")
 	}
 }
 

@@ -36,13 +36,22 @@ func Load(name string, r io.Reader) (*Scenario, error) {
 	return parse(source{name, text}, "")
 }
 
-// For is the same scenario with the variables of one trainee.
-func (s *Scenario) For(trainee string) (*Scenario, error) { return parse(s.file, trainee) }
+// For is the same scenario with the variables of one trainee, whose name is at
+// most 100 bytes long.
+func (s *Scenario) For(trainee string) (*Scenario, error) {
+	if len(trainee) > 100 {
+		return nil, fmt.Errorf("the name of the trainee is %d bytes long: at most 100", len(trainee))
+	}
+	return parse(s.file, trainee)
+}
 
 func parse(src source, trainee string) (*Scenario, error) {
 	docs, err := yamldoc.Documents(src.name, src.text)
 	if err != nil {
 		return nil, err
+	}
+	if line := yamldoc.AliasLine(src.text); line > 0 {
+		return nil, yamldoc.Faults{{File: src.name, Line: line, Text: "an alias (*NAME)", Remedy: "write out what it stands for"}}
 	}
 	if len(docs) != 1 {
 		line, text := 1, "no document"

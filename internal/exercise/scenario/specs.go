@@ -41,6 +41,7 @@ const (
 	oidPattern       = `[0-9]{1,3}(\.[0-9]{1,10}){1,40}`
 	topicPattern     = `[!-~]{1,200}`
 	mailPattern      = `[A-Za-z0-9._+-]{1,64}@[A-Za-z0-9.-]{1,190}`
+	sharePattern     = `[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\$?`
 	agentPattern     = `[ -~]{1,300}`
 	dnsPattern       = `[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?`
 	sharePattern     = wordPattern + `\$?`
