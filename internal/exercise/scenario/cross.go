@@ -33,6 +33,11 @@ var inside = []netip.Prefix{
 	netip.MustParsePrefix("fd00::/8"), netip.MustParsePrefix("2001:db8::/32"),
 }
 
+// internet are the blocks that the internet inside answers for.
+var internet = []netip.Prefix{
+	netip.MustParsePrefix("192.0.2.0/24"), netip.MustParsePrefix("198.51.100.0/24"), netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32"),
+}
+
 func within(p netip.Prefix) bool {
 	return slices.ContainsFunc(inside, func(b netip.Prefix) bool { return b.Bits() <= p.Bits() && b.Contains(p.Addr()) })
 }
@@ -54,6 +59,8 @@ func (c *checker) networks(root *yamldoc.Node, s *Scenario) {
 				c.fault(at, "write IPv4 under cidr and IPv6 under cidr6", "networks.%s.%s: %s is of the other family", n.Name, p.key, p.p)
 			case !within(p.p):
 				c.fault(at, "use private or documentation addresses, such as 10.20.1.0/24", "networks.%s.%s: %s belongs to somebody", n.Name, p.key, p.p)
+			case slices.Contains(internet, p.p):
+				c.fault(at, "take a part of it, such as /25: the rest answers as the internet inside", "networks.%s.%s: %s is the internet inside", n.Name, p.key, p.p)
 			case p.v4 && (p.p.Bits() < 8 || p.p.Bits() > 30):
 				c.fault(at, "write a network of /8 to /30", "networks.%s.%s: %s is too large or too small", n.Name, p.key, p.p)
 			}
@@ -265,7 +272,7 @@ func (c *checker) goes(n *yamldoc.Node, action string, t *Target, path string) {
 // outside tells whether a place of the internet inside may be named so.
 func outside(word string) bool {
 	if a, err := netip.ParseAddr(word); err == nil {
-		return slices.ContainsFunc(inside[4:7], func(p netip.Prefix) bool { return p.Contains(a) }) || inside[len(inside)-1].Contains(a)
+		return slices.ContainsFunc(internet, func(p netip.Prefix) bool { return p.Contains(a) })
 	}
 	if !fits(dnsPattern, word) {
 		return false

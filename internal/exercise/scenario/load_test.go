@@ -121,6 +121,7 @@ func TestFaults(t *testing.T) {
 		"unknown host":                 {"host: web01", "host: web02", `did you mean "web01"?`},
 		"somebody's network":           {"10.20.1.0/24", "8.8.8.0/24", `8.8.8.0/24 belongs to somebody`},
 		"somebody's address":           {"{host: web01}", "{external: www.google.com}", `is somebody's`},
+		"the whole internet":           {"10.20.1.0/24, gateway", "203.0.113.0/24, gateway", `203.0.113.0/24 is the internet inside`},
 		"overlap":                      {"10.20.1.0/24, gateway: r1}", "10.20.1.0/24, gateway: r1}\n  other: {cidr: 10.20.0.0/16}", `overlaps the network office`},
 		"outside the network":          {"ip: 10.20.1.10", "ip: 10.20.9.10", `10.20.9.10 is outside its network`},
 		"a cycle":                      {"action: http.get", "after: s1\n      action: http.get", `waits for itself`},
