@@ -44,7 +44,6 @@ const (
 	sharePattern     = `[A-Za-z0-9][A-Za-z0-9_.-]{0,62}\$?`
 	agentPattern     = `[ -~]{1,300}`
 	dnsPattern       = `[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9])?`
-	sharePattern     = wordPattern + `\$?`
 )
 
 // What names refer to.
