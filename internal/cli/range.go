@@ -32,10 +32,10 @@ func newRange(g *globals) *cobra.Command {
 			"A scenario is a file, or the name of one that is shipped (lapwing range list).\n\nExit status: 0 fine, 1 of run: an expected detection was missed, 2 error, 64 wrong usage.",
 		Example: "  lapwing range list\n  lapwing range run flax-typhoon",
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("range: say list, check, run, report or schema")}
+			return usageError{errors.New("range: say list, check, run, report, schema or import")}
 		},
 	}
-	c.AddCommand(newRangeList(g), newRangeCheck(g), newRangeSchema(g), newRangeRun(g), newRangeReport(g))
+	c.AddCommand(newRangeList(g), newRangeCheck(g), newRangeSchema(g), newRangeImport(g), newRangeRun(g), newRangeReport(g))
 	return c
 }
 
@@ -92,18 +92,21 @@ func newRangeCheck(g *globals) *cobra.Command {
 		Use: "check SCENARIO", Short: "Name every fault of a scenario", Args: cobra.ExactArgs(1),
 		Long:    "Reads a scenario as range run would and names all faults with their lines.\n\nExit status: 0 no fault, 2 faults or an unreadable file, 64 wrong usage.",
 		Example: "  lapwing range check office.range.yaml",
-		RunE: func(_ *cobra.Command, args []string) error {
-			s, _, err := openScenario(args[0])
-			if err != nil {
-				return err
-			}
-			if g.quiet {
-				return nil
-			}
-			_, err = fmt.Fprintf(g.Out, "%s: no faults (%d hosts, %d steps)\n", args[0], len(s.Hosts), len(s.Adversary.Steps))
-			return err
-		},
+		RunE:    func(_ *cobra.Command, args []string) error { return g.checkScenario(args[0]) },
 	}
+}
+
+func isScenario(name string) bool {
+	return strings.HasSuffix(name, scenarioSuffix) || strings.HasSuffix(name, ".range.yml")
+}
+
+func (g *globals) checkScenario(name string) error {
+	s, _, err := openScenario(name)
+	if err != nil || g.quiet {
+		return err
+	}
+	_, err = fmt.Fprintf(g.Out, "%s: no faults (%d hosts, %d steps)\n", name, len(s.Hosts), len(s.Adversary.Steps))
+	return err
 }
 
 func newRangeSchema(g *globals) *cobra.Command {

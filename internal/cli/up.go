@@ -94,10 +94,14 @@ func client(l app.Listen, at netip.AddrPort) string {
 
 func newCheck(g *globals) *cobra.Command {
 	return &cobra.Command{
-		Use: "check FILE", Short: "Name every fault of a configuration", Args: cobra.ExactArgs(1),
-		Long:    "Reads FILE as lapwing up would and names all faults with their lines.\n\nExit status: 0 no fault, 2 faults or an unreadable file, 64 wrong usage.",
+		Use: "check FILE", Short: "Name every fault of a configuration or a scenario", Args: cobra.ExactArgs(1),
+		Long: "Reads FILE as lapwing up would, or as lapwing range would where its name ends with .range.yaml or .range.yml, " +
+			"and names all faults with their lines.\n\nExit status: 0 no fault, 2 faults or an unreadable file, 64 wrong usage.",
 		Example: "  lapwing check lapwing.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
+			if isScenario(args[0]) {
+				return g.checkScenario(args[0])
+			}
 			if _, err := config.Load(args[0], persona.Templates()); err != nil {
 				return err
 			}
