@@ -51,12 +51,12 @@ func newRangeImport(g *globals) *cobra.Command {
 
 // writeScenario writes a file that is not there yet.
 func writeScenario(name string, text []byte) error {
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644) //nolint:gosec // a scenario is no secret
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if err != nil {
 		return err
 	}
 	if _, err = f.Write(text); err != nil {
-		f.Close() //nolint:errcheck,gosec // the fault before is told
+		f.Close() //nolint:errcheck // the fault before is told
 		return err
 	}
 	return f.Close()
