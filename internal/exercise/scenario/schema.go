@@ -83,7 +83,7 @@ func (s *Spec) object() map[string]any {
 		f := &s.Fields[i]
 		p := f.Spec.schema()
 		p["description"] = f.Doc
-		if f.Name == "action" {
+		if f.Spec.Names == "action" {
 			p["enum"] = actionNames()
 		}
 		props[f.Name] = p
