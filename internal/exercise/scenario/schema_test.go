@@ -2,10 +2,10 @@ package scenario_test
 
 import (
 	"encoding/json"
-	"fmt"
 	"io/fs"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -194,7 +194,7 @@ func TestSchemaAndLoader(t *testing.T) {
 		{"type: password", "type: secret"},
 		{"duration: 10m\n", ""},
 	} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			text := strings.Replace(small, c[0], c[1], 1)
 			_, err := load(text)
 			if err == nil || valid(t, text) || text == small {
