@@ -250,6 +250,40 @@ func TestParseSource(t *testing.T) {
 	}
 }
 
+// Many alerts go with one statement: those that are there already, and new
+// ones between them, in no order of their rows.
+func TestEachOfManyAlertsKeepsItsOwnEvidence(t *testing.T) {
+	b := open(t, filepath.Join(t.TempDir(), "casebook.db"))
+	login := func(n int) *event.Event {
+		return casebooktest.Event(n, "198.51.100.7", "", event.ActionLogin)
+	}
+	var odd, all casebook.Batch
+	for n := 1; n < 75; n += 2 {
+		odd.Alert(casebooktest.Alert(n, "198.51.100.7", 1), login(n))
+	}
+	for n := 74; n >= 0; n-- {
+		all.Alert(casebooktest.Alert(n, "198.51.100.7", int64(1+n%2)), login(100+n))
+	}
+	for _, batch := range []*casebook.Batch{&odd, &all} {
+		if err := b.Apply(t.Context(), batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for n := range 75 {
+		want := []string{casebooktest.ID(100 + n)}
+		if n%2 == 1 {
+			want = []string{casebooktest.ID(n), casebooktest.ID(100 + n)}
+		}
+		a, err := b.Alert(t.Context(), casebooktest.ID(1000+n))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, a.Events); diff != "" {
+			t.Errorf("alert %d (-want +got):\n%s", n, diff)
+		}
+	}
+}
+
 func TestHugeEventsAreBoundedEvidence(t *testing.T) {
 	b := open(t, filepath.Join(t.TempDir(), "casebook.db"))
 	var batch casebook.Batch

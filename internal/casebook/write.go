@@ -39,11 +39,10 @@ func (b *SQLite) Recall(ctx context.Context, key string) (State, bool, error) {
 }
 
 const (
-	putAlert = `INSERT INTO alerts (id, key, rule_id, rule_name, level, techniques, tactics, description, source, ip, host, session, user, title, campaign, count, first, last, retrospective)
-VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)
-ON CONFLICT (id) DO UPDATE SET level = excluded.level, host = excluded.host, session = excluded.session, user = excluded.user, title = excluded.title,
+	putAlert  = `INSERT INTO alerts (id, key, rule_id, rule_name, level, techniques, tactics, description, source, ip, host, session, user, title, campaign, count, first, last, retrospective) VALUES `
+	growAlert = ` ON CONFLICT (id) DO UPDATE SET level = excluded.level, host = excluded.host, session = excluded.session, user = excluded.user, title = excluded.title,
   campaign = excluded.campaign, count = excluded.count, last = excluded.last
-RETURNING n`
+RETURNING n, id`
 	putSession  = `INSERT INTO sessions (id, source, ip, host, decoy, user, kind, start, end, last, commands, files, depth) VALUES `
 	growSession = ` ON CONFLICT (id) DO UPDATE SET user = iif(user = '', excluded.user, user), kind = iif(excluded.kind <> '', excluded.kind, kind), start = min(start, excluded.start),
   end = max(end, excluded.end), last = max(last, excluded.last), commands = commands + excluded.commands, files = files + excluded.files, depth = max(depth, excluded.depth)`
@@ -78,12 +77,12 @@ func (a *applier) alerts(p *packer) func(context.Context, *Batch) error {
 	return func(ctx context.Context, t *Batch) error {
 		s := stower{a: a, p: p, dead: map[int64]int64{}}
 		var trim []trimmed
+		rows, err := a.rows(ctx, t.order)
+		if err != nil {
+			return err
+		}
 		for _, c := range t.order {
-			n, err := a.alert(ctx, c)
-			if err != nil {
-				return err
-			}
-			count := c.alert.Count
+			n, count := rows[c.alert.ID], c.alert.Count
 			for _, v := range c.evidence {
 				if v.seq > halfEvents && v.seq <= count-halfEvents {
 					continue
@@ -224,15 +223,50 @@ func (a *applier) exec(ctx context.Context, query string, args ...any) error {
 	return err
 }
 
-// alert writes an alert and gives the number of its row.
-func (a *applier) alert(ctx context.Context, c *change) (n int64, err error) {
-	s, err := a.stmt(ctx, putAlert) //nolint:sqlclosecheck // kept for the transaction
-	if err != nil {
-		return 0, err
+// rows writes the alerts of order and gives the numbers of their rows by id,
+// many rows a statement.
+func (a *applier) rows(ctx context.Context, order []*change) (map[string]int64, error) {
+	n := make(map[string]int64, len(order))
+	for len(order) > 0 {
+		k := 1
+		if len(order) >= bulkRows {
+			k = bulkRows
+		}
+		if err := a.put(ctx, order[:k], n); err != nil {
+			return nil, err
+		}
+		order = order[k:]
 	}
-	x, r := &c.alert, &c.alert.Rule
-	err = s.QueryRowContext(ctx, x.ID, x.Key, r.ID, r.Name, int(r.Level), strings.Join(r.Techniques, " "), strings.Join(r.Tactics, " "), r.Description,
-		SourceOf(x.Source).String(), x.Source.Unmap().String(), cut(x.Host, maxText), x.Session, cut(x.User, maxText), cut(x.Title, maxText), x.Campaign,
-		x.Count, nano(x.First), nano(x.Last), x.Retrospective).Scan(&n)
-	return n, err
+	return n, nil
+}
+
+// put writes alerts with one statement, and the numbers of their rows into n.
+func (a *applier) put(ctx context.Context, cs []*change, n map[string]int64) error {
+	const width = 19
+	row := "(" + strings.Repeat("?,", width-1) + "?)"
+	s, err := a.stmt(ctx, putAlert+strings.Repeat(row+",", len(cs)-1)+row+growAlert) //nolint:sqlclosecheck // kept for the transaction
+	if err != nil {
+		return err
+	}
+	args := make([]any, 0, width*len(cs))
+	for _, c := range cs {
+		x, r := &c.alert, &c.alert.Rule
+		args = append(args, x.ID, x.Key, r.ID, r.Name, int(r.Level), strings.Join(r.Techniques, " "), strings.Join(r.Tactics, " "), r.Description,
+			SourceOf(x.Source).String(), x.Source.Unmap().String(), cut(x.Host, maxText), x.Session, cut(x.User, maxText), cut(x.Title, maxText), x.Campaign,
+			x.Count, nano(x.First), nano(x.Last), x.Retrospective)
+	}
+	got, err := s.QueryContext(ctx, args...)
+	if err != nil {
+		return err
+	}
+	defer got.Close() //nolint:errcheck // Err tells
+	for got.Next() {  // in any order, says SQLite of RETURNING
+		var at int64
+		var id string
+		if err := got.Scan(&at, &id); err != nil {
+			return err
+		}
+		n[id] = at
+	}
+	return got.Err()
 }
