@@ -121,6 +121,14 @@ func TestIdentification(t *testing.T) {
 		}
 		wg.Wait()
 		for i, p := range identProbes {
+			// Who closes before he has read everything resets the connection, which may
+			// overtake the end of what he said: ask again, one at a time.
+			for range 3 {
+				if got[i] == genuine[i] {
+					break
+				}
+				got[i], genuine[i] = probe(t, r.addr, p.send), probe(t, d.addr, p.send)
+			}
 			if got[i] != genuine[i] {
 				t.Errorf("%s: %s, Debian's sshd: %s", p.name, got[i], genuine[i])
 			}
