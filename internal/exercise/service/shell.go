@@ -163,6 +163,12 @@ func (r *decoyRecorder) Emit(ctx context.Context, e event.Event) error {
 	return r.sink.Emit(ctx, e)
 }
 
+// Post hands e over before it returns, so that the events of a visit keep
+// their order.
+func (r *decoyRecorder) Post(ctx context.Context, e event.Event, done func(error)) {
+	done(r.Emit(ctx, e))
+}
+
 // Capture hashes at most limit bytes.
 func (r *decoyRecorder) Capture(_ context.Context, in io.Reader, limit int64) (string, int64, error) {
 	sum := sha256.New()
@@ -218,6 +224,11 @@ func (r *ordinary) begin(e event.Event, dataset, text string) event.Event {
 }
 
 func from(a netip.AddrPort) string { return fmt.Sprintf("%s port %d", a.Addr(), a.Port()) }
+
+// Post writes the line before it returns: a session is closed after it began.
+func (r *ordinary) Post(ctx context.Context, e event.Event, done func(error)) {
+	done(r.Emit(ctx, e))
+}
 
 func (r *ordinary) login(ctx context.Context, e event.Event) error {
 	ssh := r.program == "sshd"
