@@ -18,6 +18,7 @@ type cabFile struct {
 	size   int64
 	at     int64 // in the unpacked folder
 	folder int
+	before bool // it begins in the cabinet before
 }
 
 type cabFolder struct {
@@ -35,10 +36,21 @@ func walkCab(c *container) error {
 	if err != nil {
 		return err
 	}
+	if len(files) == 0 {
+		return errors.New("the cabinet lists no files")
+	}
+	for _, x := range files {
+		switch {
+		case x.folder >= len(folders):
+			c.skip(x.name, Damaged, fmt.Sprintf("folder %d of %d holds it", x.folder+1, len(folders)))
+		case x.before:
+			c.skip(x.name, Unsupported, "it begins in another cabinet")
+		}
+	}
 	for i, f := range folders {
 		var in []cabFile
 		for _, x := range files {
-			if x.folder == i {
+			if x.folder == i && !x.before {
 				in = append(in, x)
 			}
 		}
@@ -133,10 +145,14 @@ func cabIndex(r *io.SectionReader) (folders []cabFolder, files []cabFile, reserv
 		}
 		at += 16 + int64(len(name)) + 1
 		folder := int(le.Uint16(x[8:]))
-		if folder >= 0xfffd { // it goes over into another cabinet
-			folder = map[int]int{0xfffd: 0, 0xfffe: nFolders - 1, 0xffff: 0}[folder]
+		before := folder == 0xfffd || folder == 0xffff
+		switch {
+		case before:
+			folder = 0
+		case folder == 0xfffe: // it goes on in the next cabinet
+			folder = max(nFolders-1, 0)
 		}
-		files = append(files, cabFile{name, int64(le.Uint32(x[:])), int64(le.Uint32(x[4:])), folder})
+		files = append(files, cabFile{name, int64(le.Uint32(x[:])), int64(le.Uint32(x[4:])), folder, before})
 	}
 	return folders, files, reserve, nil
 }
@@ -171,7 +187,7 @@ type cabStream struct {
 func (s *cabStream) Read(p []byte) (int, error) {
 	for len(s.buf) == 0 {
 		if s.blocks == 0 {
-			return 0, io.EOF
+			return 0, io.ErrUnexpectedEOF // files end before their folder does, at the latest with it
 		}
 		if err := s.block(); err != nil {
 			return 0, err

@@ -3,7 +3,6 @@ package unpack
 import (
 	"bytes"
 	"encoding/base64"
-	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -55,11 +54,11 @@ func (c *container) part(header func(string) string, body io.Reader, depth int, 
 		mr := multipart.NewReader(body, params["boundary"])
 		for {
 			p, err := mr.NextRawPart()
-			if errors.Is(err, io.EOF) {
+			if err == io.EOF { //nolint:errorlint // wrapped, it says that the closing delimiter is missing
 				return nil
 			}
 			if err != nil {
-				return err
+				return skipError{Damaged, clip(err.Error(), 200)}
 			}
 			if err := c.part(p.Header.Get, p, depth+1, parts); err != nil {
 				return err

@@ -30,7 +30,7 @@ func formats() []format {
 		{name: "zstd", is: magic("\x28\xb5\x2f\xfd"), walk: walkZstd},
 		{name: "7z", is: magic("7z\xbc\xaf\x27\x1c"), walk: walk7z},
 		{name: "rar", is: magic("Rar!\x1a\x07"), walk: walkRar},
-		{name: "cab", is: magic("MSCF\x00\x00\x00\x00"), walk: walkCab},
+		{name: "cab", is: isCab, walk: walkCab},
 		{name: "ar", is: magic("!<arch>\n"), walk: walkAr},
 		{name: "rpm", is: magic("\xed\xab\xee\xdb"), walk: walkRpm},
 		{name: "cpio", is: isCpio, walk: walkCpio},
@@ -115,6 +115,12 @@ func isTar(h []byte, _ item) bool {
 
 func isExecutable(h []byte, _ item) bool {
 	return bytes.HasPrefix(h, []byte("MZ")) || bytes.HasPrefix(h, []byte("\x7fELF"))
+}
+
+// isCab takes the signature with a reserved field of zero or the version every
+// cabinet has, 1.3: readers do not look at the reserved fields.
+func isCab(h []byte, _ item) bool {
+	return len(h) >= 36 && bytes.HasPrefix(h, []byte("MSCF")) && (bytes.HasPrefix(h[4:], make([]byte, 4)) || h[24] == 3 && h[25] == 1)
 }
 
 // isMail takes a first line that only mail has, or two header lines of mail.

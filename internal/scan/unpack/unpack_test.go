@@ -399,6 +399,73 @@ func TestDamage(t *testing.T) {
 	}
 }
 
+// TestMailParts holds that a message whose parts cannot all be had is told.
+func TestMailParts(t *testing.T) {
+	head := "From: a@example.org\r\nTo: b@example.org\r\nSubject: x\r\nMIME-Version: 1.0\r\nContent-Type: multipart/mixed; boundary=B0\r\n\r\n"
+	var nested, beside strings.Builder
+	nested.WriteString(head)
+	beside.WriteString(head)
+	for i := range 5000 {
+		fmt.Fprintf(&nested, "--B%d\r\nContent-Type: multipart/mixed; boundary=B%d\r\n\r\n", i, i+1)
+	}
+	for range maxMailParts + 1 {
+		beside.WriteString("--B0\r\n\r\n\r\n")
+	}
+	beside.WriteString("--B0--\r\n")
+	for _, c := range []struct {
+		name, text string
+		why        Reason
+	}{
+		{"nested", nested.String(), Limit},
+		{"beside each other", beside.String(), Limit},
+		{"no delimiter", head + "text\r\n", Damaged},
+		{"no closing delimiter", head + "--B0\r\nContent-Type: text/plain\r\n\r\nhello\r\n", Damaged},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			_, rep := walk(t, []byte(c.text), Limits{})
+			if rep.Complete() || rep.Skipped[0].Reason != c.why {
+				t.Errorf("not told as %s: %v", c.why, rep.Skipped)
+			}
+		})
+	}
+}
+
+// TestCabHeaders falsifies what a cabinet says of itself: no file of it is
+// lost without a word.
+func TestCabHeaders(t *testing.T) {
+	whole := samples(t)["cab"]
+	set := func(at int, b ...byte) []byte {
+		d := bytes.Clone(whole)
+		copy(d[at:], b)
+		return d
+	}
+	files := int(binary.LittleEndian.Uint32(whole[16:]))
+	for _, c := range []struct {
+		name string
+		data []byte
+		all  bool // its files are found all the same
+	}{
+		{"reserved field", set(4, 1, 2, 3, 4), true},
+		{"size", set(8, 1, 0, 0, 0), true},
+		{"no folders", set(26, 0, 0), false},
+		{"no files", set(28, 0, 0), false},
+		{"more files", set(28, 200, 0), false},
+		{"place of the files", set(16, 0xff, 0xff, 0xff, 0x7f), false},
+		{"folder of a file", set(files+8, 9, 0), false},
+		{"begins elsewhere", set(files+8, 0xfd, 0xff), false},
+		{"size of a file", set(files, 0xff, 0xff, 0xff, 0x7f), false},
+		{"place in the folder", set(files+4, 0xff, 0xff, 0xff, 0x7f), false},
+		{"method", set(36+6, 2, 0x12), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			got, rep := walk(t, c.data, Limits{})
+			if c.all != rep.Complete() || c.all && len(got) == 0 {
+				t.Errorf("complete: %v, found %d, %v", rep.Complete(), len(got), rep.Skipped)
+			}
+		})
+	}
+}
+
 func TestEndings(t *testing.T) {
 	data := zipOf(t, "a", marker, "b", marker)
 	n := 0
