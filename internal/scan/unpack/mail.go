@@ -54,7 +54,7 @@ func (c *container) part(header func(string) string, body io.Reader, depth int, 
 		mr := multipart.NewReader(body, params["boundary"])
 		for {
 			p, err := mr.NextRawPart()
-			if err == io.EOF { //nolint:errorlint // wrapped, it says that the closing delimiter is missing
+			if err == io.EOF { // wrapped, it says that the closing delimiter is missing
 				return nil
 			}
 			if err != nil {
