@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara/module"
 )
@@ -205,32 +204,29 @@ func imphash(libs []library) string {
 func ordinalName(library string, n int64) string {
 	switch library {
 	case "ws2_32.dll", "wsock32.dll":
-		return socketOrdinals()[n]
+		return nth(socketNames, n)
 	case "oleaut32.dll":
-		return automationOrdinals()[n]
+		return nth(automationNames, n)
 	}
 	return ""
 }
 
-// numbered reads a list of names: each has the number behind that of the one
-// before it, or the one that "=N" tells. The first has 1.
-func numbered(list string) map[int64]string {
-	names, n := map[int64]string{}, int64(1)
-	for _, word := range strings.Fields(list) {
-		if at, ok := strings.CutPrefix(word, "="); ok {
-			n, _ = strconv.ParseInt(at, 10, 64) //nolint:errcheck // the lists are below
+// nth finds a number's name in a list: each name has the number behind that of
+// the one before it, or the one that "=N" tells. The first has 1.
+func nth(names string, n int64) string {
+	at := int64(1)
+	for word := range strings.FieldsSeq(names) {
+		if to, ok := strings.CutPrefix(word, "="); ok {
+			at, _ = strconv.ParseInt(to, 10, 64)
 			continue
 		}
-		names[n] = word
-		n++
+		if at == n {
+			return word
+		}
+		at++
 	}
-	return names
+	return ""
 }
-
-var (
-	socketOrdinals     = sync.OnceValue(func() map[int64]string { return numbered(socketNames) })
-	automationOrdinals = sync.OnceValue(func() map[int64]string { return numbered(automationNames) })
-)
 
 const socketNames = "accept bind closesocket connect getpeername getsockname getsockopt htonl htons ioctlsocket inet_addr inet_ntoa listen ntohl ntohs recv recvfrom select send sendto setsockopt shutdown socket GetAddrInfoW GetNameInfoW WSApSetPostRoutine FreeAddrInfoW WPUCompleteOverlappedRequest WSAAccept WSAAddressToStringA WSAAddressToStringW WSACloseEvent WSAConnect WSACreateEvent WSADuplicateSocketA WSADuplicateSocketW WSAEnumNameSpaceProvidersA WSAEnumNameSpaceProvidersW WSAEnumNetworkEvents WSAEnumProtocolsA WSAEnumProtocolsW WSAEventSelect WSAGetOverlappedResult WSAGetQOSByName WSAGetServiceClassInfoA WSAGetServiceClassInfoW WSAGetServiceClassNameByClassIdA WSAGetServiceClassNameByClassIdW WSAHtonl WSAHtons gethostbyaddr gethostbyname getprotobyname getprotobynumber getservbyname getservbyport gethostname WSAInstallServiceClassA WSAInstallServiceClassW WSAIoctl WSAJoinLeaf WSALookupServiceBeginA WSALookupServiceBeginW WSALookupServiceEnd WSALookupServiceNextA WSALookupServiceNextW WSANSPIoctl WSANtohl WSANtohs WSAProviderConfigChange WSARecv WSARecvDisconnect WSARecvFrom WSARemoveServiceClass WSAResetEvent WSASend WSASendDisconnect WSASendTo WSASetEvent WSASetServiceA WSASetServiceW WSASocketA WSASocketW WSAStringToAddressA WSAStringToAddressW WSAWaitForMultipleEvents WSCDeinstallProvider WSCEnableNSProvider WSCEnumProtocols WSCGetProviderPath WSCInstallNameSpace WSCInstallProvider WSCUnInstallNameSpace WSCUpdateProvider WSCWriteNameSpaceOrder WSCWriteProviderOrder freeaddrinfo getaddrinfo getnameinfo =101 WSAAsyncSelect WSAAsyncGetHostByAddr WSAAsyncGetHostByName WSAAsyncGetProtoByNumber WSAAsyncGetProtoByName WSAAsyncGetServByPort WSAAsyncGetServByName WSACancelAsyncRequest WSASetBlockingHook WSAUnhookBlockingHook WSAGetLastError WSASetLastError WSACancelBlockingCall WSAIsBlocking WSAStartup WSACleanup =151 __WSAFDIsSet =500 WEP"
 
