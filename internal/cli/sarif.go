@@ -71,14 +71,18 @@ type sarifCall struct {
 type sarifNote struct {
 	Level     string          `json:"level"`
 	Message   sarifText       `json:"message"`
-	Locations []sarifLocation `json:"locations"`
+	Locations []sarifLocation `json:"locations,omitempty"`
 }
 
 const maxSARIFPlaces = 20 // of one finding
 
-// writeSARIF writes the whole report.
-func writeSARIF(w io.Writer, reports []scan.Report, version string) error {
-	run := sarifRun{Results: []sarifResult{}, Invocations: []sarifCall{{Successful: true, Notes: []sarifNote{}}}}
+// writeSARIF writes the whole report. failed is what was named and could not be
+// scanned at all.
+func writeSARIF(w io.Writer, reports []scan.Report, failed []string, version string) error {
+	run := sarifRun{Results: []sarifResult{}, Invocations: []sarifCall{{Successful: len(failed) == 0, Notes: []sarifNote{}}}}
+	for _, text := range failed {
+		run.Invocations[0].Notes = append(run.Invocations[0].Notes, sarifNote{Level: "error", Message: sarifText{text}})
+	}
 	run.Tool.Driver = sarifDriver{Name: "lapwing", Version: version, Rules: []sarifRule{}}
 	seen := map[string]bool{}
 	for _, r := range reports {
@@ -90,7 +94,7 @@ func writeSARIF(w io.Writer, reports []scan.Report, version string) error {
 			run.Results = append(run.Results, sarifResultOf(r, f))
 		}
 		if r.Err != nil {
-			note := sarifNote{Level: "warning", Message: sarifText{"not fully looked at: " + r.Err.Error()}, Locations: []sarifLocation{place(r.File, nil)}}
+			note := sarifNote{Level: "warning", Message: sarifText{r.Err.Error()}, Locations: []sarifLocation{place(r.File, nil)}}
 			run.Invocations[0].Notes = append(run.Invocations[0].Notes, note)
 		}
 	}

@@ -238,7 +238,7 @@ type scanPrinter struct {
 	sarif                        []scan.Report
 	files, bytes, found, missing int64
 	hits, allowed, taken, cached int64
-	failed                       bool // a named path could not be scanned
+	failed                       []string // named paths that could not be scanned, and why
 	err                          error
 }
 
@@ -285,6 +285,9 @@ func (p *scanPrinter) report(r scan.Report) {
 		p.missing++
 	}
 	if p.format == "sarif" {
+		if len(kept) == 0 && r.Err == nil {
+			return
+		}
 		p.sarif = append(p.sarif, r)
 	} else {
 		p.show(r)
@@ -296,7 +299,10 @@ func (p *scanPrinter) report(r scan.Report) {
 
 // fail is a path that was named and cannot be scanned.
 func (p *scanPrinter) fail(err error) {
-	p.failed = true
+	p.failed = append(p.failed, strings.ToValidUTF8(err.Error(), "\ufffd"))
+	if p.format == "json" {
+		p.keep(p.enc.Encode(map[string]any{"error": err.Error()}))
+	}
 	p.print(p.g.Err, "lapwing: %s\n", quoteText(err.Error()))
 }
 
@@ -403,7 +409,7 @@ func (p *scanPrinter) end(took time.Duration) error {
 			"quarantined": p.taken, "cached": p.cached, "not_looked_at": p.missing, "duration_ms": took.Milliseconds(),
 		}))
 	case p.format == "sarif":
-		p.keep(writeSARIF(p.out, p.sarif, p.g.version))
+		p.keep(writeSARIF(p.out, p.sarif, p.failed, p.g.version))
 	case !p.g.quiet:
 		p.print(p.g.Err, "%d files, %.1f MB, %d findings in %d files, %d allowed, %d taken away, %d not fully looked at%s, %s\n",
 			p.files, float64(p.bytes)/1e6, p.found, p.hits, p.allowed, p.taken, p.missing, p.fromCache(), took.Round(time.Millisecond))
@@ -411,7 +417,7 @@ func (p *scanPrinter) end(took time.Duration) error {
 	switch {
 	case p.err != nil:
 		return fmt.Errorf("print: %w", p.err)
-	case p.failed:
+	case len(p.failed) > 0:
 		return exitStatus(statusError)
 	case p.found > 0:
 		return exitStatus(statusFound)

@@ -33,10 +33,22 @@ type scanJob struct {
 // maxClamd is the largest file that is sent to clamd; its own limit is lower.
 const maxClamd = 2 << 30
 
+// consoleLines shows what rules write with the console module, a line each.
+func consoleLines(g *globals) func(file, line string) {
+	var mu sync.Mutex
+	const most = 4096 // bytes of a line
+	return func(file, line string) {
+		mu.Lock()
+		defer mu.Unlock()
+		fmt.Fprintf(g.Err, "%s: console: %s\n", strconv.Quote(file), quoteText(line[:min(len(line), most)])) //nolint:errcheck // nowhere else to say it
+	}
+}
+
 // job makes the scanners.
 func (f *scanFlags) job(ctx context.Context, g *globals, rules *yara.Rules, names []string) (*scanJob, error) {
 	j := &scanJob{close: func() error { return nil }}
 	y := scan.NewYARA(rules, names, f.timeout)
+	y.Console(consoleLines(g))
 	j.memory = []scan.Scanner{y}
 	scanners := []scan.Scanner{y}
 	if len(f.indicators) > 0 {

@@ -18,6 +18,8 @@ type YARA struct {
 	limits yara.Limits
 	pool   sync.Pool
 	fixed  map[string]bool
+	// console takes what rules say with the console module; nil drops it.
+	console func(file, line string)
 }
 
 var _ Scanner = (*YARA)(nil)
@@ -43,11 +45,39 @@ func NewYARA(rules *yara.Rules, fixed []string, perFile time.Duration) *YARA {
 	return y
 }
 
+// Console has f called with what rules say with the console module about a
+// file, at most maxConsole lines of one. f is called by several goroutines. It
+// is set before the first scan.
+func (y *YARA) Console(f func(file, line string)) { y.console = f }
+
+const maxConsole = 1000
+
+// logged takes the lines that rules write about in.
+func (y *YARA) logged(in io.ReaderAt) func(string) {
+	if y.console == nil {
+		return nil
+	}
+	name := "content"
+	if n, ok := in.(interface{ Name() string }); ok {
+		name = n.Name()
+	}
+	lines := 0
+	return func(line string) {
+		switch lines++; {
+		case lines == maxConsole:
+			line = "... and more, not shown"
+		case lines > maxConsole:
+			return
+		}
+		y.console(name, line)
+	}
+}
+
 // Scan implements Scanner.
 func (y *YARA) Scan(ctx context.Context, in io.ReaderAt, size int64) ([]Finding, error) {
 	s, _ := y.pool.Get().(*yara.Scanner)
 	defer y.pool.Put(s)
-	res, err := s.Scan(ctx, in, size, yara.ScanOptions{Externals: y.variables(in), Limits: y.limits})
+	res, err := s.Scan(ctx, in, size, yara.ScanOptions{Externals: y.variables(in), Limits: y.limits, Log: y.logged(in)})
 	var out []Finding
 	for _, m := range res.Matches {
 		out = append(out, y.finding(m))
