@@ -258,9 +258,23 @@ func (f *huntFlags) known(g *globals, cfg *hunt.Config) error {
 	return nil
 }
 
+// maxRefused is how many rules that cannot be loaded a hunt names.
+const maxRefused = 10
+
 func warnRefused(g *globals, l *ruleset.Loaded) {
-	if n := l.Set.Refused(); n > 0 && !g.quiet {
-		fmt.Fprintf(g.Err, "%d rules could not be loaded: lapwing rules check says why\n", n) //nolint:errcheck // nowhere else to say it
+	n := l.Set.Refused()
+	if n == 0 || g.quiet {
+		return
+	}
+	told := 0
+	for _, p := range l.Set.Problems() {
+		if p.Severity == sigma.Refused && told < maxRefused {
+			fmt.Fprintln(g.Err, hunt.Plain(p.Error(), 0)) //nolint:errcheck // nowhere else to say it
+			told++
+		}
+	}
+	if n > told {
+		fmt.Fprintf(g.Err, "%d more rules could not be loaded: lapwing rules check names all\n", n-told) //nolint:errcheck // nowhere else to say it
 	}
 }
 

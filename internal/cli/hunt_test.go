@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -195,6 +196,20 @@ func TestHuntEscapes(t *testing.T) {
 	}
 	if err := json.Unmarshal([]byte(out), &layer); err != nil || len(layer.Techniques) != 1 || layer.Techniques[0].ID != "T1059.003" || layer.Techniques[0].Score != 2 {
 		t.Errorf("%v %+v", err, layer)
+	}
+}
+
+func TestHuntNamesRefused(t *testing.T) {
+	bad := map[string]string{"good.yml": testRules, "log.jsonl": "{}\n"}
+	for i := range maxRefused + 2 {
+		bad[fmt.Sprintf("bad%02d.yml", i)] = strings.Replace(testRules, "condition: s", "condition: absent", 1)
+	}
+	dir := files(t, bad)
+	_, _, errs := lapwing(t, "", "hunt", "--rules", dir, filepath.Join(dir, "log.jsonl"))
+	for _, want := range []string{filepath.Join(dir, "bad00.yml") + ":", `"absent"`, "2 more rules could not be loaded"} {
+		if !strings.Contains(errs, want) {
+			t.Errorf("no %q in %s", want, errs)
+		}
 	}
 }
 

@@ -155,10 +155,23 @@ func (c *compiler) checkRefs(rules []*Rule, i int) *fault {
 			return faultf(r.Correlation.lines[k], "unknown-rule", "load the rule too, or correct its id or name", "the correlation refers to rule %q, which is not loaded", ref)
 		}
 	}
+	for alias, m := range r.Correlation.Aliases {
+		for ref := range m {
+			if !c.refersTo(r.Correlation, ref) {
+				return faultf(r.Correlation.line, "bad-aliases", "name a rule that stands under rules", "alias %q names rule %q, which is not among rules", alias, ref)
+			}
+		}
+	}
 	if c.reaches(rules, i, i, map[int]bool{}) {
 		return faultf(r.Correlation.line, "circle", "take one reference out", "the correlation refers to itself")
 	}
 	return nil
+}
+
+// refersTo tells whether ref, an id or a name, is one of k's rules.
+func (c *compiler) refersTo(k *Correlation, ref string) bool {
+	at, ok := c.refs[ref]
+	return ok && slices.ContainsFunc(k.Rules, func(r string) bool { return c.refs[r] == at })
 }
 
 // reaches tells whether the references of from lead to rule to.

@@ -83,8 +83,8 @@ func (c *compiler) addCorrelations() {
 func (c *compiler) connect(k *correlation, at int32, target int, byRule map[int]int32) {
 	e := c.eng
 	resolve := func(name string) string {
-		if m, ok := k.Aliases[name]; ok {
-			if f, ok := m[k.Rules[at]]; ok {
+		for ref, f := range k.Aliases[name] {
+			if c.refs[ref] == target { // checkRefs saw that it leads somewhere
 				return f
 			}
 		}

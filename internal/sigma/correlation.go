@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/yamldoc"
@@ -61,7 +60,8 @@ type Correlation struct {
 	expr       *expr // of Expression; predicates hold the rule's position
 }
 
-func (s *Set) addCorrelation(r *Rule, n *yamldoc.Node) *fault {
+func (s *Set) addCorrelation(r *Rule, doc *yamldoc.Node) *fault {
+	n := lookup(doc, "correlation")
 	if n.Kind != yamldoc.Map {
 		return faultf(n.Line, "bad-correlation", "", "correlation must be a block of keys")
 	}
@@ -70,7 +70,7 @@ func (s *Set) addCorrelation(r *Rule, n *yamldoc.Node) *fault {
 	}
 	c := &Correlation{line: n.Line, Percentile: 50}
 	r.Correlation = c
-	steps := []func(*Rule, *yamldoc.Node) *fault{c.parseType, c.parseRules, c.parseGroup, c.parseTimespan, c.parseAliases, c.parseCondition}
+	steps := []func(*Rule, *yamldoc.Node) *fault{c.parseType, c.parseRules, c.parseGroup, c.parseTimespan, c.parseCondition, c.parseAliases}
 	for _, step := range steps {
 		if f := step(r, n); f != nil {
 			return f
@@ -81,6 +81,11 @@ func (s *Set) addCorrelation(r *Rule, n *yamldoc.Node) *fault {
 		known := []string{"type", "rules", "group-by", "timespan", "aliases", "condition", "generate", "timeframe"}
 		if !contains(known, k.Value) {
 			r.notes = append(r.notes, faultf(k.Line, "unknown-key", nearest(k.Value, known), "unknown key %q", k.Value))
+		}
+	}
+	if lookup(n, "generate") == nil { // the schema of the specification has it at the top
+		if f := c.parseGenerate(doc); f != nil {
+			return f
 		}
 	}
 	if f := c.checkState(n.Line); f != nil {
@@ -116,15 +121,19 @@ func (c *Correlation) parseGenerate(n *yamldoc.Node) *fault {
 	if g == nil {
 		return nil
 	}
-	if g.ShortTag() != "!!bool" {
+	yes, ok := yesNo(g.Value)
+	if !ok || !isScalar(g) {
 		return faultf(g.Line, "bad-generate", "write true or false", "generate %q", g.Value)
 	}
-	c.Generate = strings.EqualFold(g.Value, "true")
+	c.Generate = yes
 	return nil
 }
 
 func (c *Correlation) parseRules(_ *Rule, n *yamldoc.Node) *fault {
 	v := lookup(n, "rules")
+	if v == nil && isScalar(lookup(n, "condition")) && (c.Type == Temporal || c.Type == TemporalOrdered) {
+		return nil // the condition names them
+	}
 	if v == nil {
 		return faultf(n.Line, "no-rules", "add rules: with ids or names", "a correlation without rules")
 	}
@@ -232,9 +241,6 @@ func (c *Correlation) parseAliases(_ *Rule, n *yamldoc.Node) *fault {
 		}
 		fields := map[string]string{}
 		for j := 0; j+1 < len(m.Content); j += 2 {
-			if !contains(c.Rules, m.Content[j].Value) {
-				return faultf(m.Content[j].Line, "bad-aliases", "use the name as it stands in rules", "alias %q names rule %q, which is not among rules", k.Value, m.Content[j].Value)
-			}
 			fields[m.Content[j].Value] = m.Content[j+1].Value
 		}
 		c.Aliases[k.Value] = fields
@@ -313,15 +319,21 @@ func (c *Correlation) checkCondition(v *yamldoc.Node, temporal bool) *fault {
 	return nil
 }
 
-// parseExpression reads a boolean condition over the names of rules.
+// parseExpression reads a boolean condition over the names of rules. Without
+// a list of rules those that it names are the rules, in its order.
 func (c *Correlation) parseExpression(v *yamldoc.Node) *fault {
 	p := &condParser{line: v.Line}
+	named := len(c.Rules) == 0
 	leaf := func(i int) *expr { return &expr{kind: exprPred, id: int32(i), line: v.Line} }
 	p.name = func(name string) (*expr, error) {
 		for i, ref := range c.Rules {
 			if ref == name {
 				return leaf(i), nil
 			}
+		}
+		if named && len(c.Rules) < MaxRefs {
+			c.Rules, c.lines = append(c.Rules, name), append(c.lines, v.Line)
+			return leaf(len(c.Rules) - 1), nil
 		}
 		return nil, fmt.Errorf("%q is not among the correlation's rules", name)
 	}

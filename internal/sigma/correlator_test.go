@@ -199,6 +199,34 @@ func TestChain(t *testing.T) {
 	}
 }
 
+// TestReferences: rules named by the condition alone, aliases that name a rule
+// otherwise than the list of rules does, generate where the schema has it.
+func TestReferences(t *testing.T) {
+	const rules = "title: A\nid: 1a\nname: a\nlogsource: {product: test}\ndetection: {s: {R: a}, condition: s}\n---\n" +
+		"title: B\nid: 1b\nname: b\nlogsource: {product: test}\ndetection: {s: {R: b}, condition: s}\n---\n"
+	for _, tt := range []struct {
+		name, correlation string
+		loud              int // rules reported for the first event
+		want              []string
+	}{
+		{"condition names the rules", "correlation: {type: temporal, group-by: [U], timespan: 9s, condition: a and b}", 0, []string{"1 K map[U:x] n=2 v=0"}},
+		{"ordered by the condition", "correlation: {type: temporal_ordered, group-by: [U], timespan: 9s, condition: b and a}", 0, nil},
+		{"alias by name, rule by id", "correlation: {type: temporal, rules: [1a, b], group-by: [g], timespan: 9s, aliases: {g: {a: U, 1b: V}}}", 0, []string{"1 K map[g:x] n=2 v=0"}},
+		{"generate at the top", "generate: true\ncorrelation: {type: temporal, rules: [1a, b], group-by: [U], timespan: 9s}", 1, []string{"1 K map[U:x] n=2 v=0"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			e := compileRules(t, rules+"title: K\n"+tt.correlation)
+			if got := e.NewWorker().Match(event(e, "R=a", "U=x")); len(got) != tt.loud {
+				t.Errorf("%d rules reported, want %d", len(got), tt.loud)
+			}
+			alerts, _ := Replay(e, chainPoints(e, []string{"0 R=a U=x V=y", "1 R=b U=x V=x"}), CorrelatorOptions{})
+			if diff := cmp.Diff(tt.want, summary(alerts)); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
 func chainPoints(e *Engine, events []string) []Point {
 	w := e.NewWorker()
 	var points []Point
@@ -224,6 +252,9 @@ func TestCorrelationRefused(t *testing.T) {
 		{"unknown op", "type: event_count\nrules: r0\ntimespan: 1s\ncondition: {ge: 1}", "bad-condition"},
 		{"unknown rule", "type: event_count\nrules: zz\ntimespan: 1s\ncondition: {gte: 1}", "unknown-rule"},
 		{"itself", "type: event_count\nrules: [c]\ntimespan: 1s\ncondition: {gte: 1}", "circle"},
+		{"no rules, but a condition", "type: event_count\ntimespan: 1s\ncondition: r0", "no-rules"},
+		{"condition names what is not loaded", "type: temporal\ntimespan: 1s\ncondition: r0 and r9", "unknown-rule"},
+		{"generate", "type: event_count\nrules: r0\ntimespan: 1s\ncondition: {gte: 1}\ngenerate: perhaps", "bad-generate"},
 		{"alias", "type: event_count\nrules: r0\ntimespan: 1s\ncondition: {gte: 1}\naliases: {a: {r9: b}}", "bad-aliases"},
 		{"expression", "type: temporal\nrules: [r0]\ntimespan: 1s\ncondition: r0 and r9", "bad-condition"},
 		{"huge", "type: event_count\nrules: r0\ntimespan: 1s\ncondition: {gte: 1000000}", "too-many"},

@@ -161,11 +161,30 @@ func (it *item) build() (*expr, *fault) {
 		rest = rest[n:]
 	}
 	e := combine(exprAnd, kids, it.line)
-	if it.exists && it.vals[0].pat.plain() == "false" || it.neq && !it.hasOp {
+	if it.exists && !it.wanted() || it.neq && !it.hasOp {
 		e = negate(e)
 	}
 	return e, nil
 }
+
+// wanted tells whether exists asks for a field that is there.
+func (it *item) wanted() bool {
+	yes, _ := yesNo(it.vals[0].raw) // predicate refuses what is neither
+	return yes
+}
+
+// yesNo reads yes and no as YAML 1.1 has them, which most Sigma tools read.
+func yesNo(s string) (yes, ok bool) {
+	switch strings.ToLower(s) {
+	case "true", "yes", "on":
+		return true, true
+	case "false", "no", "off":
+		return false, true
+	}
+	return false, false
+}
+
+func isScalar(n *yamldoc.Node) bool { return n != nil && n.Kind == yamldoc.Scalar }
 
 // anyOf is one of vals.
 func (it *item) anyOf(vals []ruleValue) (*expr, *fault) {
@@ -235,7 +254,7 @@ func (it *item) predicate(v *ruleValue) (*predicate, *fault) {
 		}
 	case it.exists:
 		p.kind = predExists
-		if v.kind != valBool && v.pat.plain() != "true" && v.pat.plain() != "false" {
+		if _, ok := yesNo(v.raw); !ok {
 			return nil, faultf(v.line, "bad-value", "write true or false", "exists takes true or false, not %q", v.raw)
 		}
 	case it.isRegex:
@@ -266,6 +285,11 @@ func (it *item) predicate(v *ruleValue) (*predicate, *fault) {
 	default:
 		p.kind = predText
 		p.pats = []pattern{it.textPattern(v)}
+		if v.kind == valNumber && v.raw != v.pat.plain() { // a version such as 1.0 may be a text in the record
+			written := *v
+			written.pat = pattern(nil).lit(v.raw)
+			p.pats = append(p.pats, it.textPattern(&written))
+		}
 	}
 	return p, nil
 }

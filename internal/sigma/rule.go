@@ -86,7 +86,7 @@ func (r *Rule) Fingerprint() [16]byte { return r.print }
 var ruleKeys = []string{
 	"title", "id", "name", "related", "taxonomy", "status", "description", "license", "references", "author",
 	"date", "modified", "logsource", "detection", "fields", "falsepositives", "level", "tags", "scope",
-	"correlation", "filter", "action", "sigma-version",
+	"correlation", "generate", "filter", "action", "sigma-version",
 }
 
 // metaParser reads what all kinds of rules have in common.

@@ -181,8 +181,8 @@ func (s *Set) parseDocument(r *Rule, doc *yamldoc.Node) *fault {
 	if kinds != 1 {
 		return faultf(doc.Line, "not-a-rule", "a rule has one of detection, correlation and filter", "%d of detection, correlation and filter", kinds)
 	}
-	if c := lookup(doc, "correlation"); c != nil {
-		return s.addCorrelation(r, c)
+	if lookup(doc, "correlation") != nil {
+		return s.addCorrelation(r, doc)
 	}
 	l := lookup(doc, "logsource")
 	if l == nil || l.Kind != yamldoc.Map {

@@ -273,6 +273,9 @@ func (s *Scanner) array(b []byte, from int, n int32, depth int, add bool) int {
 	}
 	p, objects := space(b, from+1), false
 	if p < len(b) && b[p] == ']' {
+		if !add {
+			s.set(n, sigma.Value{Type: sigma.Null}) // the field is there
+		}
 		return p + 1
 	}
 	for i := 0; ; i++ {

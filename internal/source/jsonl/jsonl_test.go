@@ -41,6 +41,7 @@ func TestScan(t *testing.T) {
 		want              []string
 	}{
 		{"flat", `{"a":"x","n":-1.5,"t":true,"f":false,"z":null,"e":""}`, "", []string{"a=x/1", "n=-1.5/2", "t=true/3", "f=false/3", "z=/0", "e=/1"}},
+		{"empty arrays", `{"a":[],"b":[[],1],"c":{}}`, "", []string{"a=/0", "b=/0", "b=1/2"}},
 		{"a name twice", `{"a":"x","a":"y","b":{"c":1},"b":{"c":2}}`, "", []string{"a=x/1", "a=y/1", "b.c=1/2", "b.c=2/2"}},
 		{"nested", `{ "a" : { "b" : {"c": 1}, "d": [1, "2", {"e":"x"}, {"e":"y"}] } }`, "", []string{"a.b.c=1/2", "a.d=1/2", "a.d=2/1", "a.d.e=x/1", "a.d.e=y/1"}},
 		{"escapes", `{"a":"\"\\\/\b\f\n\r\t\u00e9\ud83d\ude00\ud800x\q"}`, "", []string{"a=\"\\/\b\f\n\r\té\U0001F600\uFFFDx\\q/1"}},
