@@ -2,10 +2,7 @@ package unpack
 
 import (
 	"archive/tar"
-	"archive/zip"
 	"bytes"
-	"compress/bzip2"
-	"compress/flate"
 	"errors"
 	"fmt"
 	"io"
@@ -14,57 +11,45 @@ import (
 	"github.com/nwaples/rardecode/v2"
 )
 
-// walkZip goes through a zip archive (APPNOTE 6.3) and everything built on it:
-// Office, jar, apk, OpenDocument.
-func walkZip(c *container) error {
-	zr, err := zip.NewReader(ctxReaderAt{c}, c.it.size)
-	if err != nil && !errors.Is(err, zip.ErrInsecurePath) {
-		return err
-	}
-	zr.RegisterDecompressor(12, func(r io.Reader) io.ReadCloser { return io.NopCloser(bzip2.NewReader(r)) })
-	zr.RegisterDecompressor(93, func(r io.Reader) io.ReadCloser { return c.zstd(r) })
-	zr.RegisterDecompressor(95, func(r io.Reader) io.ReadCloser { return c.lazyXz(r) })
-	zr.RegisterDecompressor(zip.Deflate, func(r io.Reader) io.ReadCloser { return flate.NewReader(r) })
-	seen := make(map[int64]bool, min(len(zr.File), 1<<16))
-	for _, f := range zr.File {
-		if f.FileInfo().IsDir() || f.UncompressedSize64 == 0 {
-			continue
+// walkTar goes through a tar archive. Links, devices and directories hold
+// nothing to look at; a sparse file is read with its holes and its limits.
+// An archive behind the end of another, as tar -i reads it, is gone through, too.
+func walkTar(c *container) error {
+	in := c.input()
+	for {
+		if err := c.tar(in); err != nil {
+			return err
 		}
-		if f.Flags&1 != 0 {
-			c.skip(f.Name, Encrypted, "the entry is encrypted")
-			continue
-		}
-		off, err := f.DataOffset()
-		if err != nil {
-			c.skip(f.Name, Damaged, err.Error())
-			continue
-		}
-		if seen[off] {
-			return skipError{Limit, "entries overlap: an archive bomb; nothing behind " + clip(f.Name, 80) + " was looked at"}
-		}
-		seen[off] = true
-		r, err := f.Open()
-		if errors.Is(err, zip.ErrAlgorithm) {
-			c.skip(f.Name, Unsupported, fmt.Sprintf("compression method %d is not read", f.Method))
-			continue
-		}
-		if err != nil {
-			c.skip(f.Name, Damaged, err.Error())
-			continue
-		}
-		err = c.give(f.Name, r)
-		r.Close() //nolint:errcheck // only read
-		if err != nil {
+		if more, err := nextTar(in); err != nil || !more {
 			return err
 		}
 	}
-	return nil
 }
 
-// walkTar goes through a tar archive. Links, devices and directories hold
-// nothing to look at; a sparse file is read with its holes and its limits.
-func walkTar(c *container) error {
-	tr := tar.NewReader(c.input())
+// nextTar goes on to a header behind empty blocks, if there is one.
+func nextTar(in *io.SectionReader) (bool, error) {
+	var b, empty [512]byte
+	for {
+		n, err := io.ReadFull(in, b[:])
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			return false, nil
+		}
+		if err != nil {
+			return false, err
+		}
+		if b == empty {
+			continue
+		}
+		if !isTar(b[:n], item{}) {
+			return false, nil
+		}
+		_, err = in.Seek(-int64(n), io.SeekCurrent)
+		return true, err
+	}
+}
+
+func (c *container) tar(in io.Reader) error {
+	tr := tar.NewReader(in)
 	for {
 		h, err := tr.Next()
 		if errors.Is(err, io.EOF) {

@@ -39,6 +39,7 @@ func formats() []format {
 		{name: "iso", is: isISO, walk: walkISO},
 		{name: "tar", is: isTar, walk: walkTar},
 		{name: "executable", is: isExecutable, walk: walkExecutable, maybe: true},
+		{name: "lzma", is: isLZMA, walk: walkLZMA, maybe: true},
 		{name: "mail", is: isMail, walk: walkMail, maybe: true},
 		{name: "base64", is: isText, walk: walkBase64, maybe: true},
 	}
