@@ -15,6 +15,7 @@ import (
 const (
 	maxGuardNodes = 64 // operations of one question
 	maxGuardWays  = 8  // alternatives of one rule
+	maxGuardRow   = 32 // questions of one alternative; more are left out
 )
 
 // The answers kept during a scan.
@@ -94,7 +95,8 @@ func both(a, c [][]int32) [][]int32 {
 	out := make([][]int32, 0, len(a)*len(c))
 	for _, x := range a {
 		for _, y := range c {
-			out = append(out, append(slices.Clip(x), y...))
+			room := max(0, maxGuardRow-len(x))
+			out = append(out, append(slices.Clip(x), y[:min(len(y), room)]...))
 		}
 	}
 	return out
