@@ -100,7 +100,7 @@ func (d *Decoder) squid(b []byte) bool {
 // target takes the URL that was asked for apart: https://host:port/a/b.exe?q.
 func (d *Decoder) target(b []byte) {
 	d.derive(d.id.uri, b)
-	d.derive(d.id.fullURI, b)
+	d.complete(d.id.fullURI, b)
 	rest := b
 	if _, after, ok := bytes.Cut(b, []byte("://")); ok {
 		rest = after
@@ -115,8 +115,8 @@ func (d *Decoder) target(b []byte) {
 	if i := bytes.LastIndexByte(host, ':'); i > 0 && bytes.IndexByte(host[i:], ']') < 0 {
 		host = host[:i]
 	}
-	d.derive(d.id.host, host)
-	d.derive(d.id.dns, host)
+	d.complete(d.id.host, host)
+	d.complete(d.id.dns, host)
 	if i := bytes.IndexByte(path, '?'); i >= 0 {
 		d.derive(d.id.uriQuery, path[i+1:])
 		path = path[:i]

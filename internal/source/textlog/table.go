@@ -21,6 +21,7 @@ type Header struct {
 	list  string
 	path  string // Zeek's name for the log
 	w3c   bool
+	proxy bool // its columns are those of a proxy
 }
 
 type column struct {
@@ -67,7 +68,8 @@ func HeaderLine(line []byte, before *Header) *Header {
 		}
 	default:
 		if f, ok := strings.CutPrefix(text, "#Fields:"); ok {
-			h.names, h.w3c, h.sep = cut(strings.Fields(f)), true, ' '
+			h.names, h.sets, h.w3c, h.sep = cut(strings.Fields(f)), nil, true, ' '
+			h.proxy = isProxy(h.names)
 			for i, n := range h.names {
 				h.names[i] = w3cName(n)
 			}
@@ -77,14 +79,6 @@ func HeaderLine(line []byte, before *Header) *Header {
 }
 
 func cut(names []string) []string { return names[:min(len(names), MaxColumns)] }
-
-// w3cName gives the headers of requests the names that rules use.
-func w3cName(n string) string {
-	if inner, ok := strings.CutPrefix(n, "cs("); ok && strings.HasSuffix(inner, ")") {
-		return "cs-" + strings.ToLower(strings.TrimSuffix(inner, ")"))
-	}
-	return n
-}
 
 // SetHeader says what the columns of the rows to come are.
 func (d *Decoder) SetHeader(h *Header) {
@@ -107,13 +101,13 @@ func (d *Decoder) row(line []byte) bool {
 		return false
 	}
 	var day, clock []byte
+	sep := h.sep
+	if h.w3c && bytes.IndexByte(line, '\t') >= 0 {
+		sep = '\t' // some write the names with spaces between and the values with tabs
+	}
 	for i := 0; i < len(d.cols); i++ {
-		v := line
-		if j := bytes.IndexByte(line, h.sep); j >= 0 {
-			v, line = line[:j], line[j+1:]
-		} else {
-			line = nil
-		}
+		var v []byte
+		v, line = nextCell(line, sep, h.w3c)
 		if h.w3c {
 			switch string(d.cols[i].name) {
 			case "date":
@@ -136,6 +130,24 @@ func (d *Decoder) row(line []byte) bool {
 	return true
 }
 
+// nextCell cuts the first value off a row; rest is nil after the last one.
+func nextCell(line []byte, sep byte, quotes bool) (v, rest []byte) {
+	if quotes && len(line) > 1 && line[0] == '"' {
+		end := bytes.IndexByte(line[1:], '"') + 2
+		if end > 1 && (end == len(line) || line[end] == sep) {
+			v = line[1 : end-1]
+			if end < len(line) {
+				rest = line[end+1:]
+			}
+			return v, rest
+		}
+	}
+	if j := bytes.IndexByte(line, sep); j >= 0 {
+		return line[:j], line[j+1:]
+	}
+	return line, nil
+}
+
 func (d *Decoder) cell(h *Header, c *column, v []byte) {
 	switch {
 	case string(v) == h.unset:
@@ -145,7 +157,7 @@ func (d *Decoder) cell(h *Header, c *column, v []byte) {
 		for x := range bytes.SplitSeq(v, []byte(h.list)) {
 			d.rec.AddID(c.id, c.name, sigma.Bytes(x))
 		}
-	case h.w3c && string(c.name) == "cs-user-agent":
+	case h.w3c && (string(c.name) == "cs-user-agent" || string(c.name) == "c-agent"):
 		from := len(d.arena) // spaces are written as plus signs
 		d.arena = append(d.arena, v...)
 		v = d.arena[from:len(d.arena):len(d.arena)]
@@ -158,22 +170,4 @@ func (d *Decoder) cell(h *Header, c *column, v []byte) {
 	default:
 		d.rec.SetID(c.id, c.name, sigma.Bytes(v))
 	}
-}
-
-// w3c gives the record its time, and the whole target as cs-uri-query.
-func (d *Decoder) w3c(day, clock []byte) {
-	if len(day) > 0 && len(clock) > 0 {
-		at := append(append(append([]byte(nil), day...), ' '), clock...)
-		d.rec.Time, _ = logsource.ParseTime(at)
-	}
-	stem, _, ok := d.rec.First(d.id.stem)
-	if !ok {
-		return
-	}
-	from := len(d.arena)
-	d.arena = append(d.arena, stem.Text...)
-	if q, _, ok := d.rec.First(d.id.query); ok {
-		d.arena = append(append(d.arena, '?'), q.Text...)
-	}
-	d.rec.SetID(d.id.query, nil, sigma.Bytes(d.arena[from:len(d.arena):len(d.arena)]))
 }

@@ -24,6 +24,7 @@ const (
 	Proxy    = "proxy"
 	WebError = "weberror"
 	W3C      = "w3c"
+	W3CProxy = "w3c-proxy" // rows of W3C whose columns are a proxy's
 	Zeek     = "zeek"
 	Auditd   = "auditd"
 	Journal  = "journal"
@@ -53,7 +54,8 @@ type ids struct {
 	agent, host, srcIP, srcPort, userName, outcome, dnsQuery      sigma.FieldID
 	dnsType, path, commandLine, image, syscall                    sigma.FieldID
 	uri, fullURI, uriQuery, extension, proxyAgent, dns            sigma.FieldID
-	dstIP, peer, action                                           sigma.FieldID
+	dstIP, peer, action, clientAgent, peerIP, peerHost            sigma.FieldID
+	uriPath, uriScheme, uriPort                                   sigma.FieldID
 }
 
 // New makes a Decoder over a table of fields, to which it adds the names that
@@ -101,6 +103,12 @@ func New(f *sigma.Fields) *Decoder {
 		{&d.id.dstIP, "dst_ip"},
 		{&d.id.peer, "s-hierarchy"},
 		{&d.id.action, "s-action"},
+		{&d.id.clientAgent, "c-agent"},
+		{&d.id.peerIP, "r-ip"},
+		{&d.id.peerHost, "r-host"},
+		{&d.id.uriPath, "cs-uri-path"},
+		{&d.id.uriScheme, "cs-uri-scheme"},
+		{&d.id.uriPort, "cs-uri-port"},
 	} {
 		*x.id = f.Add(x.name)[0]
 	}
@@ -144,7 +152,11 @@ func (d *Decoder) try(format string, line []byte, head *logsource.Head) bool {
 	case WebError:
 		return d.webError(line)
 	case W3C, Zeek:
-		return d.row(line)
+		ok := d.row(line)
+		if ok && d.table.w3c && d.table.proxy {
+			head.Format = W3CProxy
+		}
+		return ok
 	case Auditd:
 		return d.Audit([][]byte{line}, d.rec)
 	case XML:
@@ -235,5 +247,12 @@ func (d *Decoder) set(id sigma.FieldID, b []byte) {
 func (d *Decoder) derive(id sigma.FieldID, b []byte) {
 	if len(b) > 0 {
 		d.rec.Hide(id, sigma.Bytes(b))
+	}
+}
+
+// complete derives a field that the line does not hold itself.
+func (d *Decoder) complete(id sigma.FieldID, b []byte) {
+	if !d.rec.Has(id) {
+		d.derive(id, b)
 	}
 }

@@ -136,6 +136,46 @@ func TestTables(t *testing.T) {
 	}
 }
 
+// TestW3C: the logs of servers and of proxies, with the separators and quotes
+// that their writers use.
+func TestW3C(t *testing.T) {
+	for _, tt := range []struct{ name, header, row, format, want string }{
+		{
+			"blue coat", "date time time-taken c-ip cs-username s-action sc-status cs(Referer) cs-method cs-uri-scheme cs-host cs-uri-port cs-uri-path cs-uri-query cs-uri-extension cs(User-Agent) r-ip",
+			`2024-01-02 03:04:05 12 10.0.0.8 bob TCP_NC_MISS 200 - GET http example.com 80 /a/b.exe ?x=1 exe "Mozilla/5.0 (X; Y)" 192.0.2.9`, W3CProxy,
+			"date=2024-01-02 time=03:04:05 time-taken=12 c-ip=10.0.0.8 cs-username=bob s-action=TCP_NC_MISS sc-status=200 cs-method=GET cs-uri-scheme=http cs-host=example.com cs-uri-port=80 " +
+				"cs-uri-path=/a/b.exe cs-uri-query=?x=1 cs-uri-extension=exe cs-user-agent=Mozilla/5.0 (X; Y) r-ip=192.0.2.9 c-useragent=Mozilla/5.0 (X; Y) dst_ip=192.0.2.9 " +
+				"c-uri=http://example.com/a/b.exe?x=1 cs-uri=http://example.com/a/b.exe?x=1 r-dns=example.com c-uri-query=x=1 cs-uri-stem=/a/b.exe c-uri-extension=exe",
+		},
+		{
+			"a tunnel", "date time s-action cs-method cs-uri-scheme cs-host cs-uri-port cs-uri-path", "2024-01-02 03:04:05 TCP_TUNNELED CONNECT tcp example.com 8443 /", W3CProxy,
+			"date=2024-01-02 time=03:04:05 s-action=TCP_TUNNELED cs-method=CONNECT cs-uri-scheme=tcp cs-host=example.com cs-uri-port=8443 cs-uri-path=/ " +
+				"c-uri=tcp://example.com:8443/ cs-uri=tcp://example.com:8443/ r-dns=example.com cs-uri-stem=/",
+		},
+		{
+			"forefront", "c-ip cs-username c-agent date time r-host r-ip cs-uri", "10.0.0.8\tbob\tMozilla/5.0 (X)\t2024-01-02\t03:04:05\texample.com\t192.0.2.9\thttp://example.com/x", W3CProxy,
+			"c-ip=10.0.0.8 cs-username=bob c-agent=Mozilla/5.0 (X) date=2024-01-02 time=03:04:05 r-host=example.com r-ip=192.0.2.9 cs-uri=http://example.com/x " +
+				"c-useragent=Mozilla/5.0 (X) dst_ip=192.0.2.9 cs-host=example.com c-uri=http://example.com/x r-dns=example.com cs-uri-stem=/x",
+		},
+		{
+			"a server, tabs", "date time c-ip cs-method cs(Host) cs-uri-stem sc-status", "2024-01-02\t03:04:05\t10.0.0.8\tGET\td.example\t/a\t200", W3C,
+			"date=2024-01-02 time=03:04:05 c-ip=10.0.0.8 cs-method=GET cs-host=d.example cs-uri-stem=/a sc-status=200 cs-uri-query=/a",
+		},
+		{"a quote that is not closed", "date x", `2024-01-02 "a b`, W3C, `date=2024-01-02 x="a`},
+		{"an empty quote", "x y", `"" b`, W3C, `x= y=b`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := sigma.NewFields()
+			d, rec, head := New(f), sigma.NewRecord(f), logsource.Head{}
+			d.SetHeader(HeaderLine([]byte("#Fields: "+tt.header), nil))
+			d.Line(W3C, []byte(tt.row), rec, &head)
+			if diff := cmp.Diff(tt.want, fields(rec)); diff != "" || head.Format != tt.format {
+				t.Errorf("%s\n%s", head.Format, diff)
+			}
+		})
+	}
+}
+
 func TestAuditEvent(t *testing.T) {
 	f := sigma.NewFields()
 	d, rec := New(f), sigma.NewRecord(f)
