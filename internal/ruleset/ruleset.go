@@ -3,6 +3,7 @@
 package ruleset
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"github.com/lapwing-defence/lapwing/internal/sigma"
 	"github.com/lapwing-defence/lapwing/internal/yamldoc"
@@ -98,7 +100,7 @@ func (l *Loaded) Only(keys map[string]bool) *Loaded {
 
 // Placeholders reads a table of placeholders.
 func Placeholders(file string) (map[string][]string, error) {
-	data, err := readFile(os.DirFS(filepath.Dir(file)), filepath.Base(file))
+	data, err := readSmall(file)
 	if err != nil {
 		return nil, fmt.Errorf("read placeholders %s: %w", file, err)
 	}
@@ -120,25 +122,36 @@ func (l *Loaded) addPath(p string) error {
 	if info.IsDir() {
 		return l.addFS(os.DirFS(p), ".", p)
 	}
-	return l.addFile(os.DirFS(filepath.Dir(p)), filepath.Base(p), p)
+	f, err := os.OpenFile(p, os.O_RDONLY|syscall.O_NONBLOCK, 0) // a pipe without a writer is empty
+	if err != nil {
+		return fmt.Errorf("read %w", err)
+	}
+	if err := l.addFile(f, p); err != nil {
+		return fmt.Errorf("read %s: %w", p, err)
+	}
+	return nil
 }
 
 // addFS adds every rule file below root; prefix is what its name begins with
-// for people.
+// for people. A file or directory that cannot be read is among the problems.
+// Links to files are read, links to directories are not followed.
 func (l *Loaded) addFS(fsys fs.FS, root, prefix string) error {
 	before := l.Files
 	err := fs.WalkDir(fsys, root, func(p string, d fs.DirEntry, err error) error {
-		if err != nil {
+		name := path.Join(filepath.ToSlash(prefix), p)
+		switch {
+		case err != nil && p == root:
 			return err
-		}
-		name := d.Name()
-		if d.IsDir() && p != root && (strings.HasPrefix(name, ".") || strings.HasPrefix(name, "_")) {
+		case err != nil:
+			l.unreadable(name, err)
+			return nil
+		case d.IsDir() && p != root && (strings.HasPrefix(d.Name(), ".") || strings.HasPrefix(d.Name(), "_")):
 			return fs.SkipDir
-		}
-		if d.IsDir() || !IsRule(name) {
+		case d.IsDir() || !IsRule(d.Name()):
 			return nil
 		}
-		return l.addFile(fsys, p, path.Join(filepath.ToSlash(prefix), p))
+		l.addEntry(fsys, p, name)
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("rules %s: %w", prefix, err)
@@ -149,6 +162,41 @@ func (l *Loaded) addFS(fsys fs.FS, root, prefix string) error {
 	return nil
 }
 
+func (l *Loaded) addEntry(fsys fs.FS, p, name string) {
+	info, err := fs.Stat(fsys, p)
+	switch {
+	case err != nil:
+		l.unreadable(name, err)
+		return
+	case info.IsDir(): // a link to one
+		return
+	case !info.Mode().IsRegular():
+		l.unreadable(name, errKind)
+		return
+	}
+	f, err := fsys.Open(p)
+	if err == nil {
+		err = l.addFile(f, name)
+	}
+	if err != nil {
+		l.unreadable(name, err)
+	}
+}
+
+// unreadable notes what is wrong with a file, without the name that errors of
+// the file system bear.
+func (l *Loaded) unreadable(name string, err error) {
+	l.Files++
+	if pe, ok := errors.AsType[*fs.PathError](err); ok {
+		err = pe.Err
+	}
+	remedy := "make it readable, or take it out of the directory"
+	if errors.Is(err, errSize) {
+		remedy = "split the file"
+	}
+	l.Set.Unreadable(name, "cannot be read: "+err.Error(), remedy)
+}
+
 // IsRule tells by its name whether a file holds rules: not test cases, not the
 // mapping of log sources.
 func IsRule(name string) bool {
@@ -157,30 +205,40 @@ func IsRule(name string) bool {
 	return (ext == ".yml" || ext == ".yaml") && !strings.HasPrefix(name, ".") && !strings.HasSuffix(base, ".test") && base != "logsources" && base != "info"
 }
 
-func (l *Loaded) addFile(fsys fs.FS, p, name string) error {
-	data, err := readFile(fsys, p)
+// addFile reads and closes a file of rules.
+func (l *Loaded) addFile(f fs.File, name string) error {
+	defer f.Close() //nolint:errcheck // read only
+	data, err := readAll(f)
 	if err != nil {
-		return fmt.Errorf("read %s: %w", name, err)
+		return err
 	}
 	l.Files++
 	l.Set.Add(name, data)
 	return nil
 }
 
-var errSize = errors.New("larger than 4 MiB")
-
-func readFile(fsys fs.FS, p string) ([]byte, error) {
-	f, err := fsys.Open(p)
+// readSmall reads a file whole; a pipe without a writer is empty.
+func readSmall(file string) ([]byte, error) {
+	f, err := os.OpenFile(file, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() //nolint:errcheck // read only
-	var b strings.Builder
+	return readAll(f)
+}
+
+var (
+	errSize = errors.New("larger than 4 MiB")
+	errKind = errors.New("it is no file")
+)
+
+func readAll(f io.Reader) ([]byte, error) {
+	var b bytes.Buffer
 	n, err := io.Copy(&b, io.LimitReader(f, yamldoc.MaxSize+1))
 	if err == nil && n > yamldoc.MaxSize {
 		err = errSize
 	}
-	return []byte(b.String()), err
+	return b.Bytes(), err
 }
 
 // Takes tells whether matches of a rule are to be reported.
@@ -246,7 +304,7 @@ func licenseNear(p string) string {
 		return ""
 	}
 	for range 4 {
-		data, err := readFile(os.DirFS(dir), "LICENSE")
+		data, err := readSmall(filepath.Join(dir, "LICENSE"))
 		if err == nil && strings.Contains(string(data), "Detection Rule License") {
 			return "DRL-1.1"
 		}

@@ -83,6 +83,13 @@ func (s *Set) Add(file string, data []byte) {
 	}
 }
 
+// Unreadable notes a file of rules that could not be read: nothing of it is
+// loaded, and it counts as refused.
+func (s *Set) Unreadable(file, why, remedy string) {
+	s.files++
+	s.problem(Problem{File: file, Severity: Refused, Code: "unreadable", Text: why, Remedy: remedy})
+}
+
 // actions carries out the old "action: global, reset, repeat" of files with
 // several documents.
 func (s *Set) actions(file string, docs []*yamldoc.Node) []*yamldoc.Node {

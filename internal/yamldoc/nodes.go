@@ -48,7 +48,7 @@ func Documents(file string, data []byte) ([]*Node, error) {
 			return docs, nil
 		}
 		if err != nil {
-			return docs, Faults{fault(file, strings.TrimPrefix(err.Error(), "yaml: "))}
+			return docs, Faults{encoding(data, fault(file, strings.TrimPrefix(err.Error(), "yaml: ")))}
 		}
 		root, f := resolve(&n, &left, 0)
 		if f != nil {

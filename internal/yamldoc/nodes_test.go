@@ -16,6 +16,8 @@ func TestDocuments(t *testing.T) {
 	}
 	for _, tt := range []struct{ name, in, want string }{
 		{"syntax", "a: 1\nb: [", "f:2: "},
+		{"not UTF-8", "a: 1\nb: caf\xe9\n", "f:2: the byte 0xe9 is not UTF-8 (save"},
+		{"control", "a: 1\n# \x00\n", "f:2: the control character 0x00"},
 		{"bomb", "a: &a [x,x,x,x,x,x,x,x,x,x]\n" + bomb(8), "aliases counted"},
 		{"self", "a: &a [*a]", "nested deeper"},
 		{"deep", strings.Repeat("[", 100) + strings.Repeat("]", 100), "nested deeper"},

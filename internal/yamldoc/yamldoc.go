@@ -12,6 +12,7 @@ import (
 	"sort"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -139,6 +140,30 @@ func fault(file, text string) Fault {
 		f.Text = strings.TrimSpace(fmt.Sprintf("expected %s, found %s %s", goType(m[3]), yamlType(m[1]), m[2]))
 	default:
 		f.Text = text
+	}
+	return f
+}
+
+// encoding gives a fault of the bytes of a text, which comes without its line,
+// the line and a remedy.
+func encoding(data []byte, f Fault) Fault {
+	if f.Line > 0 || f.Remedy != "" || bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return f
+	}
+	line := 1
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		switch {
+		case r == utf8.RuneError && n == 1:
+			f.Line, f.Text, f.Remedy = line, fmt.Sprintf("the byte %#02x is not UTF-8", data[i]), "save the file as UTF-8"
+			return f
+		case r < ' ' && r != '\n' && r != '\r' && r != '\t', r == 0x7f:
+			f.Line, f.Text, f.Remedy = line, fmt.Sprintf("the control character %#02x", r), "take it out, or write it as \"\\x..\" in quotes"
+			return f
+		case r == '\n':
+			line++
+		}
+		i += n
 	}
 	return f
 }

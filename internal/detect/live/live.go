@@ -97,7 +97,7 @@ func New(cfg Config) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e := &Engine{cfg: cfg, recent: map[uint64][]byte{}, seen: fingerprint(cfg.Rules.Paths)}
+	e := &Engine{cfg: cfg, recent: map[uint64][]byte{}, seen: fingerprint(cfg.Rules)}
 	j, err := e.load()
 	if err != nil {
 		return nil, err

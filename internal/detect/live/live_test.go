@@ -202,14 +202,26 @@ func TestWatch(t *testing.T) {
 	done := make(chan struct{})
 	ctx := t.Context()
 	go func() { defer close(done); e.Watch(ctx, clk, slog.New(slog.NewTextHandler(&log, nil))) }()
+	until := func(rules int, what string) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); e.Stats().Rules != rules && time.Now().Before(deadline); {
+			clk.Advance(watchEvery)
+			time.Sleep(5 * time.Millisecond)
+		}
+		if n := e.Stats().Rules; n != rules {
+			t.Errorf("%d rules after %s, want %d", n, what, rules)
+		}
+	}
 	write(t, filepath.Join(d, "a.yml"), loginRule)
-	for deadline := time.Now().Add(10 * time.Second); e.Stats().Rules < 3 && time.Now().Before(deadline); {
-		clk.Advance(watchEvery)
-		time.Sleep(5 * time.Millisecond)
+	until(3, "a new file")
+	// What a link leads to counts, not the link.
+	far := dir(t, "c.yml", strings.NewReplacer("11111111", "33333333", "title: Login", "title: Far").Replace(loginRule))
+	if err := os.Symlink(filepath.Join(far, "c.yml"), filepath.Join(d, "link.yml")); err != nil {
+		t.Skip(err)
 	}
-	if n := e.Stats().Rules; n != 3 {
-		t.Errorf("%d rules after a new file", n)
-	}
+	until(4, "a link")
+	write(t, filepath.Join(far, "c.yml"), "# nothing any more\n")
+	until(3, "a change behind the link")
 }
 
 func TestAlertRule(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"hash/fnv"
 	"io/fs"
 	"log/slog"
+	"os"
 	"path/filepath"
 	"time"
 
@@ -23,7 +24,7 @@ func (e *Engine) Watch(ctx context.Context, clk clock.Clock, log *slog.Logger) {
 		return
 	}
 	for clk.Sleep(ctx, watchEvery) == nil {
-		now := fingerprint(e.cfg.Rules.Paths)
+		now := fingerprint(e.cfg.Rules)
 		if now == e.seen {
 			continue
 		}
@@ -37,10 +38,13 @@ func (e *Engine) Watch(ctx context.Context, clk clock.Clock, log *slog.Logger) {
 	}
 }
 
-// fingerprint changes when a rule file does.
-func fingerprint(paths []string) uint64 {
+// fingerprint changes when a rule file or the tables of placeholders do.
+func fingerprint(cfg ruleset.Config) uint64 {
 	h := fnv.New64a()
-	for _, p := range paths {
+	if info, err := os.Stat(cfg.Placeholders); err == nil {
+		fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano()) //nolint:errcheck // a hash takes all
+	}
+	for _, p := range cfg.Paths {
 		filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error { //nolint:errcheck // the callback gives none
 			if err != nil {
 				fmt.Fprintln(h, path, err) //nolint:errcheck // a hash takes all
@@ -49,7 +53,7 @@ func fingerprint(paths []string) uint64 {
 			if d.IsDir() || !ruleset.IsRule(d.Name()) {
 				return nil
 			}
-			if info, err := d.Info(); err == nil {
+			if info, err := os.Stat(path); err == nil { // of what a link leads to
 				fmt.Fprintln(h, path, info.Size(), info.ModTime().UnixNano()) //nolint:errcheck // a hash takes all
 			}
 			return nil
