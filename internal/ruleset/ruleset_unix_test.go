@@ -81,7 +81,7 @@ func TestNamed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer r.Close() //nolint:errcheck // a test's pipe
+	defer r.Close()
 	if _, err := w.WriteString(rule); err != nil {
 		t.Fatal(err)
 	}
