@@ -48,7 +48,7 @@ func TestHuntStatusOfDamage(t *testing.T) {
 		"picture.png": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00", "dir/picture.png": "\x89PNG\r\n\x1a\n\x00\x00\x00\rIHDR\x00\x00", "dir/log.json": string(noise()),
 	})
 	for args, want := range map[string]int{
-		"whole.gz": 0, "cut.gz": 3, "cut.zst": 3, "cut.zip": 2, "broken.json": 3, "both.json": 1, "bad.json": 1, "bad.json cut.gz": 1, "cut.gz whole.gz": 3,
+		"whole.gz": 0, "cut.gz": 3, "cut.zst": 3, "cut.zip": 3, "broken.json": 3, "both.json": 1, "bad.json": 1, "bad.json cut.gz": 1, "cut.gz whole.gz": 3,
 		"none.json": 2, "bad.json none.json": 2, "picture.png": 3, "dir": 0,
 	} {
 		t.Run(args, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"compress/bzip2"
 	"errors"
 	"io"
+	"math"
 	"os"
 	"path"
 	"strings"
@@ -93,8 +94,8 @@ func wantMember(name string) bool {
 
 func (r *reader) zip(s source, at io.ReaderAt, size int64) {
 	z, err := zip.NewReader(at, size)
-	if err != nil { // its directory stands at the end: nothing can be read
-		r.h.problem(s.name, unread, "%v: unpack what can be saved of it first (zip -FF)", plainError(err))
+	if err != nil {
+		r.cutZip(s, at, size, err)
 		return
 	}
 	for _, f := range z.File {
@@ -130,11 +131,19 @@ func (r *reader) spooledZip(s source, in io.Reader) {
 	}
 	defer os.Remove(f.Name()) //nolint:errcheck // temporary
 	defer f.Close()           //nolint:errcheck // temporary
-	n, err := io.Copy(f, in)
+	most := int64(math.MaxInt64) - 1
+	if s.depth > 0 { // packed again, which makes an archive no smaller
+		most = max(minGrown, 4*max(s.room.size, s.room.in.n))
+	}
+	n, err := io.Copy(f, io.LimitReader(in, most+1))
+	if err == nil && n > most {
+		err = errGrows
+	}
 	if err != nil {
 		r.broken(s, err)
-		return
+		if n == 0 || n > most {
+			return
+		}
 	}
-	s.size = max(s.size, n)
 	r.zip(s, f, n)
 }

@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
 	"math/rand/v2"
 	"os"
@@ -57,15 +58,15 @@ logsource: {category: dns}
 detection: {s: {query|endswith: .bad.example}, condition: s}
 `
 
-func small(t *testing.T) *ruleset.Loaded {
-	t.Helper()
-	file := filepath.Join(t.TempDir(), "rules.yml")
+func small(tb testing.TB) *ruleset.Loaded {
+	tb.Helper()
+	file := filepath.Join(tb.TempDir(), "rules.yml")
 	if err := os.WriteFile(file, []byte(smallRules), 0o600); err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	l, err := ruleset.Load(ruleset.Config{Paths: []string{file}}, sigma.NewFields())
 	if err != nil || l.Set.Refused() > 0 {
-		t.Fatal(err, l.Set.Problems())
+		tb.Fatal(err, l.Set.Problems())
 	}
 	return l
 }
@@ -117,6 +118,44 @@ func utf16le(s string) []byte {
 	return out
 }
 
+// cutZip is a zip archive of two members and a directory that was cut off; the
+// members are deflated with their sizes behind them, or stored (method 0).
+func cutZip(t *testing.T, text string, method int) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	for _, name := range []string{"a.json", "no log", "b.json"} {
+		h := &zip.FileHeader{Name: name, Method: zip.Deflate}
+		body := []byte(text)
+		if name == "no log" {
+			body = bytes.Repeat([]byte("\x7fELF\x00\x01\x02\x03"), 50000)
+		}
+		if method == 0 {
+			h.Method = zip.Store
+			h.CRC32, h.CompressedSize64, h.UncompressedSize64 = crc32.ChecksumIEEE(body), uint64(len(body)), uint64(len(body))
+			f, err := w.CreateRaw(h)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := f.Write(body); err != nil {
+				t.Fatal(err)
+			}
+			continue
+		}
+		f, err := w.CreateHeader(h)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := f.Write(body); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()[:b.Len()-30]
+}
+
 func TestInputs(t *testing.T) {
 	z, err := zstd.NewWriter(nil)
 	if err != nil {
@@ -151,6 +190,13 @@ func TestInputs(t *testing.T) {
 		{"zip in tar in gzip", "bad 1", gz(t, tarred(t, "b.zip", zipped(t, "b.json", []byte(badImage)))), 0, ""},
 		{"nested too deep", "", gz(t, gz(t, gz(t, gz(t, gz(t, []byte(badImage)))))), 0, "nested"},
 		{"cut-off gzip", "bad 1", gzLong[:len(gzLong)-20], 1, "read up to a fault"},
+		{"cut-off zip", "bad 1;bad 1", cutZip(t, badImage, -1), 0, "3 members were read by their own headers"},
+		{"cut-off zip of stored members", "bad 1;bad 1", cutZip(t, badImage, 0), 0, "3 members were read by their own headers"},
+		{"zip cut off in its first member", "", zipped(t, "b.json", []byte(badImage))[:60], 1, "1 members were read"},
+		{"zip, nothing left", "", []byte("PK\x03\x04\x00\x00"), 0, "zip -FF"},
+		{"xml, an event that does not end", "bad 3", []byte("<Events>\n<Event><System><EventID>1\n<Event><System><EventID>1</EventID><Channel>Microsoft-Windows-Sysmon/Operational</Channel></System>" +
+			"<EventData><Data Name=\"Image\">C:\\bad.exe</Data></EventData></Event>\n<Event><System>"), 2, "line 2: an <Event> that does not end"},
+		{"nothing but zeros in gzip", "", gz(t, make([]byte, 9)), 0, "skipped"},
 		{"empty", "", nil, 0, ""},
 		{"binary", "", []byte("\x7fELF\x00\x01\x02\x03\x00\x00\x00\x00"), 0, "skipped"},
 		{"access log", "probe 2", []byte("1.1.1.1 - - [04/Jan/2020:07:25:02 +0000] \"GET / HTTP/1.1\" 200 5\n1.1.1.1 - - [04/Jan/2020:07:25:02 +0000] \"GET /?f=/etc/passwd HTTP/1.1\" 200 5\n"), 0, ""},
@@ -187,6 +233,72 @@ func TestInputs(t *testing.T) {
 		})
 	}
 }
+
+// TestRoom: members share what their archive may grow to, and the standard
+// input has room in proportion to what was read of it.
+func TestRoom(t *testing.T) {
+	in := &counted{n: 10}
+	s := source{room: &room{in: in}}
+	s.room.out = minGrown - 5
+	a, b := grown(s, strings.NewReader("aaaa")), grown(s, strings.NewReader("bbbb"))
+	if n, err := io.Copy(io.Discard, a); n != 4 || err != nil {
+		t.Errorf("the first: %d %v", n, err)
+	}
+	if n, err := io.Copy(io.Discard, b); n != 1 || !errors.Is(err, errGrows) {
+		t.Errorf("the second: %d %v", n, err)
+	}
+	in.n = minGrown/maxGrowth + 1
+	if n, err := io.Copy(io.Discard, b); n != 3 || err != nil {
+		t.Errorf("after more was read: %d %v", n, err)
+	}
+}
+
+func TestLinkedDirectory(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "log.json"), []byte(badImage), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	link := filepath.Join(t.TempDir(), "link")
+	if err := os.Symlink(dir, link); err != nil {
+		t.Skip(err)
+	}
+	h, got := hunting(t, small(t), Config{Paths: []string{link}, Workers: 1})
+	if list, _ := h.Problems(); len(got) != 1 || len(list) != 0 {
+		t.Errorf("%d matches, %v", len(got), list)
+	}
+}
+
+// FuzzCutZip holds that an archive without its directory ends, whatever it holds.
+func FuzzCutZip(f *testing.F) {
+	f.Add([]byte("PK\x03\x04\x14\x00\x08\x00\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00ax"))
+	f.Add([]byte("PK\x03\x04\x14\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x02\x00\x00\x00\x02\x00\x00\x00\x01\x00\x00\x00a{}PK\x03\x04"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		h := &Hunt{cfg: Config{Paths: []string{"x"}, TempDir: t.TempDir()}}
+		r := &reader{h: h, ctx: ctx, line: newLine(1)}
+		go func() { // takes the blocks as they come
+			for {
+				select {
+				case b := <-r.line.todo:
+					if cap(b.data) > heavy {
+						<-r.line.heavy
+					}
+					r.line.free <- b.data[:0]
+				case <-ctx.Done():
+					return
+				}
+			}
+		}()
+		s := source{name: "x", room: &room{in: &counted{}, size: int64(len(data))}}
+		r.cutZip(s, bytes.NewReader(data), int64(len(data)), errSmall)
+		if list, _ := h.Problems(); len(list) == 0 || list[len(list)-1].File != "x" {
+			t.Errorf("nothing was said: %v", list)
+		}
+	})
+}
+
+var errSmall = errors.New("no directory")
 
 // SigmaHQ's rules for OpenCanary fire on the events of our own decoys.
 func TestDecoyLogTypes(t *testing.T) {

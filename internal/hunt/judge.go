@@ -227,15 +227,23 @@ func (j *judge) xml(b *block) {
 			return
 		}
 		line += int64(bytes.Count(data[:i], []byte("\n")))
-		end := bytes.Index(data[i:], []byte("</Event>"))
-		if end < 0 {
+		data = data[i:]
+		end := bytes.Index(data, []byte("</Event>"))
+		next := eventStart(data[1:]) + 1
+		if end < 0 || next > 0 && next < end {
 			j.damaged++
-			return
+			j.h.problem(j.in.name, partly, "line %d: an <Event> that does not end: left out", line)
+			if next <= 0 {
+				return
+			}
+			line += int64(bytes.Count(data[:next], []byte("\n")))
+			data = data[next:]
+			continue
 		}
-		end += i + len("</Event>")
-		j.text.Line(textlog.XML, data[i:end], j.rec, &j.head)
+		end += len("</Event>")
+		j.text.Line(textlog.XML, data[:end], j.rec, &j.head)
 		j.judge(uint64(line), nil)
-		line += int64(bytes.Count(data[i:end], []byte("\n")))
+		line += int64(bytes.Count(data[:end], []byte("\n")))
 		data = data[end:]
 	}
 }

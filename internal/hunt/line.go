@@ -8,6 +8,14 @@ import (
 // blockSize is the size in bytes of the pieces in which lines are judged.
 const blockSize = 1 << 20
 
+// heavy is the size in bytes from which on a block, one with a very long line,
+// is rare: only maxHeavy of them are on their way, whatever the number of
+// processors.
+const (
+	heavy    = 8 * blockSize
+	maxHeavy = 2
+)
+
 // input is one stream of records.
 type input struct {
 	name   string // for people
@@ -44,15 +52,16 @@ type result struct {
 // line is the way of blocks: a fixed number of them exists, so the reader
 // waits for the judges and these for the report.
 type line struct {
-	todo chan *block
-	done chan *result
-	free chan []byte
-	seq  int64
+	todo  chan *block
+	done  chan *result
+	free  chan []byte
+	heavy chan struct{}
+	seq   int64
 }
 
 func newLine(workers int) *line {
 	n := 2*workers + 2
-	l := &line{todo: make(chan *block, n), done: make(chan *result, n), free: make(chan []byte, n)}
+	l := &line{todo: make(chan *block, n), done: make(chan *result, n), free: make(chan []byte, n), heavy: make(chan struct{}, maxHeavy)}
 	for range n {
 		l.free <- nil
 	}
@@ -76,8 +85,9 @@ func (l *line) collect(fn func(*result) error) error {
 			if err := fn(r); err != nil {
 				return err
 			}
-			if cap(r.data) > 8*blockSize {
+			if cap(r.data) > heavy {
 				r.data = nil
+				<-l.heavy
 			}
 			l.free <- r.data // never blocks: as many as were taken
 		}

@@ -157,34 +157,49 @@ func telling() []string {
 		"CommandLine", "Image", "ParentImage", "TargetFilename", "TargetObject", "Details", "ImageLoaded", "ScriptBlockText", "ServiceName",
 		"ImagePath", "ServiceFileName", "TaskName", "DestinationIp", "DestinationPort", "QueryName", "PipeName", "TargetImage", "GrantedAccess",
 		"SubjectUserName", "TargetUserName", "IpAddress", "ShareName", "RelativeTargetName", "User", "ThreatName", "Data",
-		"cs-method", "cs-uri-query", "c-ip", "sc-status", "cs-user-agent", "message", "exe", "comm", "query", "logtype", "src_host", "source.ip",
+		"cs-method", "c-uri", "cs-uri-query", "c-ip", "sc-status", "cs-user-agent", "message", "exe", "comm", "query", "logtype", "src_host", "src_ip", "dst_ip", "dst_port", "source.ip",
 		"user.name", "eventName", "userIdentity.arn", "sourceIPAddress", "operationName", "Operation", "UserId", "ClientIP",
 	}
 }
 
 const maxDetails = 600 // bytes of Details
 
-// details picks the telling fields of a record.
+// details picks the telling fields of a record, or the first ones where it has
+// none of them.
 func details(rec *sigma.Record, names []sigma.FieldID) string {
 	var b strings.Builder
 	for _, id := range names {
-		v, _, ok := rec.First(id)
-		if !ok || len(v.Text) == 0 || string(v.Text) == "-" {
-			continue
+		if v, _, ok := rec.First(id); ok && !detail(&b, rec.Fields().Name(id), v.Text) {
+			break
 		}
-		if b.Len() > 0 {
-			b.WriteString(" | ")
-		}
-		text := v.Text
-		if len(text) > maxDetails/2 {
-			text = text[:maxDetails/2]
-		}
-		b.WriteString(rec.Fields().Name(id) + ": " + strings.ToValidUTF8(string(text), "\uFFFD"))
-		if b.Len() > maxDetails {
+	}
+	if b.Len() > 0 {
+		return b.String()
+	}
+	for n, v := range rec.Shown() {
+		if !detail(&b, n, v.Text) {
 			break
 		}
 	}
 	return b.String()
+}
+
+// detail writes one field; false when there is no room for more.
+func detail(b *strings.Builder, name string, text []byte) bool {
+	if len(text) == 0 || string(text) == "-" {
+		return true
+	}
+	if b.Len() > 0 {
+		b.WriteString(" | ")
+	}
+	if len(text) > maxDetails/2 {
+		text = text[:maxDetails/2]
+	}
+	if len(name) > maxDetails/6 {
+		name = name[:maxDetails/6]
+	}
+	b.WriteString(strings.ToValidUTF8(name, "\uFFFD") + ": " + strings.ToValidUTF8(string(text), "\uFFFD"))
+	return b.Len() <= maxDetails
 }
 
 // Stamp is a time as reports write it.

@@ -38,7 +38,7 @@ type reader struct {
 func (r *reader) all(paths []string) {
 	total := int64(0)
 	for _, p := range paths {
-		total += size(p)
+		total += size(followed(p))
 	}
 	r.h.Stats.Total.Store(total)
 	for _, p := range paths {
@@ -49,16 +49,17 @@ func (r *reader) all(paths []string) {
 			r.stdin()
 			continue
 		}
-		err := filepath.WalkDir(p, func(file string, d fs.DirEntry, err error) error {
+		root := followed(p)
+		err := filepath.WalkDir(root, func(file string, d fs.DirEntry, err error) error {
 			switch {
 			case r.ctx.Err() != nil:
 				return filepath.SkipAll
 			case err != nil:
 				r.h.problem(file, unread, "%v", plainError(err))
 				return nil
-			case d.IsDir() && file != p && strings.HasPrefix(d.Name(), "."):
+			case d.IsDir() && file != root && strings.HasPrefix(d.Name(), "."):
 				return filepath.SkipDir
-			case d.IsDir(), file != p && !d.Type().IsRegular():
+			case d.IsDir(), file != root && !d.Type().IsRegular():
 				return nil
 			}
 			r.file(file)
@@ -68,6 +69,19 @@ func (r *reader) all(paths []string) {
 			r.h.problem(p, unread, "%v", plainError(err))
 		}
 	}
+}
+
+// followed is a path through which a walk enters a directory that p is a link
+// to; links inside are not followed.
+func followed(p string) string {
+	l, err := os.Lstat(p)
+	if err != nil || l.Mode()&os.ModeSymlink == 0 {
+		return p
+	}
+	if to, err := os.Stat(p); err == nil && to.IsDir() {
+		return p + string(os.PathSeparator)
+	}
+	return p
 }
 
 // plainError is an error without the path, which is said already.
@@ -96,7 +110,8 @@ func (r *reader) stdin() {
 	if in == nil {
 		in = strings.NewReader("")
 	}
-	r.stream(source{name: "-", mod: r.h.cfg.Now}, &counted{r: in, h: r.h})
+	c := &counted{r: in, h: r.h}
+	r.stream(source{name: "-", mod: r.h.cfg.Now, room: &room{in: c}}, c)
 }
 
 func (r *reader) file(file string) {
@@ -112,7 +127,8 @@ func (r *reader) file(file string) {
 		r.h.problem(file, unread, "%v", plainError(err))
 		return
 	}
-	s := source{name: file, mod: info.ModTime(), size: info.Size()}
+	c := &counted{r: f, h: r.h}
+	s := source{name: file, mod: info.ModTime(), room: &room{in: c, size: info.Size()}}
 	if info.IsDir() {
 		r.h.problem(file, unread, "a directory where a file was expected")
 		return
@@ -125,14 +141,14 @@ func (r *reader) file(file string) {
 			return
 		}
 	}
-	r.stream(s, &counted{r: f, h: r.h})
+	r.stream(s, c)
 }
 
 // source is where a stream comes from.
 type source struct {
 	name  string
 	mod   time.Time
-	size  int64 // of the outermost file, 0 when unknown
+	room  *room // of the outermost file
 	depth int   // archives around it
 }
 
@@ -146,34 +162,47 @@ func (s source) inside(member string) source {
 type counted struct {
 	r io.Reader
 	h *Hunt
+	n int64
 }
 
 func (c *counted) Read(p []byte) (int, error) {
 	n, err := c.r.Read(p)
+	c.n += int64(n)
 	c.h.Stats.Bytes.Add(int64(n))
 	return n, err
 }
 
-// bounded ends a stream that grows beyond what its archive justifies.
+// room is how far everything that is packed into one file may grow, all its
+// members and what is packed into them together.
+type room struct {
+	in   *counted
+	size int64 // of the file, 0 when unknown
+	out  int64 // unpacked so far
+}
+
+func (m *room) left() int64 {
+	return max(minGrown, max(m.size, m.in.n)*maxGrowth) - m.out
+}
+
+// bounded ends a stream when the room is used up.
 type bounded struct {
 	r    io.Reader
-	left int64
+	room *room
 }
 
 var errGrows = fmt.Errorf("grows to more than %d times its size: the rest was not read", maxGrowth)
 
 func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
+	left := b.room.left()
+	if left <= 0 {
 		return 0, errGrows
 	}
-	n, err := b.r.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
+	n, err := b.r.Read(p[:min(int64(len(p)), left)])
+	b.room.out += int64(n)
 	return n, err
 }
 
-func grown(s source, r io.Reader) io.Reader {
-	return &bounded{r: r, left: max(minGrown, s.size*maxGrowth)}
-}
+func grown(s source, r io.Reader) io.Reader { return &bounded{r: r, room: s.room} }
 
 // stream reads one input of any kind.
 func (r *reader) stream(s source, in io.Reader) {
@@ -193,12 +222,12 @@ func (r *reader) stream(s source, in io.Reader) {
 	kind := sniff(sample, s.name)
 	if kind == "" {
 		r.h.Stats.Skipped.Add(1)
-		if s.depth == 0 && len(r.h.cfg.Paths) > 0 {
-			how := aside
-			if slices.Contains(r.h.cfg.Paths, s.name) { // it was asked for
-				how = partly
-			}
-			r.h.problem(s.name, how, "skipped: neither a known log format nor text")
+		named := slices.Contains(r.h.cfg.Paths, s.name) // it was asked for
+		switch {
+		case named:
+			r.h.problem(s.name, partly, "skipped: neither a known log format nor text")
+		case s.depth == 0:
+			r.h.problem(s.name, aside, "skipped: neither a known log format nor text")
 		}
 		return
 	}
@@ -222,6 +251,13 @@ func (r *reader) broken(s source, err error) {
 // to fill in its place, nil when the hunt is over.
 func (r *reader) emit(b *block) error {
 	b.seq = r.line.seq
+	if cap(b.data) > heavy {
+		select {
+		case r.line.heavy <- struct{}{}:
+		case <-r.ctx.Done():
+			return errStop
+		}
+	}
 	select {
 	case r.line.todo <- b:
 		r.line.seq++

@@ -78,14 +78,19 @@ func (t *TableReport) Match(m *Match) error {
 	if m.License != "" {
 		by += " (" + Plain(m.License, 60) + ")"
 	}
-	fmt.Fprintf(t.w, "    %s%s\n", m.Rule.ID, by) //nolint:errcheck // as above
+	if id := m.Rule.ID + by; id != "" {
+		fmt.Fprintf(t.w, "    %s\n", strings.TrimSpace(id)) //nolint:errcheck // as above
+	}
 	where := Plain(m.File, 0)
 	if m.Correlation {
 		fmt.Fprintf(t.w, "    %s times from %s to %s\n", formatCount(m.Count), Stamp(m.First), Stamp(m.Last)) //nolint:errcheck // as above
 	} else {
 		where = fmt.Sprintf("%s, record %d  %s", where, m.Record, Plain(strings.TrimSpace(m.Computer+" "+m.Channel+" "+m.EventID), 160))
 	}
-	_, err := fmt.Fprintf(t.w, "    %s\n    %s\n", where, Plain(m.Details, maxDetails))
+	_, err := fmt.Fprintf(t.w, "    %s\n", where)
+	if m.Details != "" {
+		_, err = fmt.Fprintf(t.w, "    %s\n", Plain(m.Details, maxDetails))
+	}
 	return err
 }
 
