@@ -155,9 +155,7 @@ func (s *Scanner) add(u *code.Unit, off int64, n int) {
 		}
 	} else if last := &list[len(list)-1]; off <= last.off {
 		if off == last.off {
-			if p.Greedy {
-				last.n = max(last.n, int32(n))
-			}
+			last.n = p.Keep(last.n, int32(n))
 			return
 		}
 		s.flags[l] |= listUnsorted
@@ -204,9 +202,7 @@ func (s *Scanner) order(p *code.Pattern, l int32) {
 	out := list[:1]
 	for _, m := range list[1:] {
 		if last := &out[len(out)-1]; last.off == m.off {
-			if p.Greedy {
-				last.n = max(last.n, m.n)
-			}
+			last.n = p.Keep(last.n, m.n)
 			continue
 		}
 		out = append(out, m)

@@ -75,6 +75,16 @@ type Pattern struct {
 	Gaps []int32
 }
 
+// Keep tells which of two lengths at one place is the match: the longer one of
+// an expression with greedy quantifiers, else the shorter one, which libyara
+// comes upon first.
+func (p *Pattern) Keep(a, b int32) int32 {
+	if p.Greedy {
+		return max(a, b)
+	}
+	return min(a, b)
+}
+
 // Unit is one thing to look for. With Lit it is these bytes, else a regular
 // expression.
 type Unit struct {
