@@ -382,6 +382,9 @@ func (b *Builder) fold(op code.Op, sign string, l, r operand, out *operand) erro
 		return b.fail(codeDivision, "division by zero")
 	case (op == code.OpShl || op == code.OpShr) && r.known && r.num < 0:
 		return b.fail(codeOperand, "shift by a negative number")
+	case (op == code.OpShl || op == code.OpShr) && r.known && r.num >= 64:
+		out.known, out.num = true, 0 // whatever is shifted
+		return nil
 	case !out.known:
 		return nil
 	}
