@@ -146,7 +146,7 @@ func (s *Scanner) add(u *code.Unit, off int64, n int) {
 		return // enough, or nothing that it could follow
 	}
 	list := s.lists[l]
-	if len(list) == 0 { //nolint:nestif // the hot path stands in one piece
+	if len(list) == 0 {
 		s.touched = append(s.touched, l)
 		if u.Link == p.Links-1 {
 			for _, i := range s.rules.users[u.Pattern] {
