@@ -74,4 +74,4 @@ type Alert struct {
 }
 
 // MaxEvents bounds the events that one alert carries.
-const MaxEvents = 100
+const MaxEvents = 32

@@ -54,11 +54,11 @@ func (b *SQLite) fill(ctx context.Context) error {
 	}
 	defer rows.Close() //nolint:errcheck // Err tells
 	for rows.Next() {
-		var key string
+		var key any
 		if err = rows.Scan(&key); err != nil {
 			break
 		}
-		k.put(key)
+		k.put(keyText(key))
 	}
 	if err == nil {
 		err = rows.Err()

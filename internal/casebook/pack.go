@@ -4,11 +4,9 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -64,172 +62,199 @@ func (p *packer) close() {
 	}
 }
 
-// eventBytes is the id of an event as it is stored: a UUID in 16 bytes.
-func eventBytes(id string) any {
-	if b, err := hex.DecodeString(strings.ReplaceAll(id, "-", "")); err == nil && len(b) == 16 && uuid(b) == id {
-		return b
-	}
-	return id
-}
-
-func uuid(b []byte) string {
-	x := hex.EncodeToString(b)
-	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
-}
-
-// eventText is SQL for ids that eventIDs reads.
-const eventText = `coalesce(group_concat(iif(typeof(event) = 'blob', 'x' || hex(event), 't' || event), char(10)), '')`
-
-func eventIDs(text string) []string {
-	if text == "" {
-		return nil
-	}
-	ids := strings.Split(text, "\n")
-	for i, id := range ids {
-		if b, err := hex.DecodeString(id[1:]); id[0] == 'x' && err == nil && len(b) == 16 {
-			ids[i] = uuid(b)
-			continue
-		}
-		ids[i] = id[1:]
-	}
-	return ids
-}
-
-// reference is one line of evidence of an alert.
-type reference struct {
-	alert, seq int64
-	event      any
-	pack, at   int64
-}
-
-// stower puts lines of evidence into packs of one transaction.
+// stower puts lines of evidence into packs of one transaction. Those that an
+// alert keeps for good and those that newer ones will take the place of go into
+// different packs, so that the latter go whole.
 type stower struct {
-	a     *applier
-	p     *packer
-	next  int64 // number of the present pack, 0: none yet
+	a    *applier
+	p    *packer
+	next int64 // number of the next pack, 0: not asked for yet
+	open [2]openPack
+	dead map[int64]int64 // lines that went, by pack
+}
+
+type openPack struct {
+	n     int64 // 0: none yet
 	buf   []byte
 	lines int64
-	refs  []reference
-	dead  map[int64]int64 // rows that went, by pack
 }
 
-// add takes a line; it is written by flush at the latest.
-func (s *stower) add(ctx context.Context, alert, seq int64, event string, line []byte) error {
+// add takes a line and says where it lies; it is written by flush at the latest.
+func (s *stower) add(ctx context.Context, seq int64, event string, line []byte) (reference, error) {
 	if s.next == 0 {
 		if err := s.a.tx.QueryRowContext(ctx, "SELECT coalesce(max(n), 0) + 1 FROM packs").Scan(&s.next); err != nil {
-			return err
+			return reference{}, err
 		}
 	}
-	if s.lines > 0 {
-		s.buf = append(s.buf, '\n')
+	o := &s.open[0]
+	if seq > halfEvents {
+		o = &s.open[1]
 	}
-	s.buf = append(s.buf, line...)
-	s.refs = append(s.refs, reference{alert, seq, eventBytes(event), s.next, s.lines})
-	if s.lines++; len(s.buf) < packBytes {
-		return nil
+	if o.n == 0 {
+		o.n, s.next = s.next, s.next+1
 	}
-	return s.pack(ctx)
+	if o.lines > 0 {
+		o.buf = append(o.buf, '\n')
+	}
+	o.buf = appendShort(o.buf, line, event)
+	r := reference{seq: seq, event: event, pack: o.n, at: o.lines}
+	if o.lines++; len(o.buf) < packBytes {
+		return r, nil
+	}
+	return r, s.pack(ctx, o)
 }
 
-func (s *stower) pack(ctx context.Context) error {
-	if s.lines == 0 {
+func (s *stower) pack(ctx context.Context, o *openPack) error {
+	if o.lines == 0 {
 		return nil
 	}
-	data, err := s.p.fold(s.buf)
+	data, err := s.p.fold(o.buf)
 	if err != nil {
 		return err
 	}
-	if err := s.a.exec(ctx, "INSERT INTO packs (n, live, lines, data) VALUES (?,?,?,?)", s.next, s.lines, s.lines, data); err != nil {
+	if err := s.a.exec(ctx, "INSERT INTO packs (n, data) VALUES (?,?)", o.n, data); err != nil {
 		return err
 	}
-	s.next, s.lines, s.buf = s.next+1, 0, s.buf[:0]
+	if err := s.a.exec(ctx, "INSERT INTO lives (pack, live, lines) VALUES (?,?,?)", o.n, o.lines, o.lines); err != nil {
+		return err
+	}
+	*o = openPack{buf: o.buf[:0]}
 	return nil
 }
 
-// flush writes what add took, then lets go what trim names.
-func (s *stower) flush(ctx context.Context, trim []trimmed) error {
-	if err := s.pack(ctx); err != nil {
-		return err
-	}
-	slices.SortFunc(s.refs, func(x, y reference) int {
-		if x.alert != y.alert {
-			return int(x.alert - y.alert)
-		}
-		return int(x.seq - y.seq)
-	})
-	rows := s.a.bulk("INSERT OR REPLACE INTO evidence (alert, seq, event, pack, at) VALUES ", 5, "")
-	for _, r := range s.refs {
-		if err := rows.add(ctx, r.alert, r.seq, r.event, r.pack, r.at); err != nil {
-			return err
-		}
-	}
-	if err := rows.flush(ctx); err != nil {
-		return err
-	}
-	for _, t := range trim {
-		if err := s.trim(ctx, t); err != nil {
+// flush writes what add took, and lets packs go that nothing refers to.
+func (s *stower) flush(ctx context.Context) error {
+	for i := range s.open {
+		if err := s.pack(ctx, &s.open[i]); err != nil {
 			return err
 		}
 	}
 	return settleDead(ctx, s.a.tx, s.dead)
 }
 
-// trimmed is an alert that has more evidence than it may keep.
-type trimmed struct{ alert, after, upTo int64 }
+// The id of an event stands in the reference; in the pack its line is without.
+const (
+	lineTime = `{"@timestamp":"`
+	lineID   = `"event.id":"`
+)
 
-func (s *stower) trim(ctx context.Context, t trimmed) error {
-	st, err := s.a.stmt(ctx, "DELETE FROM evidence WHERE alert = ? AND seq > ? AND seq <= ? RETURNING pack") //nolint:sqlclosecheck // kept for the transaction
-	if err != nil {
-		return err
-	}
-	rows, err := st.QueryContext(ctx, t.alert, t.after, t.upTo)
-	if err != nil {
-		return err
-	}
-	defer rows.Close() //nolint:errcheck // Err tells
-	for rows.Next() {
-		var n int64
-		if err := rows.Scan(&n); err != nil {
-			return err
+// appendShort appends a line without the id that follows its time. What does
+// not begin so stays as it is.
+func appendShort(dst, line []byte, id string) []byte {
+	at := idPlace(line)
+	if at > 0 && len(line) > at+len(lineID)+len(id)+2 {
+		rest := line[at:]
+		if string(rest[:len(lineID)]) == lineID && string(rest[len(lineID):][:len(id)]) == id && string(rest[len(lineID)+len(id):][:2]) == `",` {
+			return append(append(dst, line[:at]...), rest[len(lineID)+len(id)+2:]...)
 		}
-		s.dead[n]++
 	}
-	return rows.Err()
+	return append(dst, line...)
+}
+
+// whole is the inverse of appendShort.
+func whole(line []byte, id string) []byte {
+	at := idPlace(line)
+	if at < 0 || bytes.HasPrefix(line[at:], []byte(lineID)) {
+		return bytes.Clone(line)
+	}
+	out := append(make([]byte, 0, len(line)+len(lineID)+len(id)+2), line[:at]...)
+	out = append(append(append(out, lineID...), id...), `",`...)
+	return append(out, line[at:]...)
+}
+
+// idPlace is where the id belongs: after the time that a line begins with; -1
+// where it does not.
+func idPlace(line []byte) int {
+	if !bytes.HasPrefix(line, []byte(lineTime)) {
+		return -1
+	}
+	end := bytes.IndexByte(line[len(lineTime):], '"')
+	if at := len(lineTime) + end + 2; end >= 0 && at < len(line) && line[at-1] == ',' {
+		return at
+	}
+	return -1
 }
 
 // settleDead deletes the packs that no row refers to any more.
 func settleDead(ctx context.Context, tx *sql.Tx, dead map[int64]int64) error {
 	for n, k := range dead {
-		if _, err := tx.ExecContext(ctx, "UPDATE packs SET live = live - ? WHERE n = ?", k, n); err != nil {
-			return err
+		var live int64
+		err := tx.QueryRowContext(ctx, "UPDATE lives SET live = live - ? WHERE pack = ? RETURNING live", k, n).Scan(&live)
+		if errors.Is(err, sql.ErrNoRows) || err == nil && live > 0 {
+			continue
 		}
-		if _, err := tx.ExecContext(ctx, "DELETE FROM packs WHERE n = ? AND live <= 0", n); err != nil {
+		if err == nil {
+			err = dropPack(ctx, tx, n)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+func dropPack(ctx context.Context, tx *sql.Tx, n int64) error {
+	if _, err := tx.ExecContext(ctx, "DELETE FROM packs WHERE n = ?", n); err != nil {
+		return err
+	}
+	_, err := tx.ExecContext(ctx, "DELETE FROM lives WHERE pack = ?", n)
+	return err
+}
+
+// eachRefs calls fn with the references of each alert.
+func eachRefs(ctx context.Context, tx *sql.Tx, fn func(alert int64, refs []reference)) error {
+	rows, err := tx.QueryContext(ctx, "SELECT n, refs FROM alerts")
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // Err tells
+	for rows.Next() {
+		var n int64
+		var data []byte
+		if err := rows.Scan(&n, &data); err != nil {
+			return err
+		}
+		refs, err := parseRefs(data)
+		if err != nil {
+			return err
+		}
+		fn(n, refs)
+	}
+	return rows.Err()
+}
+
 // compact takes every line out of the packs that no alert rests on any more.
 func (p *packer) compact(ctx context.Context, tx *sql.Tx) error {
-	const uneven = `SELECT n, coalesce(refs, 0) FROM packs LEFT JOIN (SELECT pack, count(*) AS refs FROM evidence GROUP BY pack) ON pack = n WHERE coalesce(refs, 0) <> lines`
+	refs := map[int64]int64{}
+	if err := eachRefs(ctx, tx, func(_ int64, rs []reference) {
+		for _, r := range rs {
+			refs[r.pack]++
+		}
+	}); err != nil {
+		return err
+	}
 	alive := map[int64]map[int64]bool{}
-	err := eachRow(ctx, tx, func(v []int64) error { alive[v[0]] = map[int64]bool{}; return nil }, 2, uneven)
+	err := eachRow(ctx, tx, func(v []int64) error {
+		if refs[v[0]] != v[1] {
+			alive[v[0]] = map[int64]bool{}
+		}
+		return nil
+	}, 2, "SELECT pack, lines FROM lives")
 	if err != nil || len(alive) == 0 {
 		return err
 	}
-	err = eachRow(ctx, tx, func(v []int64) error {
-		if at := alive[v[0]]; at != nil {
-			at[v[1]] = true
+	if err := eachRefs(ctx, tx, func(_ int64, rs []reference) {
+		for _, r := range rs {
+			if at := alive[r.pack]; at != nil {
+				at[r.at] = true
+			}
 		}
-		return nil
-	}, 2, "SELECT pack, at FROM evidence")
-	if err != nil {
+	}); err != nil {
 		return err
 	}
 	for n, at := range alive {
 		if len(at) == 0 {
-			_, err = tx.ExecContext(ctx, "DELETE FROM packs WHERE n = ?", n)
+			err = dropPack(ctx, tx, n)
 		} else {
 			err = p.thin(ctx, tx, n, at)
 		}
@@ -281,38 +306,41 @@ func (p *packer) thin(ctx context.Context, tx *sql.Tx, n int64, alive map[int64]
 	if data, err = p.fold(bytes.Join(lines, []byte{'\n'})); err != nil {
 		return err
 	}
-	_, err = tx.ExecContext(ctx, "UPDATE packs SET data = ?, lines = ?, live = ? WHERE n = ?", data, len(alive), len(alive), n)
+	if _, err = tx.ExecContext(ctx, "UPDATE packs SET data = ? WHERE n = ?", data, n); err != nil {
+		return err
+	}
+	_, err = tx.ExecContext(ctx, "UPDATE lives SET lines = ?, live = ? WHERE pack = ?", len(alive), len(alive), n)
 	return err
 }
 
 var errPack = errors.New("evidence lies in a pack that does not hold it")
 
-// evidence gives the lines that an alert rests on.
-func (b *SQLite) evidence(ctx context.Context, n int64) (out [][]byte, err error) {
+// evidence gives the lines that references lead to.
+func (b *SQLite) evidence(ctx context.Context, refs []reference) (out [][]byte, err error) {
 	var p packer
 	defer p.close()
-	var lines [][]byte
-	last := int64(-1)
-	err = b.each(ctx, "read an alert", "SELECT pack, at, data FROM evidence JOIN packs ON packs.n = pack WHERE alert = ? ORDER BY seq", []any{n}, func(r *sql.Rows) error {
-		var pack, at int64
-		var data []byte
-		if err := r.Scan(&pack, &at, &data); err != nil {
-			return err
-		}
-		if pack != last {
-			var err error
-			if lines, err = p.unfold(data); err != nil {
-				return DamagedError{b.file, err}
+	packs := map[int64][][]byte{}
+	for _, r := range refs {
+		lines, ok := packs[r.pack]
+		if !ok {
+			var data []byte
+			if err = b.r.QueryRowContext(ctx, "SELECT data FROM packs WHERE n = ?", r.pack).Scan(&data); errors.Is(err, sql.ErrNoRows) {
+				continue // let go of after the alert was read
 			}
-			last = pack
+			if err != nil {
+				return nil, b.wrap("read an alert", err)
+			}
+			if lines, err = p.unfold(data); err != nil {
+				return nil, b.wrap("read an alert", DamagedError{b.file, err})
+			}
+			packs[r.pack] = lines
 		}
-		if at >= int64(len(lines)) {
-			return DamagedError{b.file, errPack}
+		if r.at >= int64(len(lines)) {
+			return nil, b.wrap("read an alert", DamagedError{b.file, errPack})
 		}
-		out = append(out, bytes.Clone(lines[at]))
-		return nil
-	})
-	return out, err
+		out = append(out, whole(lines[r.at], r.event))
+	}
+	return out, nil
 }
 
 // ofSession deletes the evidence that a session gave, and gives the alerts
@@ -326,18 +354,22 @@ func (t *taker) ofSession(ctx context.Context, p *packer, id string) (alerts []i
 		t.err = err
 		return nil
 	}
-	var hits [][2]int64
-	t.err = eachRow(ctx, t.tx, func(v []int64) error {
-		if where[v[2]][v[3]] {
-			hits = append(hits, [2]int64{v[0], v[1]})
+	left := map[int64][]reference{}
+	t.err = eachRefs(ctx, t.tx, func(n int64, refs []reference) {
+		rest := slices.DeleteFunc(slices.Clone(refs), func(r reference) bool { return where[r.pack][r.at] })
+		if len(rest) == len(refs) {
+			return
 		}
-		return nil
-	}, 4, "SELECT alert, seq, pack, at FROM evidence")
-	for _, h := range hits {
-		t.evidence(ctx, "alert = ? AND seq = ?", h[0], h[1])
-		if !slices.Contains(alerts, h[0]) {
-			alerts = append(alerts, h[0])
+		alerts, left[n] = append(alerts, n), rest
+		for _, r := range refs {
+			if where[r.pack][r.at] {
+				t.dead[r.pack]++
+				t.gone.Evidence++
+			}
 		}
+	})
+	for _, n := range alerts {
+		t.del(ctx, "UPDATE alerts SET refs = ? WHERE n = ?", appendRefs([]byte{}, left[n]), n)
 	}
 	return alerts
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"strings"
+	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
 )
@@ -22,10 +23,10 @@ func (w *where) add(cond string, args ...any) {
 	w.args = append(w.args, args...)
 }
 
-func (w *where) source(s Source, sessionColumn string) {
+func (w *where) source(s Source, sessionColumn string, session any) {
 	switch {
 	case s.Session() != "":
-		w.add(sessionColumn+" = ?", s.Session())
+		w.add(sessionColumn+" = ?", session)
 	case !s.Zero():
 		w.add("source = ?", s.String())
 	}
@@ -36,6 +37,19 @@ func (w *where) prefix(column, begin string) {
 	if begin != "" {
 		w.add(column+" >= ? AND "+column+" < ?", begin, begin+"\U0010ffff")
 	}
+}
+
+// id is a condition on how an id begins.
+func (w *where) id(begin string) {
+	if begin == "" {
+		return
+	}
+	const text = "id >= ? AND id < ?"
+	if low, high, ok := uuidRange(begin); ok {
+		w.add("(id BETWEEN ? AND ? OR "+text+")", low, high, begin, begin+"\U0010ffff")
+		return
+	}
+	w.add(text, begin, begin+"\U0010ffff")
 }
 
 // query is SELECT columns FROM table, the oldest first, of which the last n.
@@ -65,38 +79,92 @@ func (b *SQLite) each(ctx context.Context, what, query string, args []any, fn fu
 	return b.wrap(what, rows.Err())
 }
 
-const alertColumns = `n, id, key, rule_id, rule_name, level, techniques, tactics, description, ip, host, session, user, title, campaign, count, first, last, retrospective,
-(SELECT ` + eventText + ` FROM (SELECT event FROM evidence WHERE alert = alerts.n ORDER BY seq)) AS events`
+const (
+	alertColumns = `n, id, key, rule_id, rule_name, level, techniques, tactics, description, source, ip, host, session, user, title, campaign, count, first, last, retrospective, refs`
+	alertTables  = `alerts JOIN rules USING (rule)`
+)
 
-func scanAlert(rows *sql.Rows) (n int64, a *alert.Alert, err error) {
+func scanAlert(rows *sql.Rows) (refs []reference, a *alert.Alert, err error) {
 	a = &alert.Alert{}
-	var level, first, last int64
-	var techniques, tactics, ip, events string
-	err = rows.Scan(&n, &a.ID, &a.Key, &a.Rule.ID, &a.Rule.Name, &level, &techniques, &tactics, &a.Rule.Description, &ip, &a.Host, &a.Session, &a.User,
-		&a.Title, &a.Campaign, &a.Count, &first, &last, &a.Retrospective, &events)
+	var n, level, first, last int64
+	var id, session, campaign storedID
+	var key any
+	var techniques, tactics, source string
+	var ip sql.NullString
+	var packed []byte
+	err = rows.Scan(&n, &id, &key, &a.Rule.ID, &a.Rule.Name, &level, &techniques, &tactics, &a.Rule.Description, &source, &ip, &a.Host, &session, &a.User,
+		&a.Title, &campaign, &a.Count, &first, &last, &a.Retrospective, &packed)
 	if err != nil {
-		return 0, nil, err
+		return nil, nil, err
 	}
+	a.ID, a.Session, a.Campaign = string(id), string(session), string(campaign)
 	a.Rule.Level = alert.Level(level)
 	a.Rule.Techniques, a.Rule.Tactics = strings.Fields(techniques), strings.Fields(tactics)
 	a.First, a.Last = fromNano(first), fromNano(last)
-	a.Events = eventIDs(events)
-	a.Source, err = netip.ParseAddr(ip)
-	return n, a, err
+	if refs, err = parseRefs(packed); err != nil {
+		return nil, nil, err
+	}
+	for _, r := range refs {
+		a.Events = append(a.Events, r.event)
+	}
+	if a.Source, err = storedAddr(source, ip); err != nil {
+		return nil, nil, err
+	}
+	a.Key = wholeKey(key, a)
+	return refs, a, nil
+}
+
+// storedAddr is the address of a row: it is the source where that is one address.
+func storedAddr(source string, ip sql.NullString) (netip.Addr, error) {
+	if ip.Valid {
+		source = ip.String
+	}
+	return netip.ParseAddr(source)
+}
+
+// ofSource is what a row says of an address: its source, and itself where that
+// is something else.
+func ofSource(a netip.Addr) (source string, ip any) {
+	source = SourceOf(a).String()
+	if text := a.Unmap().String(); text != source {
+		ip = text
+	}
+	return source, ip
+}
+
+// shortKey is the key of an alert as it is stored: those of the judge are
+// rule, source and a time, of which the time is enough.
+func shortKey(a *alert.Alert) any {
+	at := strings.LastIndexByte(a.Key, ' ')
+	t, err := time.Parse(time.RFC3339, a.Key[at+1:])
+	if err == nil && wholeKey(t.Unix(), a) == a.Key {
+		return t.Unix()
+	}
+	return a.Key
+}
+
+func wholeKey(key any, a *alert.Alert) string {
+	switch k := key.(type) {
+	case int64:
+		return a.Rule.ID + " " + SourceOf(a.Source).Net().String() + " " + time.Unix(k, 0).UTC().Format(time.RFC3339)
+	case string:
+		return k
+	}
+	return ""
 }
 
 // Alerts implements Reader.
 func (b *SQLite) Alerts(ctx context.Context, q Query, fn func(*alert.Alert) error) error {
 	var w where
-	w.prefix("id", q.ID)
-	w.source(q.Source, "session")
+	w.id(strings.ToLower(q.ID))
+	w.source(q.Source, "session", eventBytes(q.Source.Session()))
 	if !q.Since.IsZero() {
 		w.add("last >= ?", nano(q.Since))
 	}
 	if q.Level > 0 {
 		w.add("level >= ?", int(q.Level))
 	}
-	return b.each(ctx, "read the alerts", w.query(alertColumns, "alerts", "first, n", q.Last), w.args, func(r *sql.Rows) error {
+	return b.each(ctx, "read the alerts", w.query(alertColumns, alertTables, "first, n", q.Last), w.args, func(r *sql.Rows) error {
 		_, a, err := scanAlert(r)
 		if err != nil {
 			return err
@@ -108,18 +176,18 @@ func (b *SQLite) Alerts(ctx context.Context, q Query, fn func(*alert.Alert) erro
 // Alert implements Reader.
 func (b *SQLite) Alert(ctx context.Context, id string) (*alert.Alert, error) {
 	var w where
-	w.prefix("id", strings.ToLower(id))
+	w.id(strings.ToLower(id))
 	if id == "" {
 		return nil, fmt.Errorf("alert %.80q: %w", id, ErrNotFound)
 	}
 	var hit *alert.Alert
-	var n int64
-	err := b.each(ctx, "read an alert", w.query(alertColumns, "alerts", "first, n", 2), w.args, func(r *sql.Rows) error {
+	var refs []reference
+	err := b.each(ctx, "read an alert", w.query(alertColumns, alertTables, "first, n", 2), w.args, func(r *sql.Rows) error {
 		if hit != nil {
 			return ErrAmbiguous
 		}
 		var err error
-		n, hit, err = scanAlert(r)
+		refs, hit, err = scanAlert(r)
 		return err
 	})
 	if err != nil {
@@ -128,7 +196,7 @@ func (b *SQLite) Alert(ctx context.Context, id string) (*alert.Alert, error) {
 	if hit == nil {
 		return nil, fmt.Errorf("alert %.80q: %w", id, ErrNotFound)
 	}
-	lines, err := b.evidence(ctx, n)
+	lines, err := b.evidence(ctx, refs)
 	hit.Evidence = lines
 	return hit, err
 }
@@ -136,22 +204,25 @@ func (b *SQLite) Alert(ctx context.Context, id string) (*alert.Alert, error) {
 // Sessions implements Reader.
 func (b *SQLite) Sessions(ctx context.Context, q Query, fn func(*Session) error) error {
 	var w where
-	w.prefix("id", strings.ToLower(q.ID))
-	w.source(q.Source, "id")
+	w.id(strings.ToLower(q.ID))
+	w.source(q.Source, "id", eventBytes(q.Source.Session()))
 	if !q.Since.IsZero() {
 		w.add("last >= ?", nano(q.Since))
 	}
-	query := w.query("id, ip, host, decoy, user, kind, start, end, last, commands, files, depth", "sessions", "start, id", q.Last)
+	query := w.query("id, source, ip, host, decoy, user, kind, start, end, last, commands, files, depth", "sessions", "start, id", q.Last)
 	return b.each(ctx, "read the sessions", query, w.args, func(r *sql.Rows) error {
 		var s Session
-		var ip string
+		var id storedID
+		var source string
+		var ip sql.NullString
 		var start, end, last int64
-		if err := r.Scan(&s.ID, &ip, &s.Host, &s.Decoy, &s.User, &s.Kind, &start, &end, &last, &s.Commands, &s.Files, &s.Depth); err != nil {
+		if err := r.Scan(&id, &source, &ip, &s.Host, &s.Decoy, &s.User, &s.Kind, &start, &end, &last, &s.Commands, &s.Files, &s.Depth); err != nil {
 			return err
 		}
 		s.Start, s.End, s.Last = fromNano(start), fromNano(end), fromNano(last)
+		s.ID = string(id)
 		var err error
-		if s.Source, err = netip.ParseAddr(ip); err != nil {
+		if s.Source, err = storedAddr(source, ip); err != nil {
 			return err
 		}
 		return fn(&s)
@@ -162,7 +233,7 @@ func (b *SQLite) Sessions(ctx context.Context, q Query, fn func(*Session) error)
 func (b *SQLite) Captures(ctx context.Context, q Query, fn func(*Capture) error) error {
 	var w where
 	w.prefix("sha256", strings.ToLower(q.ID))
-	w.source(q.Source, "session")
+	w.source(q.Source, "session", q.Source.Session())
 	if !q.Since.IsZero() {
 		w.add("last >= ?", nano(q.Since))
 	}

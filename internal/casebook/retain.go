@@ -14,18 +14,6 @@ type taker struct {
 	dead map[int64]int64 // rows of evidence that went, by pack
 }
 
-// evidence deletes rows that cond holds for; their lines stay until settle.
-func (t *taker) evidence(ctx context.Context, cond string, args ...any) {
-	if t.err != nil {
-		return
-	}
-	t.err = eachRow(ctx, t.tx, func(v []int64) error {
-		t.dead[v[0]]++
-		t.gone.Evidence++
-		return nil
-	}, 1, "DELETE FROM evidence WHERE "+cond+" RETURNING pack", args...)
-}
-
 // settle takes the lines of deleted evidence out of the packs, and those that
 // alerts let go before.
 func (t *taker) settle(ctx context.Context, p *packer) error {
@@ -90,13 +78,36 @@ func (t *taker) captures(ctx context.Context, cond string, args ...any) {
 
 // sessions deletes rows that cond holds for.
 func (t *taker) sessions(ctx context.Context, cond string, args ...any) {
-	t.gone.Sessions = append(t.gone.Sessions, t.texts(ctx, "DELETE FROM sessions WHERE "+cond+" RETURNING id", args...)...)
+	t.gone.Sessions = append(t.gone.Sessions, t.texts(ctx, "DELETE FROM sessions WHERE "+cond+" RETURNING "+idOut, args...)...)
 }
 
 // alerts deletes rows that cond holds for, with their evidence.
 func (t *taker) alerts(ctx context.Context, cond string, args ...any) {
-	t.evidence(ctx, "alert IN (SELECT n FROM alerts WHERE "+cond+")", args...)
-	t.gone.Alerts += t.del(ctx, "DELETE FROM alerts WHERE "+cond, args...)
+	if t.err != nil {
+		return
+	}
+	rows, err := t.tx.QueryContext(ctx, "DELETE FROM alerts WHERE "+cond+" RETURNING refs", args...)
+	if err != nil {
+		t.err = err
+		return
+	}
+	defer rows.Close() //nolint:errcheck // Err tells
+	for t.err == nil && rows.Next() {
+		var data []byte
+		if t.err = rows.Scan(&data); t.err != nil {
+			return
+		}
+		var refs []reference
+		refs, t.err = parseRefs(data)
+		for _, r := range refs {
+			t.dead[r.pack]++
+		}
+		t.gone.Alerts++
+		t.gone.Evidence += int64(len(refs))
+	}
+	if t.err == nil {
+		t.err = rows.Err()
+	}
 }
 
 // Forget implements Retainer. Of a session it removes the evidence that the
@@ -117,7 +128,7 @@ func (b *SQLite) Forget(ctx context.Context, s Source, alias string) (Gone, erro
 		t.alerts(ctx, "source = ?", n)
 		t.sessions(ctx, "source = ?", n)
 		t.captures(ctx, "source = ?", n)
-		t.gone.States += t.del(ctx, "DELETE FROM states WHERE source = ?", n)
+		t.gone.States += t.del(ctx, "DELETE FROM states WHERE source = ?", sourceBytes(s))
 		return t.settle(ctx, &b.packer)
 	})
 	if err == nil {
@@ -139,10 +150,10 @@ func (t *taker) rename(ctx context.Context, s Source, alias string) {
 
 func (t *taker) session(ctx context.Context, p *packer, id string) {
 	for _, n := range t.ofSession(ctx, p, id) {
-		t.alerts(ctx, "n = ? AND NOT EXISTS (SELECT 1 FROM evidence WHERE alert = n)", n)
+		t.alerts(ctx, "n = ? AND length(refs) = 0", n)
 	}
-	t.del(ctx, "UPDATE alerts SET session = '', user = '', title = rule_name WHERE session = ?", id)
-	t.sessions(ctx, "id = ?", id)
+	t.del(ctx, "UPDATE alerts SET session = '', user = '', title = (SELECT rule_name FROM rules WHERE rules.rule = alerts.rule) WHERE session = ?", eventBytes(id))
+	t.sessions(ctx, "id = ?", eventBytes(id))
 	t.captures(ctx, "session = ?", id)
 }
 
@@ -173,10 +184,10 @@ func (b *SQLite) Expire(ctx context.Context, c Cuts) (Gone, error) {
 	err := b.write(ctx, "expire in the casebook", func(tx *sql.Tx) error {
 		*t = taker{tx: tx, dead: map[int64]int64{}}
 		if !c.Cases.IsZero() {
-			t.alerts(ctx, "last < ? AND session NOT IN (SELECT source FROM holds)"+free, nano(c.Cases))
+			t.alerts(ctx, "last < ? AND session NOT IN (SELECT "+idIn("source")+" FROM holds)"+free, nano(c.Cases))
 		}
 		if !c.Sessions.IsZero() {
-			t.sessions(ctx, "last < ? AND id NOT IN (SELECT source FROM holds)"+free, nano(c.Sessions))
+			t.sessions(ctx, "last < ? AND id NOT IN (SELECT "+idIn("source")+" FROM holds)"+free, nano(c.Sessions))
 		}
 		if !c.Captures.IsZero() {
 			t.captures(ctx, "last < ? AND session NOT IN (SELECT source FROM holds)"+free, nano(c.Captures))

@@ -71,7 +71,47 @@ DROP INDEX alerts_key;
 DROP INDEX alerts_campaign;
 DROP INDEX states_source;
 DROP INDEX states_seen;
+`, `
+CREATE TABLE rules (
+  rule INTEGER PRIMARY KEY, rule_id TEXT NOT NULL, rule_name TEXT NOT NULL, techniques TEXT NOT NULL, tactics TEXT NOT NULL, description TEXT NOT NULL,
+  UNIQUE (rule_id, rule_name, techniques, tactics, description)
+) STRICT;
+INSERT INTO rules (rule_id, rule_name, techniques, tactics, description) SELECT DISTINCT rule_id, rule_name, techniques, tactics, description FROM alerts;
+CREATE TABLE shorter (
+  n INTEGER PRIMARY KEY, id ANY NOT NULL UNIQUE, key ANY NOT NULL, rule INTEGER NOT NULL, level INTEGER NOT NULL,
+  source TEXT NOT NULL, ip TEXT, host TEXT NOT NULL, session ANY NOT NULL, user TEXT NOT NULL, title TEXT NOT NULL, campaign ANY NOT NULL,
+  count INTEGER NOT NULL, first INTEGER NOT NULL, last INTEGER NOT NULL, retrospective INTEGER NOT NULL, refs BLOB NOT NULL
+) STRICT;
+INSERT INTO shorter SELECT n, ` + idIn("id") + `, key, rule, level, source, nullif(ip, source), host, ` + idIn("session") + `, user, title, ` + idIn("campaign") + `,
+  count, first, last, retrospective, x'' FROM alerts JOIN rules USING (rule_id, rule_name, techniques, tactics, description);
+DROP TABLE alerts;
+ALTER TABLE shorter RENAME TO alerts;
+CREATE INDEX alerts_first ON alerts (first);
+CREATE INDEX alerts_source ON alerts (source);
+CREATE TABLE lives (pack INTEGER PRIMARY KEY, live INTEGER NOT NULL, lines INTEGER NOT NULL) STRICT;
+INSERT INTO lives SELECT n, live, lines FROM packs;
+ALTER TABLE packs DROP COLUMN live;
+ALTER TABLE packs DROP COLUMN lines;
+CREATE TABLE visits (
+  id ANY PRIMARY KEY, source TEXT NOT NULL, ip TEXT, host TEXT NOT NULL, decoy TEXT NOT NULL,
+  user TEXT NOT NULL, kind TEXT NOT NULL, start INTEGER NOT NULL, end INTEGER NOT NULL, last INTEGER NOT NULL,
+  commands INTEGER NOT NULL, files INTEGER NOT NULL, depth INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+INSERT INTO visits SELECT ` + idIn("id") + `, source, nullif(ip, source), host, decoy, user, kind, start, end, last, commands, files, depth FROM sessions;
+DROP TABLE sessions;
+ALTER TABLE visits RENAME TO sessions;
+CREATE INDEX sessions_start ON sessions (start);
+DROP TABLE states;
+CREATE TABLE states (key ANY PRIMARY KEY, source BLOB NOT NULL, seen INTEGER NOT NULL, data BLOB NOT NULL) STRICT, WITHOUT ROWID;
 `}
+
+// idIn is SQL for an id as it is stored: a UUID in 16 bytes.
+func idIn(column string) string {
+	return "iif(" + column + " GLOB '????????-????-????-????-????????????' AND " + column + " NOT GLOB '*[^0-9a-f-]*', coalesce(unhex(replace(" + column + ", '-', '')), " + column + "), " + column + ")"
+}
+
+// idOut is SQL for the text of the id of a row.
+const idOut = `iif(typeof(id) = 'blob', lower(substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-' || substr(hex(id), 13, 4) || '-' || substr(hex(id), 17, 4) || '-' || substr(hex(id), 21)), id)`
 
 // applicationID marks the file as ours: "lapw".
 const applicationID = 0x6c617077
@@ -98,8 +138,8 @@ func migrate(ctx context.Context, db *sql.DB, file string) error {
 	if version == len(migrations) {
 		return nil
 	}
-	for _, m := range migrations[version:] {
-		if _, err := tx.ExecContext(ctx, m); err != nil {
+	for i := version; i < len(migrations); i++ {
+		if err := step(ctx, tx, i); err != nil {
 			return fmt.Errorf("bring the casebook to the present version: %w", err)
 		}
 	}
@@ -110,6 +150,18 @@ func migrate(ctx context.Context, db *sql.DB, file string) error {
 		}
 	}
 	return tx.Commit()
+}
+
+// step brings the file from version i to the next.
+func step(ctx context.Context, tx *sql.Tx, i int) error {
+	run := func() error {
+		_, err := tx.ExecContext(ctx, migrations[i])
+		return err
+	}
+	if i == 4 {
+		return carryFive(ctx, tx, run)
+	}
+	return run()
 }
 
 // nano is t as it is stored: nanoseconds since 1970, 0 for none.

@@ -3,10 +3,14 @@ package casebook
 import (
 	"context"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"maps"
+	"net/netip"
 	"slices"
 	"strings"
+
+	"github.com/lapwing-defence/lapwing/internal/alert"
 )
 
 // Position implements Judged.
@@ -25,24 +29,23 @@ func (b *SQLite) Recall(ctx context.Context, key string) (State, bool, error) {
 	if maybe, err := b.maybe(ctx, key); !maybe || err != nil {
 		return s, false, b.wrap("recall what the judge knows", err)
 	}
-	var source string
+	var source []byte
 	var seen int64
-	err := b.recall.QueryRowContext(ctx, key).Scan(&source, &seen, &s.Data)
+	err := b.recall.QueryRowContext(ctx, stateKey(key)).Scan(&source, &seen, &s.Data)
 	if errors.Is(err, sql.ErrNoRows) {
 		return s, false, nil
 	}
 	s.Seen = fromNano(seen)
-	if src, err := ParseSource(source); err == nil {
-		s.Source = src.Net().Addr()
-	}
+	s.Source = sourceAddr(source)
 	return s, err == nil, b.wrap("recall what the judge knows", err)
 }
 
 const (
-	putAlert  = `INSERT INTO alerts (id, key, rule_id, rule_name, level, techniques, tactics, description, source, ip, host, session, user, title, campaign, count, first, last, retrospective) VALUES `
+	putAlert  = `INSERT INTO alerts (id, key, rule, level, source, ip, host, session, user, title, campaign, count, first, last, retrospective, refs) VALUES `
 	growAlert = ` ON CONFLICT (id) DO UPDATE SET level = excluded.level, host = excluded.host, session = excluded.session, user = excluded.user, title = excluded.title,
-  campaign = excluded.campaign, count = excluded.count, last = excluded.last
-RETURNING n, id`
+  campaign = excluded.campaign, count = excluded.count, last = excluded.last, refs = excluded.refs`
+	findRule    = `SELECT rule FROM rules WHERE rule_id = ? AND rule_name = ? AND techniques = ? AND tactics = ? AND description = ?`
+	putRule     = `INSERT INTO rules (rule_id, rule_name, techniques, tactics, description) VALUES (?,?,?,?,?) RETURNING rule`
 	putSession  = `INSERT INTO sessions (id, source, ip, host, decoy, user, kind, start, end, last, commands, files, depth) VALUES `
 	growSession = ` ON CONFLICT (id) DO UPDATE SET user = iif(user = '', excluded.user, user), kind = iif(excluded.kind <> '', excluded.kind, kind), start = min(start, excluded.start),
   end = max(end, excluded.end), last = max(last, excluded.last), commands = commands + excluded.commands, files = files + excluded.files, depth = max(depth, excluded.depth)`
@@ -55,13 +58,54 @@ SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM captures WHERE sha256 = ?1
 	putPosition = `INSERT OR REPLACE INTO meta (key, value) VALUES ('position', ?)`
 )
 
+// stateKey is the key of a state as it is stored: a hash in the form that the
+// judge gives it ("p ", 32 digits) in 16 bytes.
+func stateKey(key string) any {
+	if len(key) == 34 && key[:2] == "p " {
+		if b, err := hex.DecodeString(key[2:]); err == nil && hex.EncodeToString(b) == key[2:] {
+			return b
+		}
+	}
+	return key
+}
+
+// keyText is the inverse of stateKey.
+func keyText(v any) string {
+	if b, ok := v.([]byte); ok && len(b) == 16 {
+		return "p " + hex.EncodeToString(b)
+	}
+	s, _ := v.(string)
+	return s
+}
+
+// sourceBytes is a source in the rows of states: 4 bytes, 8 of an IPv6 /64, none for nobody.
+func sourceBytes(s Source) []byte {
+	a := s.Net().Addr()
+	b := a.AsSlice()
+	if a.Is6() {
+		b = b[:8]
+	}
+	if b == nil {
+		b = []byte{}
+	}
+	return b
+}
+
+func sourceAddr(b []byte) netip.Addr {
+	if len(b) == 8 {
+		b = append(slices.Clone(b), make([]byte, 8)...)
+	}
+	a, _ := netip.AddrFromSlice(b)
+	return a
+}
+
 // Apply implements Judged.
 func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
 	b.known.add(t.states)
 	defer b.known.add(t.states) // to a filter that was made before the commit, too
 	return b.write(ctx, "write into the casebook", func(tx *sql.Tx) error {
 		ctx := context.WithoutCancel(ctx) // else each row costs a goroutine that waits for the end of ctx
-		a := applier{tx: tx, st: map[string]*sql.Stmt{}}
+		a := applier{tx: tx, st: map[string]*sql.Stmt{}, rules: map[ruleText]int64{}}
 		defer a.close()
 		for _, put := range []func(context.Context, *Batch) error{a.alerts(&b.packer), a.sessions, a.captures, a.states, a.moves} {
 			if err := put(ctx, t); err != nil {
@@ -76,34 +120,108 @@ func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
 func (a *applier) alerts(p *packer) func(context.Context, *Batch) error {
 	return func(ctx context.Context, t *Batch) error {
 		s := stower{a: a, p: p, dead: map[int64]int64{}}
-		var trim []trimmed
-		rows, err := a.rows(ctx, t.order)
-		if err != nil {
-			return err
-		}
-		for _, c := range t.order {
-			n, count := rows[c.alert.ID], c.alert.Count
-			for _, v := range c.evidence {
-				if v.seq > halfEvents && v.seq <= count-halfEvents {
-					continue
-				}
-				if err := s.add(ctx, n, v.seq, v.event.ID, line(v.event)); err != nil {
+		order := slices.SortedFunc(slices.Values(t.order), func(x, y *change) int { return strings.Compare(x.alert.ID, y.alert.ID) })
+		rows := a.bulk(putAlert, 16, growAlert)
+		for part := range slices.Chunk(order, bulkRows) {
+			old, err := a.refs(ctx, part)
+			if err != nil {
+				return err
+			}
+			for _, c := range part {
+				if err := a.alert(ctx, c, old[c.alert.ID], &s, rows); err != nil {
 					return err
 				}
 			}
-			if count > 2*halfEvents {
-				trim = append(trim, trimmed{n, halfEvents, count - halfEvents})
-			}
 		}
-		return s.flush(ctx, trim)
+		if err := rows.flush(ctx); err != nil {
+			return err
+		}
+		return s.flush(ctx)
 	}
+}
+
+// alert adds the row of one alert, and puts its evidence away.
+func (a *applier) alert(ctx context.Context, c *change, old []reference, s *stower, rows *bulk) error {
+	fresh := make([]reference, 0, len(c.evidence))
+	for _, v := range c.evidence {
+		if !keeps(v.seq, c.alert.Count) {
+			continue
+		}
+		r, err := s.add(ctx, v.seq, v.event.ID, line(v.event))
+		if err != nil {
+			return err
+		}
+		fresh = append(fresh, r)
+	}
+	keep, gone := kept(old, fresh, c.alert.Count)
+	for _, r := range gone {
+		s.dead[r.pack]++
+	}
+	x := &c.alert
+	rule, err := a.rule(ctx, &x.Rule)
+	if err != nil {
+		return err
+	}
+	source, ip := ofSource(x.Source)
+	return rows.add(ctx, eventBytes(x.ID), shortKey(x), rule, int(x.Rule.Level), source, ip, cut(x.Host, maxText), eventBytes(x.Session), cut(x.User, maxText),
+		cut(x.Title, maxText), eventBytes(x.Campaign), x.Count, nano(x.First), nano(x.Last), x.Retrospective, appendRefs(make([]byte, 0, 24*len(keep)), keep))
+}
+
+// refs gives what alerts that are there already refer to, by id.
+func (a *applier) refs(ctx context.Context, cs []*change) (map[string][]reference, error) {
+	ids := make([]any, len(cs))
+	for i, c := range cs {
+		ids[i] = eventBytes(c.alert.ID)
+	}
+	s, err := a.stmt(ctx, "SELECT id, refs FROM alerts WHERE id IN ("+strings.Repeat("?,", len(ids)-1)+"?)") //nolint:sqlclosecheck // kept for the transaction
+	if err != nil {
+		return nil, err
+	}
+	rows, err := s.QueryContext(ctx, ids...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close() //nolint:errcheck // Err tells
+	out := make(map[string][]reference, len(cs))
+	for rows.Next() {
+		var id storedID
+		var data sql.RawBytes
+		if err := rows.Scan(&id, &data); err != nil {
+			return nil, err
+		}
+		if out[string(id)], err = parseRefs(data); err != nil {
+			return nil, err
+		}
+	}
+	return out, rows.Err()
+}
+
+// ruleText is what a row of rules holds.
+type ruleText struct{ id, name, techniques, tactics, description string }
+
+// rule gives the number of a rule as it is worded now.
+func (a *applier) rule(ctx context.Context, r *alert.Rule) (int64, error) {
+	k := ruleText{r.ID, r.Name, strings.Join(r.Techniques, " "), strings.Join(r.Tactics, " "), r.Description}
+	if n, ok := a.rules[k]; ok {
+		return n, nil
+	}
+	var n int64
+	err := a.tx.QueryRowContext(ctx, findRule, k.id, k.name, k.techniques, k.tactics, k.description).Scan(&n)
+	if errors.Is(err, sql.ErrNoRows) {
+		err = a.tx.QueryRowContext(ctx, putRule, k.id, k.name, k.techniques, k.tactics, k.description).Scan(&n)
+	}
+	if err == nil {
+		a.rules[k] = n
+	}
+	return n, err
 }
 
 func (a *applier) sessions(ctx context.Context, t *Batch) error {
 	rows := a.bulk(putSession, 13, growSession)
 	for _, id := range slices.Sorted(maps.Keys(t.sessions)) {
 		s := t.sessions[id]
-		err := rows.add(ctx, s.ID, SourceOf(s.Source).String(), s.Source.String(), s.Host, s.Decoy, s.User, s.Kind, nano(s.Start), nano(s.End), nano(s.Last), s.Commands, s.Files, s.Depth)
+		source, ip := ofSource(s.Source)
+		err := rows.add(ctx, eventBytes(s.ID), source, ip, s.Host, s.Decoy, s.User, s.Kind, nano(s.Start), nano(s.End), nano(s.Last), s.Commands, s.Files, s.Depth)
 		if err != nil {
 			return err
 		}
@@ -130,11 +248,7 @@ func (a *applier) states(ctx context.Context, t *Batch) error {
 	slices.SortFunc(t.states, func(x, y State) int { return strings.Compare(x.Key, y.Key) })
 	rows := a.bulk(putState, 4, "")
 	for _, s := range t.states {
-		source := ""
-		if s.Source.IsValid() {
-			source = SourceOf(s.Source).String()
-		}
-		if err := rows.add(ctx, s.Key, source, nano(s.Seen), s.Data); err != nil {
+		if err := rows.add(ctx, stateKey(s.Key), sourceBytes(SourceOf(s.Source)), nano(s.Seen), s.Data); err != nil {
 			return err
 		}
 	}
@@ -143,7 +257,7 @@ func (a *applier) states(ctx context.Context, t *Batch) error {
 
 func (a *applier) moves(ctx context.Context, t *Batch) error {
 	for _, m := range t.moves {
-		query, args := putMove, []any{m.To, m.From}
+		query, args := putMove, []any{eventBytes(m.To), eventBytes(m.From)}
 		if m.Source.IsValid() {
 			query, args = putMove+" AND source = ?", append(args, SourceOf(m.Source).String())
 		}
@@ -192,8 +306,9 @@ func (b *bulk) flush(ctx context.Context) error {
 
 // applier prepares each statement once in a transaction.
 type applier struct {
-	tx *sql.Tx
-	st map[string]*sql.Stmt
+	tx    *sql.Tx
+	st    map[string]*sql.Stmt
+	rules map[ruleText]int64
 }
 
 func (a *applier) stmt(ctx context.Context, query string) (*sql.Stmt, error) {
@@ -221,52 +336,4 @@ func (a *applier) exec(ctx context.Context, query string, args ...any) error {
 	}
 	_, err = s.ExecContext(ctx, args...)
 	return err
-}
-
-// rows writes the alerts of order and gives the numbers of their rows by id,
-// many rows a statement.
-func (a *applier) rows(ctx context.Context, order []*change) (map[string]int64, error) {
-	n := make(map[string]int64, len(order))
-	for len(order) > 0 {
-		k := 1
-		if len(order) >= bulkRows {
-			k = bulkRows
-		}
-		if err := a.put(ctx, order[:k], n); err != nil {
-			return nil, err
-		}
-		order = order[k:]
-	}
-	return n, nil
-}
-
-// put writes alerts with one statement, and the numbers of their rows into n.
-func (a *applier) put(ctx context.Context, cs []*change, n map[string]int64) error {
-	const width = 19
-	row := "(" + strings.Repeat("?,", width-1) + "?)"
-	s, err := a.stmt(ctx, putAlert+strings.Repeat(row+",", len(cs)-1)+row+growAlert) //nolint:sqlclosecheck // kept for the transaction
-	if err != nil {
-		return err
-	}
-	args := make([]any, 0, width*len(cs))
-	for _, c := range cs {
-		x, r := &c.alert, &c.alert.Rule
-		args = append(args, x.ID, x.Key, r.ID, r.Name, int(r.Level), strings.Join(r.Techniques, " "), strings.Join(r.Tactics, " "), r.Description,
-			SourceOf(x.Source).String(), x.Source.Unmap().String(), cut(x.Host, maxText), x.Session, cut(x.User, maxText), cut(x.Title, maxText), x.Campaign,
-			x.Count, nano(x.First), nano(x.Last), x.Retrospective)
-	}
-	got, err := s.QueryContext(ctx, args...)
-	if err != nil {
-		return err
-	}
-	defer got.Close() //nolint:errcheck // Err tells
-	for got.Next() {  // in any order, says SQLite of RETURNING
-		var at int64
-		var id string
-		if err := got.Scan(&at, &id); err != nil {
-			return err
-		}
-		n[id] = at
-	}
-	return got.Err()
 }
