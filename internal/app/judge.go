@@ -27,11 +27,11 @@ type Judge interface {
 
 // The sizes of what is judged and written together.
 const (
-	judgeEvents = 20_000
-	judgeBytes  = 16 << 20
+	judgeEvents = 60_000
+	judgeBytes  = 40 << 20
 	judgePause  = 100 * time.Millisecond // between two writes, at least
 	judgeRest   = 20                     // times as long as a write took, so that many events share one…
-	judgeLong   = 500 * time.Millisecond // …but at most so long
+	judgeLong   = time.Second            // …but at most so long
 	feedLength  = 1024                   // alerts that one slow reader of the feed may be behind
 )
 
@@ -76,9 +76,9 @@ func newJudge(ctx context.Context, j journal.Journal, holds *journal.Holds, book
 		rules: rules, journal: j, book: book, log: log, at: at, hold: holds.Hold(rules.safe(at)),
 		changed: make(chan struct{}), feeds: map[chan alert.Alert]*feedState{}, kick: make(chan struct{}, 1),
 	}
-	g.engine = detect.New(detect.Config{Recall: func(ctx context.Context, key string) ([]byte, bool, error) {
+	g.engine = detect.New(detect.Config{Recall: func(ctx context.Context, key string) (detect.State, bool, error) {
 		s, ok, err := book.Recall(ctx, key)
-		return s.Data, ok, err
+		return detect.State(s), ok, err
 	}})
 	return g, nil
 }

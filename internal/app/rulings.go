@@ -120,8 +120,11 @@ func (r *rulings) raise(ctx context.Context, g *detect.Engine, batch *casebook.B
 	if err != nil {
 		return err
 	}
+	if len(alerts) > 0 {
+		line = bytes.Clone(line) // the journal's for the length of the call
+	}
 	for _, a := range alerts {
-		batch.Alert(a, e)
+		batch.AlertLine(a, e, line)
 	}
 	return nil
 }
@@ -137,7 +140,7 @@ func (r *rulings) late(ctx context.Context, g *detect.Engine, batch *casebook.Ba
 		return err
 	}
 	for _, a := range alerts {
-		batch.Alert(a, &e)
+		batch.AlertLine(a, &e, v.Event)
 	}
 	return nil
 }

@@ -45,8 +45,18 @@ type change struct {
 }
 
 type evidence struct {
-	seq   int64
-	event *event.Event
+	seq  int64
+	id   string
+	line []byte       // where it was given
+	full *event.Event // else the event
+}
+
+// text is the line that is kept of it.
+func (v *evidence) text() []byte {
+	if v.full == nil {
+		return v.line
+	}
+	return line(v.full)
 }
 
 type captureKey struct{ sum, source, path string }
@@ -60,6 +70,20 @@ func (b *Batch) Empty() bool {
 
 // Alert takes an alert as e raised or grew it: a.Count includes e. b keeps e.
 func (b *Batch) Alert(a alert.Alert, e *event.Event) {
+	b.add(a, evidence{id: e.ID, full: e})
+}
+
+// AlertLine is Alert for an event that was read from a line as AppendJSON
+// writes it. b keeps the line, and e only where the line is too long.
+func (b *Batch) AlertLine(a alert.Alert, e *event.Event, line []byte) {
+	if len(line) > maxLine {
+		b.Alert(a, e)
+		return
+	}
+	b.add(a, evidence{id: e.ID, line: line})
+}
+
+func (b *Batch) add(a alert.Alert, v evidence) {
 	c := b.alerts[a.ID]
 	if c == nil {
 		if b.alerts == nil {
@@ -71,7 +95,7 @@ func (b *Batch) Alert(a alert.Alert, e *event.Event) {
 	}
 	c.alert = a
 	c.fresh++
-	v := evidence{seq: a.Count, event: e}
+	v.seq = a.Count
 	if n := len(c.evidence); n > halfEvents && c.evidence[n-halfEvents].seq > halfEvents {
 		copy(c.evidence[n-halfEvents:], c.evidence[n-halfEvents+1:])
 		c.evidence[n-1] = v

@@ -154,7 +154,7 @@ func appendShort(dst, line []byte, id string) []byte {
 // whole is the inverse of appendShort.
 func whole(line []byte, id string) []byte {
 	at := idPlace(line)
-	if at < 0 || bytes.HasPrefix(line[at:], []byte(lineID)) {
+	if at < 0 || id == "" || bytes.HasPrefix(line[at:], []byte(lineID)) {
 		return bytes.Clone(line)
 	}
 	out := append(make([]byte, 0, len(line)+len(lineID)+len(id)+2), line[:at]...)

@@ -86,7 +86,7 @@ func (t *taker) alerts(ctx context.Context, cond string, args ...any) {
 	if t.err != nil {
 		return
 	}
-	rows, err := t.tx.QueryContext(ctx, "DELETE FROM alerts WHERE "+cond+" RETURNING refs", args...)
+	rows, err := t.tx.QueryContext(ctx, "DELETE FROM alerts WHERE "+cond+" RETURNING refs", args...) //nolint:gosec // cond is ours
 	if err != nil {
 		t.err = err
 		return

@@ -143,11 +143,12 @@ func (a *applier) alerts(p *packer) func(context.Context, *Batch) error {
 // alert adds the row of one alert, and puts its evidence away.
 func (a *applier) alert(ctx context.Context, c *change, old []reference, s *stower, rows *bulk) error {
 	fresh := make([]reference, 0, len(c.evidence))
-	for _, v := range c.evidence {
+	for i := range c.evidence {
+		v := &c.evidence[i]
 		if !keeps(v.seq, c.alert.Count) {
 			continue
 		}
-		r, err := s.add(ctx, v.seq, v.event.ID, line(v.event))
+		r, err := s.add(ctx, v.seq, v.id, v.text())
 		if err != nil {
 			return err
 		}

@@ -29,9 +29,9 @@ const (
 
 // Config is what New takes; its zero value works.
 type Config struct {
-	// Recall gives back the Data of a State that Changed gave. nil: what does
-	// not fit in memory is forgotten.
-	Recall func(ctx context.Context, key string) (data []byte, ok bool, err error)
+	// Recall gives back a State that Changed gave. nil: what does not fit in
+	// memory is forgotten.
+	Recall func(ctx context.Context, key string) (s State, ok bool, err error)
 	Limit  int // states in memory, 0 = 100,000
 }
 

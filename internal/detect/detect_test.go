@@ -169,8 +169,8 @@ func TestEvictionSplitsNothing(t *testing.T) {
 		}
 	}
 	want := judge(t, New(Config{}), events)
-	kept := map[string][]byte{}
-	cfg := Config{Limit: 50, Recall: func(_ context.Context, key string) ([]byte, bool, error) {
+	kept := map[string]State{}
+	cfg := Config{Limit: 50, Recall: func(_ context.Context, key string) (State, bool, error) {
 		d, ok := kept[key]
 		return d, ok, nil
 	}}
@@ -185,7 +185,7 @@ func TestEvictionSplitsNothing(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, s := range states {
-				kept[s.Key] = s.Data
+				kept[s.Key] = s
 			}
 			for k, a := range got {
 				for _, m := range moves {
@@ -216,11 +216,11 @@ func TestEvictionSplitsNothing(t *testing.T) {
 
 func TestAFailedRecallChangesNothing(t *testing.T) {
 	fail := true
-	g := New(Config{Recall: func(context.Context, string) ([]byte, bool, error) {
+	g := New(Config{Recall: func(context.Context, string) (State, bool, error) {
 		if fail {
-			return nil, false, errors.New("no disk")
+			return State{}, false, errors.New("no disk")
 		}
-		return nil, false, nil
+		return State{}, false, nil
 	}})
 	e := command(1, src, "id")
 	if _, err := g.Judge(t.Context(), e, nil); err == nil {

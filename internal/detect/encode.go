@@ -17,7 +17,12 @@ import (
 // A state is kept as a byte that says which form it has, and its fields in
 // order: numbers as varints, times as seconds and nanoseconds, ids as 16 bytes
 // where they are UUIDs. What begins with '{' is JSON, as older versions wrote it.
-const stateForm = 1
+// A print says only its campaign in form 2: whose it is and when it was seen is
+// kept beside it.
+const (
+	stateForm = 1
+	printForm = 2
+)
 
 // How an id is written.
 const (
@@ -29,11 +34,10 @@ const (
 var errState = errors.New("not a state of the judge")
 
 func (it *item) encode() []byte {
-	b := []byte{stateForm}
 	if p := it.print; p != nil {
-		b = appendID(appendTime(b, p.Seen), p.Campaign)
-		return append(b, p.Owner.AsSlice()...)
+		return appendID([]byte{printForm}, p.Campaign)
 	}
+	b := []byte{stateForm}
 	s := it.source
 	b = binary.AppendVarint(appendTime(appendTime(b, s.First), s.Seen), s.Tries)
 	b = binary.AppendUvarint(b, uint64(len(s.Users)))
@@ -105,8 +109,10 @@ func uuid(b []byte) string {
 	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
-// decode is the inverse of encode; it.key says what it is.
-func (it *item) decode(data []byte) error {
+// decode is the inverse of encode; it.key says what it is. Of a print st says
+// whose it is and when it was seen.
+func (it *item) decode(st State) error {
+	data := st.Data
 	isPrint := it.key[0] != 's'
 	if isPrint {
 		it.print = &imprint{}
@@ -120,10 +126,14 @@ func (it *item) decode(data []byte) error {
 		return json.Unmarshal(data, it.source)
 	}
 	d := decoder{b: data}
-	if form := d.byte(); form != stateForm {
+	form := d.byte()
+	if form != stateForm && (form != printForm || !isPrint) {
 		return fmt.Errorf("%w: form %d", errState, form)
 	}
-	if isPrint {
+	switch {
+	case form == printForm:
+		*it.print = imprint{Seen: st.Seen.UTC(), Campaign: d.id(), Owner: st.Source}
+	case isPrint:
 		p := it.print
 		p.Seen, p.Campaign = d.time(), d.id()
 		var ok bool
@@ -131,7 +141,7 @@ func (it *item) decode(data []byte) error {
 			return errState
 		}
 		d.b = nil
-	} else {
+	default:
 		d.source(it.source)
 	}
 	if d.bad || len(d.b) > 0 {

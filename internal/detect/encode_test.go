@@ -31,22 +31,44 @@ func states() map[string]*item {
 	}
 }
 
+// beside is what is kept of an item beside its data.
+func beside(it *item, data []byte) State {
+	s := State{Key: it.key, Data: data}
+	if it.print != nil {
+		s.Seen, s.Source = it.print.Seen, it.print.Owner
+	}
+	return s
+}
+
+// formOne is a print as older versions wrote it.
+func formOne(p *imprint) []byte {
+	return append(appendID(appendTime([]byte{stateForm}, p.Seen), p.Campaign), p.Owner.AsSlice()...)
+}
+
 func TestEncode(t *testing.T) {
 	same := cmp.Options{cmp.AllowUnexported(item{}, source{}, group{}, imprint{}), cmp.Comparer(func(x, y netip.Addr) bool { return x == y })}
 	for name, it := range states() {
 		t.Run(name, func(t *testing.T) {
 			data := it.encode()
 			got := &item{key: it.key}
-			if err := got.decode(data); err != nil {
+			if err := got.decode(beside(it, data)); err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(it, got, same); d != "" {
 				t.Error(d)
 			}
 			for n := range data { // torn
-				whole := it.source == nil && n >= len(data)-len(it.print.Owner.AsSlice()) // but for the owner's address
-				if err := (&item{key: it.key}).decode(data[:n]); err == nil && !whole {
+				if err := (&item{key: it.key}).decode(beside(it, data[:n])); err == nil {
 					t.Errorf("the first %d of %d bytes are taken", n, len(data))
+				}
+			}
+			if it.print != nil {
+				got := &item{key: it.key}
+				if err := got.decode(State{Data: formOne(it.print)}); err != nil {
+					t.Fatal(err)
+				}
+				if d := cmp.Diff(it, got, same); d != "" {
+					t.Errorf("from form 1: %s", d)
 				}
 			}
 			var old any = it.source
@@ -58,7 +80,7 @@ func TestEncode(t *testing.T) {
 				t.Fatal(err)
 			}
 			got = &item{key: it.key}
-			if err := got.decode(text); err != nil {
+			if err := got.decode(State{Data: text}); err != nil {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(it, got, same); d != "" {
@@ -72,6 +94,9 @@ func TestEncode(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	for _, it := range states() {
 		f.Add(it.key[0] == 's', it.encode())
+		if it.print != nil {
+			f.Add(false, formOne(it.print))
+		}
 	}
 	f.Fuzz(func(t *testing.T, isSource bool, data []byte) {
 		key := "p"
@@ -79,11 +104,11 @@ func FuzzDecode(f *testing.F) {
 			key = "s"
 		}
 		it := &item{key: key}
-		if len(data) > 0 && data[0] == '{' || it.decode(data) != nil {
+		if len(data) > 0 && data[0] == '{' || it.decode(State{Data: data}) != nil {
 			return
 		}
 		again := &item{key: key}
-		if err := again.decode(it.encode()); err != nil {
+		if err := again.decode(beside(it, it.encode())); err != nil {
 			t.Fatal(err)
 		}
 		if a, b := it.encode(), again.encode(); string(a) != string(b) {

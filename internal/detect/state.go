@@ -59,7 +59,7 @@ type State struct {
 // caller keeps them: forgetting costs time, it splits no group.
 type memory struct {
 	limit   int
-	recall  func(ctx context.Context, key string) ([]byte, bool, error)
+	recall  func(ctx context.Context, key string) (State, bool, error)
 	byKey   map[string]*list.Element
 	order   list.List // of *item, the most recent first
 	dirty   map[string]*item
@@ -81,12 +81,12 @@ func (m *memory) get(ctx context.Context, key string) (*item, error) {
 	if m.recall == nil {
 		return nil, nil //nolint:nilnil // none is an answer
 	}
-	data, ok, err := m.recall(ctx, key)
+	st, ok, err := m.recall(ctx, key)
 	if err != nil || !ok {
 		return nil, err
 	}
 	it := &item{key: key}
-	if err := it.decode(data); err != nil {
+	if err := it.decode(st); err != nil {
 		return nil, fmt.Errorf("recall %q: %w", key, err)
 	}
 	m.put(it)
