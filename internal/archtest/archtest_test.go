@@ -165,3 +165,28 @@ func TestTimeIsHandedIn(t *testing.T) {
 }
 
 func below(dir, prefix string) bool { return dir == prefix || strings.HasPrefix(dir, prefix+"/") }
+
+// doorsFile is the one file of internal/entry that may make sockets; it
+// refuses addresses that are not loopback.
+const doorsFile = "internal/entry/loopback.go"
+
+// TestDoorsListenOnLoopbackAndDialNothing: the range's doors have real
+// sockets, made in one file; what they reach they reach by vnet.
+func TestDoorsListenOnLoopbackAndDialNothing(t *testing.T) {
+	names := append(slices.Clone(netNames), "TCPListener", "UDPConn", "PacketConn", "DNSError", "UDPAddrFromAddrPort")
+	pkg := load(t)["internal/entry"]
+	for _, im := range []string{"os/exec", "net/http", "golang.org/x/sys/unix", "golang.org/x/crypto/ssh", "golang.zx2c4.com/wireguard/tun/netstack", "golang.zx2c4.com/wireguard/ipc", "plugin"} {
+		if files := pkg.Imports[im]; files != nil {
+			t.Errorf("entry imports %s (%v)", im, files)
+		}
+	}
+	for call, places := range pkg.Calls {
+		switch {
+		case call == "net.ListenConfig" && !slices.ContainsFunc(places, func(p string) bool { return !strings.HasPrefix(p, doorsFile+":") }):
+		case strings.HasPrefix(call, "net.") && !slices.Contains(names, strings.TrimPrefix(call, "net.")), strings.HasPrefix(call, "syscall.") && !strings.HasPrefix(call, "syscall.E"), slices.Contains(reach, call):
+			t.Errorf("entry uses %s (%v)", call, places)
+		case strings.HasPrefix(call, "golang.zx2c4.com/wireguard/conn.New"), strings.HasPrefix(call, "golang.zx2c4.com/wireguard/tun.Create"):
+			t.Errorf("entry uses %s (%v): it listens on every address, or makes an interface of the machine", call, places)
+		}
+	}
+}

@@ -22,6 +22,7 @@ var table = map[string][]string{
 	"detect":              {"alert", "event"},
 	"durable":             {},
 	"event":               {},
+	"entry":               {"vnet"},
 	"exercise/act":        {"clock", "exercise/wire", "vnet"},
 	"exercise":            {"alert", "clock", "decoy/record", "detect/live", "event", "exercise/act", "exercise/record", "exercise/scenario", "exercise/score", "exercise/service", "host/kernel", "host/programs", "ruleset", "sigma", "vnet", "vnet/trait"},
 	"exercise/scenario":   {"exercise/record", "exercise/service", "rules", "yamldoc"},
