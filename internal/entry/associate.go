@@ -39,7 +39,7 @@ func (s *SOCKS) associate(ctx context.Context, who *chair, c *net.TCPConn, from 
 	a.port.Store(uint32(from.port))
 	var err error
 	if a.near, err = listenUDP(ctx, netip.AddrPortFrom(s.Addr().Addr(), 0)); err == nil {
-		defer a.near.Close()
+		defer shut(a.near)
 		a.far, err = who.dialer.Host().ListenPacket(ctx, 0)
 	}
 	if err != nil {
@@ -47,14 +47,14 @@ func (s *SOCKS) associate(ctx context.Context, who *chair, c *net.TCPConn, from 
 		answer(c, replyFailed, netip.AddrPort{})
 		return
 	}
-	defer a.far.Close()
+	defer shut(a.far)
 	a.last.Store(time.Now().UnixNano())
-	stop := context.AfterFunc(ctx, func() { a.near.Close() })
+	stop := context.AfterFunc(ctx, func() { shut(a.near) })
 	defer stop()
 	answer(c, replyGranted, plain(a.near.LocalAddr().(*net.UDPAddr).AddrPort()))
 	var up sync.WaitGroup
-	up.Go(func() { a.inward(ctx); cancel(); c.Close() })
-	up.Go(func() { a.outward(); cancel(); c.Close() })
+	up.Go(func() { a.inward(ctx); cancel(); shut(c) })
+	up.Go(func() { a.outward(); cancel(); shut(c) })
 	b := make([]byte, 512)
 	for { // RFC 1928, section 7: the association ends with this connection
 		if _, err := c.Read(b); err != nil {

@@ -3,6 +3,7 @@ package entry
 import (
 	"context"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 )
@@ -41,6 +42,9 @@ func listenUDP(ctx context.Context, at netip.AddrPort) (*net.UDPConn, error) {
 	}
 	return c.(*net.UDPConn), nil
 }
+
+// shut closes what is not needed any more; its error changes nothing.
+func shut(c io.Closer) { _ = c.Close() }
 
 // plain is a with an IPv4 address that is not written as IPv6.
 func plain(a netip.AddrPort) netip.AddrPort {

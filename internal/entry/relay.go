@@ -28,8 +28,8 @@ func (s *SOCKS) connect(ctx context.Context, who *chair, c *net.TCPConn, to targ
 		answer(c, replyFor(err), netip.AddrPort{})
 		return
 	}
-	defer far.Close()
-	stop := context.AfterFunc(ctx, func() { far.Close() })
+	defer shut(far)
+	stop := context.AfterFunc(ctx, func() { shut(far) })
 	defer stop()
 	var bound netip.AddrPort
 	if a, ok := far.LocalAddr().(*net.TCPAddr); ok {
@@ -100,6 +100,6 @@ func (p *pair) carry(to, from net.Conn, count *atomic.Uint64) {
 		}
 		break
 	}
-	to.Close()
-	from.Close()
+	shut(to)
+	shut(from)
 }

@@ -167,14 +167,14 @@ func (s *SOCKS) Serve(ctx context.Context) error {
 	var open sync.WaitGroup
 	defer open.Wait()
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { s.l.Close() })
+	stop := context.AfterFunc(ctx, func() { shut(s.l) })
 	defer stop()
 	for {
 		c, err := s.l.AcceptTCP()
 		switch {
 		case ctx.Err() != nil:
 			if err == nil {
-				c.Close()
+				shut(c)
 			}
 			return nil
 		case errors.Is(err, net.ErrClosed):
@@ -185,7 +185,7 @@ func (s *SOCKS) Serve(ctx context.Context) error {
 		}
 		s.accepted.Add(1)
 		if !s.admit() {
-			c.Close()
+			shut(c)
 			continue
 		}
 		open.Go(func() {
@@ -221,8 +221,8 @@ func wait(ctx context.Context, d time.Duration) {
 
 // serve is one connection: it closes c.
 func (s *SOCKS) serve(ctx context.Context, c *net.TCPConn) {
-	defer c.Close()
-	stop := context.AfterFunc(ctx, func() { c.Close() })
+	defer shut(c)
+	stop := context.AfterFunc(ctx, func() { shut(c) })
 	defer stop()
 	chair, cmd, to, err := s.welcome(c)
 	s.greeting.Add(-1)
@@ -245,7 +245,7 @@ func (s *SOCKS) serve(ctx context.Context, c *net.TCPConn) {
 	}
 	defer done()
 	count.connections.Add(1)
-	seatStop := context.AfterFunc(ctx, func() { c.Close() })
+	seatStop := context.AfterFunc(ctx, func() { shut(c) })
 	defer seatStop()
 	_ = c.SetDeadline(time.Time{})
 	if cmd == cmdAssociate {

@@ -2,6 +2,7 @@ package entry_test
 
 import (
 	"bytes"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -46,7 +47,7 @@ func TestConnect(t *testing.T) {
 				t.Fatalf("reply %d, want %d", code, tt.want)
 			}
 			if code != 0 {
-				if n, err := c.Read(make([]byte, 1)); n != 0 || err != io.EOF {
+				if n, err := c.Read(make([]byte, 1)); n != 0 || !errors.Is(err, io.EOF) {
 					t.Errorf("after a refusal: %d bytes, %v", n, err)
 				}
 				return
@@ -78,8 +79,14 @@ func TestWhoComesIn(t *testing.T) {
 		user, secret string
 		in           bool
 	}{
-		{"anna", secret, true}, {"ben", "another-secret", true}, {"anna", "another-secret", false}, {"ben", secret, false},
-		{"carl", secret, false}, {"", "", false}, {"anna", "", false}, {"anna", secret + "x", false},
+		{"anna", secret, true},
+		{"ben", "another-secret", true},
+		{"anna", "another-secret", false},
+		{"ben", secret, false},
+		{"carl", secret, false},
+		{"", "", false},
+		{"anna", "", false},
+		{"anna", secret + "x", false},
 	} {
 		c, err := login(t, door, tt.user, tt.secret)
 		if (err == nil) != tt.in {
@@ -149,8 +156,12 @@ func TestSeats(t *testing.T) {
 		t.Error("a seat that is gone lets in")
 	}
 	for _, bad := range []entry.Seat{
-		{}, {User: "x", Secret: secret}, {User: "x", Secret: "short", Dialer: other.tap.Dialer()}, {User: strings.Repeat("x", 256), Secret: secret, Dialer: other.tap.Dialer()},
-		{User: "x", Secret: strings.Repeat("x", 256), Dialer: other.tap.Dialer()}, {User: "x", Secret: secret, Dialer: new(vnet.Dialer)},
+		{},
+		{User: "x", Secret: secret},
+		{User: "x", Secret: "short", Dialer: other.tap.Dialer()},
+		{User: strings.Repeat("x", 256), Secret: secret, Dialer: other.tap.Dialer()},
+		{User: "x", Secret: strings.Repeat("x", 256), Dialer: other.tap.Dialer()},
+		{User: "x", Secret: secret, Dialer: new(vnet.Dialer)},
 	} {
 		if err := door.SetSeat(bad); err == nil {
 			t.Errorf("%+v was taken", bad)
@@ -162,8 +173,8 @@ func TestSeats(t *testing.T) {
 }
 
 func isTimeout(err error) bool {
-	t, ok := err.(net.Error)
-	return ok && t.Timeout()
+	var t net.Error
+	return errors.As(err, &t) && t.Timeout()
 }
 
 func TestLimits(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"slices"
 	"strconv"
 )
 
@@ -76,12 +77,7 @@ func readMethods(r io.Reader) (bool, error) {
 	if _, err := io.ReadFull(r, methods); err != nil {
 		return false, err
 	}
-	for _, m := range methods {
-		if m == methodPassword {
-			return true, nil
-		}
-	}
-	return false, nil
+	return slices.Contains(methods, methodPassword), nil
 }
 
 // readLogin reads the name and the secret.
