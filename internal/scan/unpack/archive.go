@@ -13,12 +13,22 @@ import (
 
 // walkTar goes through a tar archive. Links, devices and directories hold
 // nothing to look at; a sparse file is read with its holes and its limits.
-// An archive behind the end of another, as tar -i reads it, is gone through, too.
+// An archive behind the end of another, as tar -i reads it, is gone through,
+// too, and so is what stands behind a damaged header, as tar does.
 func walkTar(c *container) error {
 	in := c.input()
-	for {
-		if err := c.tar(in); err != nil {
+	head := make([]byte, tarBlock)
+	if n, _ := in.ReadAt(head, 0); !isTarHeader(head[:n]) {
+		c.w.skip(c.it, Damaged, "tar: the first header is damaged")
+		if more, err := nextTar(in); err != nil || !more {
 			return err
+		}
+	}
+	for {
+		if err := c.tar(in); passes(err) || c.w.ctx.Err() != nil {
+			return err
+		} else if err != nil {
+			c.w.skip(c.it, Damaged, "tar: "+clip(err.Error(), 200))
 		}
 		if more, err := nextTar(in); err != nil || !more {
 			return err
@@ -26,25 +36,31 @@ func walkTar(c *container) error {
 	}
 }
 
-// nextTar goes on to a header behind empty blocks, if there is one.
+const tarBlock = 512
+
+// nextTar goes on to the next header, if there is one.
 func nextTar(in *io.SectionReader) (bool, error) {
-	var b, empty [512]byte
+	pos, err := in.Seek(0, io.SeekCurrent)
+	if err != nil {
+		return false, err
+	}
+	pos = (pos + tarBlock - 1) / tarBlock * tarBlock
+	buf := make([]byte, block)
 	for {
-		n, err := io.ReadFull(in, b[:])
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		n, err := in.ReadAt(buf, pos)
+		for i := 0; i+tarBlock <= n; i += tarBlock {
+			if isTarHeader(buf[i : i+tarBlock]) {
+				_, err := in.Seek(pos+int64(i), io.SeekStart)
+				return true, err
+			}
+		}
+		pos += int64(n)
+		if errors.Is(err, io.EOF) {
 			return false, nil
 		}
 		if err != nil {
 			return false, err
 		}
-		if b == empty {
-			continue
-		}
-		if !isTar(b[:n], item{}) {
-			return false, nil
-		}
-		_, err = in.Seek(-int64(n), io.SeekCurrent)
-		return true, err
 	}
 }
 

@@ -209,7 +209,7 @@ func (c *container) cpio(r io.Reader) error {
 			return nil
 		}
 		body := &io.LimitedReader{R: r, N: h.size}
-		if h.mode&0o170000 == 0o100000 && h.size > 0 {
+		if h.mode&0o170000 != 0o040000 && h.size > 0 { // a link's text does no harm
 			if err := c.give(clean, body); err != nil {
 				return err
 			}

@@ -41,6 +41,7 @@ func formats() []format {
 		{name: "executable", is: isExecutable, walk: walkExecutable, maybe: true},
 		{name: "lzma", is: isLZMA, walk: walkLZMA, maybe: true},
 		{name: "mail", is: isMail, walk: walkMail, maybe: true},
+		{name: "utf-16", is: isUTF16, walk: walkUTF16, maybe: true},
 		{name: "base64", is: isText, walk: walkBase64, maybe: true},
 	}
 }
@@ -90,14 +91,27 @@ func isISO(_ []byte, it item) bool {
 	return it.size >= 17*2048 && err == nil && string(id[:]) == "CD001"
 }
 
-// isTar checks the sum of the first header, so that old archives without
-// "ustar" are found and text is not taken for one.
+// isTar takes an archive whose first header is damaged, too: tar goes on behind it.
 func isTar(h []byte, _ item) bool {
-	if len(h) < 512 || h[0] == 0 {
+	if isTarHeader(h) || len(h) >= tarBlock && string(h[257:262]) == "ustar" {
+		return true
+	}
+	for i := tarBlock; i+tarBlock <= len(h); i += tarBlock {
+		if string(h[i+257:i+262]) == "ustar" && isTarHeader(h[i:]) {
+			return true
+		}
+	}
+	return false
+}
+
+// isTarHeader checks the sum of a header, so that old archives without
+// "ustar" are found and text is not taken for one.
+func isTarHeader(h []byte) bool {
+	if len(h) < tarBlock || h[0] == 0 || h[148] > '7' {
 		return false
 	}
 	var sum int64
-	for i, b := range h[:512] {
+	for i, b := range h[:tarBlock] {
 		if i >= 148 && i < 156 {
 			b = ' '
 		}
@@ -143,10 +157,9 @@ func isMail(h []byte, _ item) bool {
 	return n >= 2
 }
 
-const maxText = 8 << 20 // larger texts are not searched for base64
-
+// isText lets a few NULs pass: shells and PHP do.
 func isText(h []byte, it item) bool {
-	return it.size >= minBase64 && it.size <= maxText && bytes.IndexByte(h, 0) < 0
+	return it.size >= minBase64 && bytes.Count(h, []byte{0})*32 <= len(h)
 }
 
 // walkExecutable only notes the packer; other engines look at the program.
