@@ -335,6 +335,9 @@ func (p *scanPrinter) take(r scan.Report) {
 		return
 	}
 	p.taken++
+	if it.Links > 1 {
+		p.print(p.g.Err, "%s: the same file had %d more names (hard links): look for inode %d, which they still lead to\n", strconv.Quote(r.File), it.Links-1, it.Inode)
+	}
 	if p.format == "json" {
 		p.keep(p.enc.Encode(map[string]any{"file": r.File, "quarantined": it.ID}))
 		return

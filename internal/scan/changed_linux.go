@@ -25,3 +25,7 @@ func inode(info fs.FileInfo) (dev, ino uint64, ctime time.Time, ok bool) {
 	}
 	return uint64(st.Dev), st.Ino, time.Unix(st.Ctim.Unix()), true //nolint:unconvert // narrower on other processors
 }
+
+// noAccess makes that the time of the last access of a file of one's own, or of
+// any as root, stays as it is.
+const noAccess = syscall.O_NOATIME

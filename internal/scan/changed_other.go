@@ -14,3 +14,6 @@ func changed(info fs.FileInfo) time.Time { return info.ModTime() }
 func inode(fs.FileInfo) (dev, ino uint64, ctime time.Time, ok bool) {
 	return 0, 0, time.Time{}, false
 }
+
+// noAccess has no such flag here.
+const noAccess = 0

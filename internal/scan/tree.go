@@ -183,7 +183,7 @@ func (t *Tree) file(ctx context.Context, p place) Report {
 	if p.real != "" {
 		name, flags = p.real, flags|noFollow
 	}
-	f, err := os.OpenFile(name, flags, 0)
+	f, err := open(name, flags)
 	if err != nil {
 		r.Err = err
 		return r
@@ -197,8 +197,8 @@ func (t *Tree) file(ctx context.Context, p place) Report {
 		r.Err = errSpecial
 	case t.MaxSize > 0 && info.Size() > t.MaxSize:
 		r.Err = fmt.Errorf("it is larger than %d bytes", t.MaxSize)
-	case info.Size() == 0 && hasContent(f):
-		r.Err = errSize
+	case info.Size() == 0 && noEnd(f) != nil:
+		r.Err = noEnd(f)
 	case !t.Since.IsZero() && changed(info).Before(t.Since):
 		r.Skipped = true
 	default:
@@ -242,10 +242,25 @@ func (p pacedFile) ReadAt(b []byte, off int64) (int, error) {
 	return p.File.ReadAt(b, off)
 }
 
-func hasContent(f *os.File) bool {
+// noEnd tells why a file of no size is not an empty one, nil if it is.
+func noEnd(f *os.File) error {
 	var one [1]byte
 	n, err := f.ReadAt(one[:], 0)
-	return n > 0 || (err != nil && errors.Is(err, syscall.EAGAIN))
+	if n > 0 || errors.Is(err, syscall.EAGAIN) {
+		return errSize
+	}
+	if errors.Is(err, io.EOF) {
+		return nil
+	}
+	return err
+}
+
+// open leaves the time of the last access as it is, where that may be.
+func open(name string, flags int) (*os.File, error) {
+	if f, err := os.OpenFile(name, flags|noAccess, 0); err == nil || noAccess == 0 || !errors.Is(err, fs.ErrPermission) {
+		return f, err
+	}
+	return os.OpenFile(name, flags, 0)
 }
 
 // ask asks scanners about a file.

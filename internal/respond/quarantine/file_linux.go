@@ -58,7 +58,11 @@ func openOriginal(path string) (*original, error) {
 		return nil, err
 	}
 	o := &original{dir: dir, name: filepath.Base(path)}
-	fd, err := unix.Openat(dir, o.name, unix.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
+	const flags = unix.O_RDONLY | unix.O_NOFOLLOW | unix.O_NONBLOCK | unix.O_CLOEXEC
+	fd, err := unix.Openat(dir, o.name, flags|unix.O_NOATIME, 0)
+	if errors.Is(err, unix.EPERM) { // another's file: the time of the last access changes
+		fd, err = unix.Openat(dir, o.name, flags, 0)
+	}
 	if err != nil {
 		unix.Close(dir) //nolint:errcheck // the other error is told
 		if errors.Is(err, unix.ELOOP) {

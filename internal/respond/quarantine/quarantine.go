@@ -20,6 +20,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode/utf8"
 
 	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/vault"
@@ -55,6 +56,9 @@ type Item struct {
 	Reason   string            `json:"reason,omitempty"`
 	Taken    time.Time         `json:"taken"`
 	To       string            `json:"to,omitempty"` // while giving: where to
+	// The same where they are not UTF-8, which JSON cannot hold.
+	PathBytes []byte `json:"path_bytes,omitempty"`
+	ToBytes   []byte `json:"to_bytes,omitempty"`
 }
 
 // Errors that callers tell apart.
@@ -282,11 +286,18 @@ func (s *Store) load(id string) (Item, error) {
 	if _, err := hex.DecodeString(it.ID); err != nil || it.ID != id {
 		return Item{}, fmt.Errorf("the quarantine record %s belongs to another id", f.Name())
 	}
+	if len(it.PathBytes) > 0 {
+		it.Path = string(it.PathBytes)
+	}
+	if len(it.ToBytes) > 0 {
+		it.To = string(it.ToBytes)
+	}
 	return it, nil
 }
 
 // save writes a record in one step, synced.
 func (s *Store) save(it Item) error {
+	it.PathBytes, it.ToBytes = notUTF8(it.Path), notUTF8(it.To)
 	data, err := json.MarshalIndent(it, "", " ")
 	if err != nil {
 		return fmt.Errorf("write a quarantine record: %w", err)
@@ -295,6 +306,14 @@ func (s *Store) save(it Item) error {
 		return fmt.Errorf("write a quarantine record: %w", err)
 	}
 	return nil
+}
+
+// notUTF8 is a name that a text of JSON cannot hold, nil for any other.
+func notUTF8(name string) []byte {
+	if utf8.ValidString(name) {
+		return nil
+	}
+	return []byte(name)
 }
 
 // drop removes the record, and the content if no other item has it.

@@ -111,6 +111,11 @@ func TestThereAndBack(t *testing.T) {
 	if err != nil || to != p || len(warnings) > 0 {
 		t.Fatalf("%s %v %v", to, warnings, err)
 	}
+	var first unix.Stat_t
+	if err := unix.Lstat(p, &first); err != nil {
+		t.Fatal(err)
+	}
+	accessed := time.Unix(first.Atim.Unix()) // reading may change it
 	after, err := os.ReadFile(p)
 	if err != nil || !bytes.Equal(before, after) {
 		t.Fatalf("the content differs: %v", err)
@@ -119,8 +124,8 @@ func TestThereAndBack(t *testing.T) {
 	if err := unix.Lstat(p, &st); err != nil {
 		t.Fatal(err)
 	}
-	if st.Mode&0o7777 != 0o4751 || st.Mtim.Nano() != when.UnixNano() {
-		t.Errorf("mode %o, modified %v", st.Mode&0o7777, time.Unix(st.Mtim.Unix()).UTC())
+	if st.Mode&0o7777 != 0o4751 || st.Mtim.Nano() != when.UnixNano() || !accessed.Equal(when.Add(time.Hour)) {
+		t.Errorf("mode %o, modified %v, accessed %v", st.Mode&0o7777, time.Unix(st.Mtim.Unix()).UTC(), accessed)
 	}
 	if hasXattr {
 		b := make([]byte, 10)
@@ -300,5 +305,51 @@ func TestDamagedRecord(t *testing.T) {
 	}
 	if _, err := Open(Config{Dir: filepath.Join(base, "quarantine"), Vault: v, Now: time.Now}); err == nil || !strings.Contains(err.Error(), "00ff.json") {
 		t.Errorf("a damaged record: %v", err)
+	}
+}
+
+// TestNames takes files whose names JSON cannot hold, and gives them back under
+// the same names, also after a kill on the way.
+func TestNames(t *testing.T) {
+	for name, state := range map[string]State{"a\xff\xfe\x80.exe": Held, "line\nbreak \x1b[31m": Held, "killed \xc3": Taking} {
+		t.Run(fmt.Sprintf("%q", name), func(t *testing.T) {
+			base, dir := realDir(t), realDir(t)
+			s, p := open(t, base), filepath.Join(dir, name)
+			write(t, p, marker)
+			it, err := s.Take(p, "", nil, "test")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if state == Taking { // the record was written, the file not yet taken out
+				if _, _, err := s.Restore(it.ID, ""); err != nil {
+					t.Fatal(err)
+				}
+				if it, err = s.Take(p, "", nil, "test"); err != nil {
+					t.Fatal(err)
+				}
+				it.State = Taking
+				write(t, p, marker)
+				var st unix.Stat_t
+				if err := unix.Lstat(p, &st); err != nil {
+					t.Fatal(err)
+				}
+				it.Inode = st.Ino
+				if err := s.save(it); err != nil {
+					t.Fatal(err)
+				}
+				s = open(t, base)
+				if list, err := s.List(); err != nil || len(list) != 0 {
+					t.Errorf("a file that lies in its place counts as taken: %v %v", list, err)
+				}
+				return
+			}
+			s = open(t, base)
+			if to, _, err := s.Restore(it.ID, ""); err != nil || to != p {
+				t.Fatalf("%q %v", to, err)
+			}
+			if b, err := os.ReadFile(p); err != nil || string(b) != marker {
+				t.Errorf("%q %v", b, err)
+			}
+		})
 	}
 }
