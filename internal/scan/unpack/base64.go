@@ -162,7 +162,7 @@ func (c *container) wide(name string, r io.Reader) error {
 	b, err := readAll(r, maxWide)
 	if err != nil {
 		c.skip(name, Limit, "a text in UTF-16 is too large to be looked at as UTF-8")
-		return nil
+		return nil //nolint:nilerr // told
 	}
 	return c.give(name, strings.NewReader(utf16Text(b)))
 }
