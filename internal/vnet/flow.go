@@ -80,11 +80,15 @@ func (t *flowTable) init(limit int) {
 // register makes label the truth about the flow that begins with tuple. It
 // is called before the first packet.
 func (t *flowTable) register(tuple packet.Tuple, label string, now time.Time) {
-	if label == "" {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if label == "" {
+		// The ports may be those of an earlier flow: its label must not pass on.
+		if fl := t.live[tuple]; fl != nil && fl.Label != "" {
+			delete(t.live, tuple)
+		}
+		return
+	}
 	if len(t.all) >= 2*t.max {
 		t.dropped++
 		// The packets are labelled all the same.

@@ -317,3 +317,41 @@ func TestZeroDialer(t *testing.T) {
 		t.Error("a dialer of no host dialled")
 	}
 }
+
+// TestNothingIsSentTwiceInNoTime moves bytes where a round trip takes no time at
+// all: what recovers losses by the time of round trips would take every segment
+// for lost.
+func TestNothingIsSentTwiceInNoTime(t *testing.T) {
+	clk := vnet.NewVirtualClock(start)
+	defer clk.Close()
+	w := newWorld(t, clk)
+	ln, err := w.two.Listen(t.Context(), 80)
+	must(t, err)
+	got := make(chan int64, 1)
+	go func() {
+		c, err := ln.Accept()
+		if err != nil {
+			got <- -1
+			return
+		}
+		n, _ := io.Copy(io.Discard, c)
+		c.Close()
+		got <- n
+	}()
+	c, err := w.one.Dialer().DialContext(t.Context(), "tcp", "two:80")
+	must(t, err)
+	const size = 8 << 20
+	chunk := make([]byte, 32<<10)
+	for range size / len(chunk) {
+		if _, err := c.Write(chunk); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c.Close()
+	if n := <-got; n != size {
+		t.Fatalf("%d bytes came", n)
+	}
+	if s := w.net.Stats(); s.Retransmits != 0 || s.Dropped.Queue != 0 {
+		t.Errorf("%d retransmissions of %d packets: %+v", s.Retransmits, s.Packets, s.Dropped)
+	}
+}
