@@ -298,7 +298,7 @@ func (w *actor) credential() act.Credential {
 // before it what is guessed of a list that is built in.
 func (w *actor) login() act.Login {
 	g := w.a.args
-	l := act.Login{Delay: g.Duration("delay"), Commands: g.Texts("commands"), Share: g.Text("share"), Paths: g.Texts("paths")}
+	l := act.Login{Delay: g.Duration("delay"), Commands: g.Texts("commands"), Share: g.Text("share"), Paths: g.Texts("paths"), Site: g.Text("site")}
 	for _, word := range scenario.Wordlist(g.Text("wordlist")) {
 		if user, password, both := strings.Cut(word, ":"); both {
 			l.Credentials = append(l.Credentials, act.Credential{User: user, Password: password})

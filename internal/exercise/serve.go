@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/lapwing-defence/lapwing/internal/exercise/act"
 	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
 	"github.com/lapwing-defence/lapwing/internal/exercise/service"
 	"github.com/lapwing-defence/lapwing/internal/vnet"
@@ -160,24 +162,47 @@ func (l *lab) buildFields(ctx context.Context) error {
 	return nil
 }
 
-// buildOutside makes what answers on the internet inside: web servers on every
-// address, and the names that the scenario uses for places out there.
+// buildOutside makes what answers on the internet inside: a server on the web's
+// ports and on those that the scenario goes to, on every address, and the names
+// that it uses for places out there.
 func (l *lab) buildOutside(ctx context.Context) error {
+	kinds := map[uint16]string{80: "outside", 443: "outside"}
+	files := []service.File{}
+	visit := func(action string, t scenario.Target, args scenario.Args) {
+		l.place(t.External)
+		if t.External == "" || !scenario.FindAction(action).Speaks() {
+			return
+		}
+		port, kind := outsidePort(action, t, args)
+		if _, taken := kinds[port]; !taken {
+			kinds[port] = kind
+		}
+		if action == "file.download_marker" {
+			files = append(files, service.File{Path: args.Text("path"), Content: act.MarkerText})
+			files = append(files, service.File{Path: "/var/www/html" + args.Text("path"), Content: act.MarkerText})
+		}
+	}
 	for i := range l.sc.Adversary.Steps {
-		l.place(l.sc.Adversary.Steps[i].Target.External)
+		s := &l.sc.Adversary.Steps[i]
+		visit(s.Action, s.Target, s.Args)
 	}
 	for i := range l.sc.Background {
-		l.place(l.sc.Background[i].Target.External)
+		b := &l.sc.Background[i]
+		visit(b.Action, b.Target, b.Args)
 	}
 	host, err := service.NewHost(service.HostConfig{
-		Name: "internet", Persona: "linux-6", Addr: netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, 0}), 24),
+		Name: "internet", Persona: "linux-6", Addr: netip.PrefixFrom(netip.AddrFrom4([4]byte{203, 0, 113, 0}), 24), Accept: l.everyone(), Files: files,
 		Seed: l.seedOf("internet"), Clock: l.clk, Sink: nobody{}, Programs: l.progs, Log: l.log,
 	})
 	if err != nil {
 		return err
 	}
-	for port, kind := range map[uint16]string{80: "http", 443: "https"} {
-		srv, err := service.New(kind, service.Config{Host: host, Port: port, Site: "empty", Zone: l.zone})
+	for port, kind := range kinds {
+		c := service.Config{Host: host, Port: port, Zone: l.zone, Limits: service.Limits{Bytes: 2 * outsideBytes, PerSource: outsideVisits, Total: outsideVisits}}
+		if kind == "outside" {
+			c.Site = "outside"
+		}
+		srv, err := service.New(kind, c)
 		if err != nil {
 			return err
 		}
@@ -188,6 +213,37 @@ func (l *lab) buildOutside(ctx context.Context) error {
 		l.served.Go(func() { l.ended(srv.Serve(ctx, ln)) })
 	}
 	return nil
+}
+
+// Limits of a server on the internet inside: it stands for very many.
+const (
+	outsideBytes  = 64 << 20
+	outsideVisits = 4096
+)
+
+// outsidePort is where an act finds its server out there, and what kind it is.
+func outsidePort(action string, t scenario.Target, args scenario.Args) (uint16, string) {
+	port, kind := uint16(t.Port), "outside"
+	switch args.Text("protocol") {
+	case "sftp", "scp":
+		port, kind = cmp.Or(port, 22), "ssh"
+	case "ftp":
+		port, kind = cmp.Or(port, 21), "ftp"
+	}
+	if port == 0 {
+		port = uint16(scenario.FindAction(action).Port)
+	}
+	return cmp.Or(port, 80), kind
+}
+
+// everyone is every credential that the scenario has: an intruder's own server
+// lets him in with what he says.
+func (l *lab) everyone() []service.Credential {
+	var out []service.Credential
+	for _, c := range l.sc.Credentials {
+		out = append(out, service.Credential{User: c.User, Password: c.Password})
+	}
+	return out
 }
 
 // place gives a name outside an address of those for documentation, drawn from

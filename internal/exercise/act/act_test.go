@@ -1,6 +1,7 @@
 package act
 
 import (
+	"bufio"
 	"context"
 	"io"
 	"net"
@@ -197,7 +198,7 @@ func TestSSHCommandsAndFiles(t *testing.T) {
 		good(t, a.Upload(t.Context(), Target{"trap", 22}, m).Outcome)
 		got := a.Download(t.Context(), Target{"trap", 22}, m)
 		good(t, got.Outcome)
-		if len(got.Output) != 1 || len(got.Output[0]) != 300 || !strings.HasPrefix(got.Output[0], markerText) {
+		if len(got.Output) != 1 || len(got.Output[0]) != 300 || !strings.HasPrefix(got.Output[0], MarkerText) {
 			t.Errorf("%s: %q", p, got.Output)
 		}
 		m.Path = "/nowhere/x"
@@ -340,17 +341,22 @@ func TestTransfer(t *testing.T) {
 	}
 	defer ln.Close()
 	var got int64
+	var heads []string
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c, err := ln.Accept()
-		if err != nil {
-			return
-		}
-		got, _ = io.Copy(io.Discard, c)
-		c.Close()
-		if c, err = ln.Accept(); err == nil {
-			c.Write(make([]byte, 5000))
+		for range 2 {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			r := bufio.NewReader(c)
+			head, _ := r.ReadString('\n')
+			if heads = append(heads, head); strings.Contains(head, " up ") {
+				got, _ = io.Copy(io.Discard, r)
+			} else {
+				c.Write(make([]byte, 5000))
+			}
 			c.Close()
 		}
 	}()
@@ -364,6 +370,9 @@ func TestTransfer(t *testing.T) {
 		if got := a.Transfer(t.Context(), Target{"lin", 80}, b); !got.OK() || got.Bytes != b.Size {
 			t.Errorf("%+v to a web server: %+v", b, got)
 		}
+	}
+	if want := []string{"LAPWING-RANGE up 300000\r\n", "LAPWING-RANGE down 4000\r\n"}; !slices.Equal(heads, want) {
+		t.Errorf("it said %q", heads)
 	}
 	if up.Bytes != 300_000 || got != 300_000 || down.Bytes != 4000 {
 		t.Errorf("%d up, %d came, %d down", up.Bytes, got, down.Bytes)

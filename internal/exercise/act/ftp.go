@@ -19,7 +19,7 @@ type ftp struct {
 // FTPLogin logs in, lists, and reads the files of the Login.
 func (a *Actor) FTPLogin(ctx context.Context, t Target, l Login) LoggedIn {
 	return a.login(ctx, "ftp.login", t, l, func(r *run, c *conn, cred Credential) (bool, []string, error) {
-		return r.ftp(c, t, cred, func(f *ftp) ([]string, error) {
+		return r.ftp(c, t, ftpWords{cred, l.Site}, func(f *ftp) ([]string, error) {
 			var out []string
 			for _, p := range l.Paths {
 				text, err := f.retrieve(p)
@@ -62,9 +62,24 @@ func (c *conn) ask(hundred int, format string, args ...any) (string, error) {
 	return text, err
 }
 
-func (r *run) ftp(c *conn, t Target, cred Credential, then func(*ftp) ([]string, error)) (bool, []string, error) {
+// ftpWords are what is said up to the login. Site stands before it: the flaws
+// that it reminds of asked for no password.
+type ftpWords struct {
+	Credential
+	site string
+}
+
+func (r *run) ftp(c *conn, t Target, cred ftpWords, then func(*ftp) ([]string, error)) (bool, []string, error) {
 	if _, _, err := c.code(); err != nil {
 		return false, nil, err
+	}
+	if cred.site != "" {
+		if err := c.say("SITE %s", cred.site); err != nil {
+			return false, nil, err
+		}
+		if _, _, err := c.code(); err != nil { // whatever it says
+			return false, nil, err
+		}
 	}
 	if _, err := c.ask(3, "USER %s", cred.User); err != nil {
 		return false, nil, err

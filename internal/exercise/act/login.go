@@ -16,6 +16,7 @@ type Login struct {
 	Commands    []string // typed where there is a shell
 	Share       string   // of SMB: opened after it
 	Paths       []string // of FTP: files read after it
+	Site        string   // of FTP: words after SITE, said before it
 }
 
 // Limits of a Login.
@@ -56,7 +57,7 @@ func (l Login) check() error {
 			}
 		}
 	}
-	return plain("a share", l.Share, 80)
+	return errors.Join(plain("a share", l.Share, 80), plain("words after SITE", l.Site, maxCommand))
 }
 
 // session is one login that is tried: it gives whether it fitted, and what was

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// markerText is what files and datagrams of a range hold.
-const markerText = "LAPWING-RANGE-MARKER: harmless, left by an exercise.\n"
+// MarkerText is what files and datagrams of a range hold.
+const MarkerText = "LAPWING-RANGE-MARKER: harmless, left by an exercise.\n"
 
 // testFile is the EICAR test file, which every scanner knows and which does
 // nothing.
@@ -36,7 +36,7 @@ func (m Marker) content() []byte {
 	if n == 0 {
 		n = 64
 	}
-	return []byte(strings.Repeat(markerText, n/len(markerText)+1)[:n])
+	return []byte(strings.Repeat(MarkerText, n/len(MarkerText)+1)[:n])
 }
 
 func (m Marker) check() error {
@@ -69,7 +69,7 @@ func (a *Actor) transfer(ctx context.Context, action string, t Target, m Marker,
 		return a.httpTransfer(ctx, action, t, m, data)
 	case "ftp":
 		return a.login(ctx, action, t, l, func(r *run, c *conn, cred Credential) (bool, []string, error) {
-			return r.ftp(c, t, cred, func(f *ftp) ([]string, error) {
+			return r.ftp(c, t, ftpWords{Credential: cred}, func(f *ftp) ([]string, error) {
 				if data != nil {
 					return nil, f.store(m.Path, data)
 				}
@@ -146,32 +146,52 @@ func (a *Actor) Transfer(ctx context.Context, t Target, b Bytes) Moved {
 		return out
 	}
 	r.end(r.once("tcp", t, func(c *conn) error {
-		if b.HTTP {
-			method := "POST"
-			if b.Down {
-				method = "GET"
-			}
-			head := fmt.Sprintf("%s /transfer HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", method, t.Host)
-			if !b.Down {
-				head += fmt.Sprintf("Content-Type: application/octet-stream\r\nContent-Length: %d\r\n", b.Size)
-			}
-			if err := c.send([]byte(head + "\r\n")); err != nil {
-				return err
-			}
+		if err := c.send([]byte(b.head(t))); err != nil {
+			return err
 		}
 		var err error
 		if b.Down {
 			out.Bytes, err = c.down(b.Size)
 		} else {
 			out.Bytes, err = c.up(b.Size)
+			if err == nil {
+				err = c.taken()
+			}
 		}
 		return err
 	}))
 	return out
 }
 
+// head is what is said before the bytes.
+func (b Bytes) head(t Target) string {
+	switch {
+	case !b.HTTP && b.Down:
+		return fmt.Sprintf("LAPWING-RANGE down %d\r\n", b.Size)
+	case !b.HTTP:
+		return fmt.Sprintf("LAPWING-RANGE up %d\r\n", b.Size)
+	case b.Down:
+		return fmt.Sprintf("GET /transfer?bytes=%d HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n", b.Size, t.Host)
+	}
+	return fmt.Sprintf("POST /transfer HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nContent-Type: application/octet-stream\r\nContent-Length: %d\r\n\r\n", t.Host, b.Size)
+}
+
+// taken waits until the server has read all and says so: who hangs up at once
+// ends the connection with a reset.
+func (c *conn) taken() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		if err := half.CloseWrite(); err != nil {
+			return fmt.Errorf("end the bytes: %w", err)
+		}
+	}
+	if _, err := limited(c, maxOutput); err != nil {
+		return fmt.Errorf("wait for the server's word: %w: %w", errRefused, err)
+	}
+	return nil
+}
+
 func (c *conn) up(size int64) (int64, error) {
-	chunk := []byte(strings.Repeat(markerText, 600))
+	chunk := []byte(strings.Repeat(MarkerText, 600))
 	for sent := int64(0); ; {
 		n, err := c.Write(chunk[:min(int64(len(chunk)), size-sent)])
 		sent += int64(n)
@@ -182,7 +202,7 @@ func (c *conn) up(size int64) (int64, error) {
 }
 
 func (c *conn) down(size int64) (int64, error) {
-	c.left = size
+	c.left = size + maxOutput
 	var got int64
 	for buf := make([]byte, 32<<10); got < size; {
 		n, err := c.Read(buf[:min(int64(len(buf)), size-got)])

@@ -204,7 +204,7 @@ func (a *Actor) UDPProbe(ctx context.Context, s Sweep) Probed {
 	r.end(r.each(s, func(t Target) error {
 		out.Tried++
 		return r.once("udp", t, func(c *conn) error {
-			if err := c.send([]byte(markerText)); err != nil {
+			if err := c.send([]byte(MarkerText)); err != nil {
 				return nil //nolint:nilerr // the port is closed
 			}
 			if said := c.banner(); said != "" {

@@ -55,7 +55,12 @@ func (r *run) typeAll(c *conn, l Login) ([]string, error) {
 		}
 		output = append(output, said)
 	}
-	return output, c.say("exit")
+	if err := c.say("exit"); err != nil {
+		return output, err
+	}
+	// Who hangs up at once may overtake his last line: the server is let go first.
+	limited(c, maxOutput) //nolint:errcheck // however it ends, it ends
+	return output, nil
 }
 
 // Bytes of Telnet's negotiation (RFC 854).

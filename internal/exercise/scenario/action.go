@@ -34,6 +34,11 @@ type Action struct {
 // nothing.
 func (a *Action) Host() bool { return len(a.Name) > 5 && a.Name[:5] == "host." }
 
+// Speaks tells whether the action talks with a server on one port of its target.
+func (a *Action) Speaks() bool {
+	return a != nil && !a.Host() && a.Targets&ToHost != 0 && a.Name != "icmp.ping" && a.Name != "tcp.connect"
+}
+
 // Length bounds how long the action takes with these arguments against so many
 // addresses, without waiting for answers.
 func (a *Action) Length(args Args, targets int) time.Duration {

@@ -73,6 +73,9 @@ func (f *ftpSession) do(verb, arg string) (done bool, err error) {
 	case "NOOP":
 		return false, f.say("200 NOOP ok.")
 	}
+	if verb == "SITE" {
+		f.query("ftp", "SITE "+arg)
+	}
 	if !f.in {
 		return false, f.say("530 Please login with USER and PASS.")
 	}

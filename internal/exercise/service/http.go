@@ -109,6 +109,9 @@ func (v *visit) respond(site site, req *http.Request, body []byte) reply {
 	if len(body) > 0 {
 		v.uploaded(path, body)
 	}
+	if site.bytes && path == "/transfer" {
+		return reply{status: 200, typ: "application/octet-stream", body: moved(req.URL.Query().Get("bytes"))}
+	}
 	for _, p := range site.pages {
 		if strings.EqualFold(path, p.path) {
 			return reply{status: 200, typ: p.typ, body: p.render(v)}

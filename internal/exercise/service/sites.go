@@ -13,6 +13,7 @@ type site struct {
 	server, title, welcome string
 	login, home            string   // where the form goes to, and who logged in
 	guarded                []string // directories behind a password
+	bytes                  bool     // /transfer takes and gives bytes without meaning
 	pages                  []webPage
 }
 
@@ -88,8 +89,9 @@ var sites = map[string]site{
 		{path: "/arcgis/rest/services", title: "Folder: /", text: "Current version: 10.9.1. Services: Basemap (MapServer), Parcels (FeatureServer)."},
 		{path: "/arcgis/rest/info", typ: "application/json", text: `{"currentVersion":10.91,"owningSystemUrl":"https://{host}/portal"}`},
 	}},
-	"winrm": {server: "Microsoft-HTTPAPI/2.0", title: "WinRM", welcome: "wsman", guarded: []string{"/wsman"}},
-	"empty": {server: "nginx", title: "Welcome to nginx!", pages: []webPage{{path: "/", title: "Welcome to nginx!", text: "If you see this page, the web server is successfully installed."}}},
+	"winrm":   {server: "Microsoft-HTTPAPI/2.0", title: "WinRM", welcome: "wsman", guarded: []string{"/wsman"}},
+	"empty":   {server: "nginx", title: "Welcome to nginx!", pages: []webPage{{path: "/", title: "Welcome to nginx!", text: "If you see this page, the web server is successfully installed."}}},
+	"outside": {server: "nginx", title: "Welcome to nginx!", bytes: true, pages: []webPage{{path: "/", title: "Welcome to nginx!", text: "If you see this page, the web server is successfully installed."}}},
 }
 
 // Sites are the names of sites that an http service may show, sorted.

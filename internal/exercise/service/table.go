@@ -45,5 +45,6 @@ var kinds = []kind{
 	{Kind: Kind{"snmp", 161, udp, nil, true, "reads of the system group; the community is the password of user snmp"}, packet: answerSNMP, decoy: numbers{0, 13001}},
 	{Kind: Kind{"sip", 5060, both, nil, true, "options and registrations; nothing is called"}, stream: serveSIP, packet: answerSIP, decoy: numbers{15001, 0}},
 	{Kind: Kind{"socks", 1080, tcp, nil, false, "greets and refuses; nothing is relayed"}, stream: serveSOCKS},
+	{Kind: Kind{"outside", 443, tcp, nil, false, "a server of the internet inside: a web site, over TLS too, that takes and gives bytes without meaning"}, stream: serveOutside, check: checkSite},
 	{Kind: Kind{"banner", 9999, tcp, nil, false, "sends its banner and listens"}, stream: serveBanner},
 }

@@ -53,7 +53,7 @@ func serveHTTPS(v *visit) error {
 	if err != nil {
 		return err
 	}
-	c := tls.Server(v.conn, &tls.Config{Certificates: []tls.Certificate{cert}, Time: v.c.Host.c.Clock.Now, MinVersion: tls.VersionTLS12})
+	c := tls.Server(&rewound{v.conn, v.r}, &tls.Config{Certificates: []tls.Certificate{cert}, Time: v.c.Host.c.Clock.Now, MinVersion: tls.VersionTLS12})
 	stop := v.c.Host.c.Clock.AfterFunc(handshakeTime, func() { v.conn.Close() }) //nolint:errcheck // ends the handshake
 	err = c.HandshakeContext(v.ctx)
 	stop()
