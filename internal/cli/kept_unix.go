@@ -33,7 +33,7 @@ func keptEvents(ctx context.Context, g *globals, cfg *hunt.Config) (end func() e
 		}
 		done <- err
 	}()
-	cfg.Paths, cfg.Stdin = []string{"-"}, r
+	cfg.Paths, cfg.Stdin, cfg.StdinName = []string{"-"}, r, "kept events"
 	return func() error {
 		r.Close() //nolint:errcheck // gives none
 		return <-done

@@ -30,6 +30,8 @@ type Config struct {
 	// Paths are files and directories; "-" is Stdin.
 	Paths []string
 	Stdin io.Reader
+	// StdinName is what Stdin is called in findings; empty: "-".
+	StdinName string
 	// Workers is how many goroutines decode; 0: one for each processor.
 	Workers int
 	// Since and Until bound the time of records; records without a time pass.

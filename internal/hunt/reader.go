@@ -2,6 +2,7 @@ package hunt
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -111,7 +112,7 @@ func (r *reader) stdin() {
 		in = strings.NewReader("")
 	}
 	c := &counted{r: in, h: r.h}
-	r.stream(source{name: "-", mod: r.h.cfg.Now, room: &room{in: c}}, c)
+	r.stream(source{name: cmp.Or(r.h.cfg.StdinName, "-"), mod: r.h.cfg.Now, room: &room{in: c}}, c)
 }
 
 func (r *reader) file(file string) {

@@ -45,6 +45,9 @@ func fingerprint(cfg ruleset.Config) uint64 {
 		fmt.Fprintln(h, info.Size(), info.ModTime().UnixNano()) //nolint:errcheck // a hash takes all
 	}
 	for _, p := range cfg.Paths {
+		if to, err := filepath.EvalSymlinks(p); err == nil {
+			p = to // a walk does not begin through a link
+		}
 		filepath.WalkDir(p, func(path string, d fs.DirEntry, err error) error { //nolint:errcheck // the callback gives none
 			if err != nil {
 				fmt.Fprintln(h, path, err) //nolint:errcheck // a hash takes all
