@@ -82,7 +82,12 @@ func (k *keeper) Cast(_ context.Context, session string, offset int64, data []by
 }
 
 // hubGarbage is GOGC in the hub: what it holds is little, what it passes on is much.
-const hubGarbage = 400
+// hubMemory is from where on it collects more often: in a flood garbage is made
+// faster than it is worth waiting with.
+const (
+	hubGarbage = 400
+	hubMemory  = 320 << 20
+)
 
 // RunHub is the hub process.
 func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // its parts, opened in order
@@ -92,6 +97,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 		return err
 	}
 	debug.SetGCPercent(hubGarbage)
+	limitMemory(hubMemory)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go tend(ctx, true)

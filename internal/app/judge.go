@@ -234,7 +234,7 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 		err = nil
 	}
 	if err == nil && at == g.position() && batch.Empty() {
-		return false, g.remember(at)
+		return false, g.remember(at, true)
 	}
 	if err == nil {
 		err = g.apply(ctx, &batch, at)
@@ -251,13 +251,14 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 	close(g.changed)
 	g.changed = make(chan struct{})
 	g.mu.Unlock()
-	return more, g.remember(at)
+	return more, g.remember(at, false)
 }
 
 // remember writes the state of the correlations where it is due, and lets go of
-// the journal up to what is in it: after a kill the rest is judged again.
-func (g *judge) remember(at journal.Position) error {
-	if err := g.rules.save(at, false); err != nil {
+// the journal up to what is in it: after a kill the rest is judged again. Where
+// it is quiet it is due.
+func (g *judge) remember(at journal.Position, quiet bool) error {
+	if err := g.rules.save(at, quiet); err != nil {
 		g.log.Warn("the state of the correlations was not written", "error", err)
 	}
 	return g.hold.Move(g.rules.safe(at))

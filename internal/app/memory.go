@@ -2,9 +2,13 @@ package app
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"runtime/metrics"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -17,6 +21,39 @@ const (
 	tidyEvery = 2 * time.Second
 	calmBelow = 4 << 20 // bytes allocated between two looks
 )
+
+// limitMemory makes the collector work harder where this process would need
+// more than most bytes, or more than a quarter of what the control group that
+// it runs in may have. An operator's GOMEMLIMIT goes before.
+func limitMemory(most int64) {
+	if os.Getenv("GOMEMLIMIT") != "" {
+		return
+	}
+	if all := groupMemory("/sys/fs/cgroup"); all > 0 {
+		most = min(most, all/4)
+	}
+	debug.SetMemoryLimit(most)
+}
+
+// groupMemory is what the process's control group may have in memory (Linux,
+// cgroup v2 as a container sees its own); 0: no limit that can be told.
+func groupMemory(dir string) int64 {
+	f, err := os.Open(filepath.Join(dir, "memory.max"))
+	if err != nil {
+		return 0
+	}
+	defer f.Close() //nolint:errcheck // only read
+	var buf [32]byte
+	n, err := f.Read(buf[:])
+	if err != nil {
+		return 0
+	}
+	all, err := strconv.ParseInt(strings.TrimSpace(string(buf[:n])), 10, 64)
+	if err != nil {
+		return 0 // "max"
+	}
+	return all
+}
 
 // tend keeps the collector tuned until ctx ends. With fixed, its target stays
 // as it is, and only unused memory is given back.

@@ -32,7 +32,7 @@ func RunStore(ctx context.Context) error {
 		return err
 	}
 	debug.SetGCPercent(300)
-	debug.SetMemoryLimit(storeMemory)
+	limitMemory(storeMemory)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	go tend(ctx, true)

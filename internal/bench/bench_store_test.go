@@ -375,7 +375,7 @@ func (w *whole) settled(b *testing.B) {
 	b.Helper()
 	for range 600 {
 		st := w.status(b)
-		if st.Keeper.Kept == st.Keeper.Position && st.EventLog.InMemory == 0 {
+		if st.Keeper.Kept == st.Keeper.Position && st.EventLog.InMemory == 0 && st.Journal.Bytes < 1<<20 {
 			break
 		}
 		time.Sleep(100 * time.Millisecond)

@@ -15,6 +15,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unique"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -245,8 +246,8 @@ func (s *source) raise(key string, v Verdict, e *event.Event) alert.Alert {
 	if n.Last.Before(e.Time) {
 		n.Last = e.Time
 	}
-	if e.Session != "" {
-		n.Session = e.Session
+	if e.Session != "" && e.Session != n.Session {
+		n.Session = strings.Clone(e.Session) // else it keeps the whole line
 	}
 	a := alert.Alert{
 		ID: n.ID, Key: v.Rule.ID + " " + key[2:] + " " + s.First.UTC().Format(time.RFC3339), Rule: *v.Rule, Source: e.Source.Addr().Unmap(), Host: e.Host,
@@ -388,6 +389,7 @@ func (c *clients) put(connection, software string) {
 		return
 	}
 	if _, ok := c.byID[connection]; !ok {
+		connection = strings.Clone(connection) // both are parts of a line, which they would keep
 		if len(c.ring) < maxClients {
 			c.ring = append(c.ring, connection)
 		} else {
@@ -396,5 +398,5 @@ func (c *clients) put(connection, software string) {
 			c.next = (c.next + 1) % maxClients
 		}
 	}
-	c.byID[connection] = software
+	c.byID[connection] = unique.Make(software).Value()
 }

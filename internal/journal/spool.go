@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/event"
 )
@@ -34,6 +35,11 @@ const (
 	groupBytes  = 4 << 20 // bytes under one sync
 	keyBytes    = 64 << 20
 	maxClients  = 4096
+	// The newest segment goes, too, where it is that long and nobody needs it,
+	// but not soon after the start: a sender that comes back repeats what it has
+	// no answer to, and should a second kill come, the segment tells of it.
+	spent      = 1 << 20
+	untilSpent = 30 * time.Second
 )
 
 // Stats is what a Spool counts.
@@ -66,6 +72,7 @@ type Spool struct {
 	wake  chan struct{} // closed when End moves, nil when nobody waits
 	stats Stats
 	seen  map[[2]int64]bool // damaged regions that were counted
+	open  time.Time
 
 	w writer // of run alone
 }
@@ -76,7 +83,8 @@ type segment struct {
 }
 
 type request struct {
-	turn  bool // begin a new segment; nothing else counts
+	turn  bool     // begin a new segment; nothing else counts
+	spent Position // with turn: only where the journal still ends there
 	depth event.Depth
 	key   Key
 	data  []byte
@@ -109,7 +117,7 @@ func openFiles(cfg Config, fs files) (*Spool, error) {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
 	s := &Spool{
-		cfg: cfg, files: fs, log: cfg.Log,
+		cfg: cfg, files: fs, log: cfg.Log, open: time.Now(),
 		reqs: make(chan *request, queueLength), quit: make(chan struct{}), done: make(chan struct{}),
 		seen: map[[2]int64]bool{},
 	}
@@ -252,7 +260,8 @@ func (s *Spool) broadcast() {
 }
 
 // Release implements Journal: whole segments before upTo are deleted, the
-// newest one never, so that positions keep rising over restarts.
+// newest one never, so that positions keep rising over restarts. Where that is
+// all released, a new one is begun in its place.
 func (s *Spool) Release(upTo Position) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -272,6 +281,12 @@ func (s *Spool) Release(upTo Position) error {
 		s.stats.Bytes -= g.size
 	}
 	s.segs = keep
+	if last >= 0 && s.segs[len(s.segs)-1].size >= spent && !upTo.Before(s.end()) && time.Since(s.open) >= untilSpent {
+		select {
+		case s.reqs <- &request{turn: true, spent: s.end(), done: make(chan struct{})}:
+		default: // appends wait
+		}
+	}
 	return errors.Join(errs...)
 }
 

@@ -385,3 +385,60 @@ func BenchmarkAppend(b *testing.B) {
 		})
 	}
 }
+
+// The newest segment makes room for a new one where all of it is released, but
+// not soon after the start, nor while it is short or somebody needs it.
+func TestASpentSegmentGoes(t *testing.T) {
+	for _, tt := range []struct {
+		name        string
+		size        int
+		soon, whole bool
+		want        bool
+	}{
+		{"all released", spent, false, true, true},
+		{"soon after the start", spent, true, true, false},
+		{"short", spent / 2, false, true, false},
+		{"not all released", spent, false, false, false},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			s := mustOpen(t, Config{Dir: dir})
+			at, err := s.Append(t.Context(), event.DepthAct, append(bytes.Repeat([]byte{'x'}, tt.size), '\n'))
+			if err != nil {
+				t.Fatal(err)
+			}
+			end, err := s.Append(t.Context(), event.DepthAct, testLine(1))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !tt.whole {
+				end = at
+			}
+			if !tt.soon {
+				s.mu.Lock()
+				s.open = s.open.Add(-untilSpent)
+				s.mu.Unlock()
+			}
+			if err := s.Release(end); err != nil {
+				t.Fatal(err)
+			}
+			next, err := s.Append(t.Context(), event.DepthAct, testLine(2)) // behind the turn, if there was one
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := next.Segment > end.Segment; got != tt.want {
+				t.Fatalf("the journal goes on at %v after %v", next, end)
+			}
+			if to, err := s.Read(t.Context(), end, func(Entry) error { return nil }); err != nil || to != next {
+				t.Errorf("a reader at the end comes to %v, %v", to, err)
+			}
+			if err := s.Release(next); err != nil {
+				t.Fatal(err)
+			}
+			s.Close()
+			if files, _ := filepath.Glob(filepath.Join(dir, "*"+suffix)); tt.want && len(files) != 1 {
+				t.Errorf("%d segments are left", len(files))
+			}
+		})
+	}
+}
