@@ -27,8 +27,8 @@ type Judge interface {
 
 // The sizes of what is judged and written together.
 const (
-	judgeEvents = 60_000
-	judgeBytes  = 40 << 20
+	judgeEvents = 30_000
+	judgeBytes  = 24 << 20
 	judgePause  = 100 * time.Millisecond // between two writes, at least
 	judgeRest   = 20                     // times as long as a write took, so that many events share one…
 	judgeLong   = time.Second            // …but at most so long
@@ -272,33 +272,44 @@ func (g *judge) due(ctx context.Context, batch *casebook.Batch) error {
 		return nil
 	}
 	g.rules.said[""] = vs
-	return g.rules.raise(ctx, g.engine, batch, nil, nil, vs)
+	return g.rules.raise(ctx, g.engine, batch, seen{}, vs)
 }
 
 // take judges one line. What is no event has no say here; the keeper puts it aside.
 func (g *judge) take(ctx context.Context, batch *casebook.Batch, line []byte) error {
-	said := g.rules.line(eventID(line), line)
-	if len(said) == 0 && idle(line) {
-		return nil
+	if idle(line) {
+		said := g.rules.line(string(eventID(line)), line)
+		if len(said) == 0 {
+			return nil
+		}
+		e, err := event.Decode(line)
+		if err != nil {
+			return nil //nolint:nilerr // as said
+		}
+		return g.rules.raise(ctx, g.engine, batch, seen{&e, string(line)}, said)
 	}
-	e, err := event.Decode(line)
+	text := string(line) // the one copy: event, evidence and id are parts of it
+	said := g.rules.line(eventID(text), line)
+	e, err := event.DecodeText(text)
 	if err != nil {
 		return nil //nolint:nilerr // as said
 	}
-	if !idle(line) {
-		batch.Index(&e)
-	}
-	return g.rules.raise(ctx, g.engine, batch, &e, line, said)
+	batch.Index(&e)
+	return g.rules.raise(ctx, g.engine, batch, seen{&e, text}, said)
 }
 
 // eventID is the value of event.id, which events are written with first.
-func eventID(line []byte) string {
-	const name = `"event.id":"`
-	_, rest, ok := bytes.Cut(line, []byte(name))
-	if !ok || len(rest) < 36 {
-		return string(line)
+func eventID[T string | []byte](line T) T {
+	const (
+		name   = `"event.id":"`
+		before = len(`{"@timestamp":"2026-01-02T03:04:05.000000000Z",`)
+	)
+	for at := range min(before+1, max(0, len(line)-len(name)-36)) {
+		if line[at] == '"' && string(line[at:at+len(name)]) == name {
+			return line[at+len(name):][:36]
+		}
 	}
-	return string(rest[:36])
+	return line
 }
 
 // idle tells of a line without decoding it that it says nothing to the judge.

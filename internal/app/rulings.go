@@ -31,6 +31,8 @@ import (
 type rulings struct {
 	engine *live.Engine
 	file   string // of the correlations' state; empty: it is not kept
+	// suppress tells that the operator keeps rules quiet on some events.
+	suppress bool
 	said   map[string][]live.Verdict
 	saved  time.Time
 	moved  bool             // since the state was written
@@ -60,7 +62,7 @@ func newRulings(c config.Rules, file string) (*rulings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	return &rulings{engine: e, file: file, said: map[string][]live.Verdict{}}, nil
+	return &rulings{engine: e, file: file, said: map[string][]live.Verdict{}, suppress: len(cfg.Suppress) > 0}, nil
 }
 
 // watch reloads changed rules until ctx ends.
@@ -96,9 +98,16 @@ func verdict(v *live.Verdict, e *event.Event) detect.Verdict {
 // that says more. The rule of the same id in rules/decoy is for hunting.
 func builtIn(r *sigma.Rule) bool { return strings.HasPrefix(r.ID, detect.OwnRules) }
 
+// seen is an event as it is judged, and its line; the zero seen is none.
+type seen struct {
+	event *event.Event
+	line  string
+}
+
 // raise adds to the batch what Sigma rules say of an event: of itself, and of
 // correlations that it made due, whose last event may be another.
-func (r *rulings) raise(ctx context.Context, g *detect.Engine, batch *casebook.Batch, e *event.Event, line []byte, vs []live.Verdict) error {
+func (r *rulings) raise(ctx context.Context, g *detect.Engine, batch *casebook.Batch, s seen, vs []live.Verdict) error {
+	e := s.event
 	var more []detect.Verdict
 	for i := range vs {
 		v := &vs[i]
@@ -115,16 +124,16 @@ func (r *rulings) raise(ctx context.Context, g *detect.Engine, batch *casebook.B
 	if e == nil {
 		return nil
 	}
-	quiet := func(rule alert.Rule) bool { return r.engine.Suppressed(rule.ID, rule.Name, line) }
+	var quiet func(alert.Rule) bool
+	if r.suppress {
+		quiet = func(rule alert.Rule) bool { return r.engine.Suppressed(rule.ID, rule.Name, []byte(s.line)) }
+	}
 	alerts, err := g.Judge(ctx, *e, quiet, more...)
 	if err != nil {
 		return err
 	}
-	if len(alerts) > 0 {
-		line = bytes.Clone(line) // the journal's for the length of the call
-	}
 	for _, a := range alerts {
-		batch.AlertLine(a, e, line)
+		batch.AlertLine(a, e, s.line)
 	}
 	return nil
 }
@@ -140,7 +149,7 @@ func (r *rulings) late(ctx context.Context, g *detect.Engine, batch *casebook.Ba
 		return err
 	}
 	for _, a := range alerts {
-		batch.AlertLine(a, &e, v.Event)
+		batch.AlertLine(a, &e, string(v.Event))
 	}
 	return nil
 }

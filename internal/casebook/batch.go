@@ -47,16 +47,16 @@ type change struct {
 type evidence struct {
 	seq  int64
 	id   string
-	line []byte       // where it was given
+	line string       // where it was given
 	full *event.Event // else the event
 }
 
 // text is the line that is kept of it.
-func (v *evidence) text() []byte {
+func (v *evidence) text() string {
 	if v.full == nil {
 		return v.line
 	}
-	return line(v.full)
+	return string(line(v.full))
 }
 
 type captureKey struct{ sum, source, path string }
@@ -75,7 +75,7 @@ func (b *Batch) Alert(a alert.Alert, e *event.Event) {
 
 // AlertLine is Alert for an event that was read from a line as AppendJSON
 // writes it. b keeps the line, and e only where the line is too long.
-func (b *Batch) AlertLine(a alert.Alert, e *event.Event, line []byte) {
+func (b *Batch) AlertLine(a alert.Alert, e *event.Event, line string) {
 	if len(line) > maxLine {
 		b.Alert(a, e)
 		return

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/klauspost/compress/zstd"
 )
@@ -80,7 +81,7 @@ type openPack struct {
 }
 
 // add takes a line and says where it lies; it is written by flush at the latest.
-func (s *stower) add(ctx context.Context, seq int64, event string, line []byte) (reference, error) {
+func (s *stower) add(ctx context.Context, seq int64, event, line string) (reference, error) {
 	if s.next == 0 {
 		if err := s.a.tx.QueryRowContext(ctx, "SELECT coalesce(max(n), 0) + 1 FROM packs").Scan(&s.next); err != nil {
 			return reference{}, err
@@ -140,11 +141,11 @@ const (
 
 // appendShort appends a line without the id that follows its time. What does
 // not begin so stays as it is.
-func appendShort(dst, line []byte, id string) []byte {
+func appendShort(dst []byte, line, id string) []byte {
 	at := idPlace(line)
 	if at > 0 && len(line) > at+len(lineID)+len(id)+2 {
 		rest := line[at:]
-		if string(rest[:len(lineID)]) == lineID && string(rest[len(lineID):][:len(id)]) == id && string(rest[len(lineID)+len(id):][:2]) == `",` {
+		if rest[:len(lineID)] == lineID && rest[len(lineID):][:len(id)] == id && rest[len(lineID)+len(id):][:2] == `",` {
 			return append(append(dst, line[:at]...), rest[len(lineID)+len(id)+2:]...)
 		}
 	}
@@ -153,7 +154,7 @@ func appendShort(dst, line []byte, id string) []byte {
 
 // whole is the inverse of appendShort.
 func whole(line []byte, id string) []byte {
-	at := idPlace(line)
+	at := idPlace(string(line[:min(len(line), 64)])) // a time is shorter
 	if at < 0 || id == "" || bytes.HasPrefix(line[at:], []byte(lineID)) {
 		return bytes.Clone(line)
 	}
@@ -164,12 +165,12 @@ func whole(line []byte, id string) []byte {
 
 // idPlace is where the id belongs: after the time that a line begins with; -1
 // where it does not.
-func idPlace(line []byte) int {
-	if !bytes.HasPrefix(line, []byte(lineTime)) {
+func idPlace(line string) int {
+	if !strings.HasPrefix(line, lineTime) {
 		return -1
 	}
-	end := bytes.IndexByte(line[len(lineTime):], '"')
-	if at := len(lineTime) + end + 2; end >= 0 && at < len(line) && line[at-1] == ',' {
+	end := strings.IndexByte(line[len(lineTime):min(len(line), 64)], '"')
+	if at := len(lineTime) + end + 2; end >= 0 && at < min(len(line), 64) && line[at-1] == ',' {
 		return at
 	}
 	return -1

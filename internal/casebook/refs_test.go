@@ -84,7 +84,7 @@ func TestShortLines(t *testing.T) {
 			if want == "" {
 				want = tt.line
 			}
-			got := appendShort([]byte("before"), []byte(tt.line), oneID)
+			got := appendShort([]byte("before"), tt.line, oneID)
 			if got = bytes.TrimPrefix(got, []byte("before")); string(got) != want {
 				t.Fatalf("got %s, want %s", got, want)
 			}

@@ -24,11 +24,23 @@ var ErrSyntax = errors.New("malformed event")
 // go to Extra in their order; a name that stands twice keeps the last value
 // of a typed field. Nested objects are refused. data is not kept.
 func Decode(data []byte) (Event, error) {
-	var e Event
 	if len(data) > MaxLine {
-		return e, fmt.Errorf("%w: %d bytes, the limit is %d", ErrSyntax, len(data), MaxLine)
+		return Event{}, errLong(len(data))
 	}
-	d := decoder{s: string(data)} // one copy; every value is a part of it
+	return DecodeText(string(data)) // one copy; every value is a part of it
+}
+
+func errLong(n int) error {
+	return fmt.Errorf("%w: %d bytes, the limit is %d", ErrSyntax, n, MaxLine)
+}
+
+// DecodeText is Decode for a string: every value is a part of it, and keeps it.
+func DecodeText(text string) (Event, error) {
+	var e Event
+	if len(text) > MaxLine {
+		return e, errLong(len(text))
+	}
+	d := decoder{s: text}
 	if !utf8.ValidString(d.s) {
 		d.s = strings.ToValidUTF8(d.s, "\ufffd")
 	}
