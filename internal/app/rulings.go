@@ -33,10 +33,10 @@ type rulings struct {
 	file   string // of the correlations' state; empty: it is not kept
 	// suppress tells that the operator keeps rules quiet on some events.
 	suppress bool
-	said   map[string][]live.Verdict
-	saved  time.Time
-	moved  bool             // since the state was written
-	upTo   journal.Position // what the written state holds
+	said     map[string][]live.Verdict
+	saved    time.Time
+	moved    bool             // since the state was written
+	upTo     journal.Position // what the written state holds
 }
 
 const (
