@@ -27,7 +27,7 @@ func (l *lab) hostAct(ctx context.Context, a *activity) error {
 	}
 	for i := range max(a.args.Int("repeat"), 1) {
 		if i > 0 {
-			if err := l.clk.Sleep(ctx, a.args.Duration("every")); err != nil {
+			if err := l.pace.Sleep(ctx, a.args.Duration("every")); err != nil {
 				return err
 			}
 		}
@@ -114,7 +114,7 @@ func (l *lab) everyday(ctx context.Context, t *timeline, m *machine) {
 	b := &scenario.Background{ID: "everyday", Action: "host.behaviour"}
 	for {
 		wait := time.Duration((30 + 150*r.Float64()) * float64(time.Second))
-		if l.clk.Sleep(ctx, wait) != nil {
+		if l.pace.Sleep(ctx, wait) != nil {
 			return
 		}
 		a := &activity{id: b.ID, from: m.spec.Name, rand: r}
@@ -154,7 +154,7 @@ func (w *actor) arrived(ctx context.Context, t act.Target, protocol string, out 
 		w.lab.leave(ctx, w.a, m, m.records.Process(record.Process{
 			Image: `C:\Windows\System32\cmd.exe`, CommandLine: "cmd.exe /c " + c, User: user, Parent: parent, Integrity: "High",
 		}))
-		if w.lab.clk.Sleep(ctx, w.a.args.Duration("delay")) != nil {
+		if w.lab.pace.Sleep(ctx, w.a.args.Duration("delay")) != nil {
 			return
 		}
 	}

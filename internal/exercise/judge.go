@@ -3,11 +3,13 @@ package exercise
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -29,6 +31,7 @@ type detection struct {
 
 const (
 	maxSightings = 5_000            // records under one alert
+	maxAlerts    = 100_000          // of one exercise
 	maxRecall    = 50_000           // records that a late correlation may still ask for
 	apart        = 10 * time.Minute // silence after which the same is a new alert
 	lateness     = 2 * time.Second
@@ -46,6 +49,9 @@ type judge struct {
 	done   []*detection
 	now    func() time.Time
 	judged int64
+
+	raised  int64 // alerts
+	spilled int64 // verdicts beyond maxAlerts
 }
 
 // newJudge loads the shipped rules and those in dirs.
@@ -129,9 +135,14 @@ func (j *judge) add(v *live.Verdict, s *score.Ref) {
 		d = nil
 	}
 	s.Judged = j.now()
+	if d == nil && j.raised == maxAlerts {
+		j.spilled++
+		return
+	}
 	if d == nil {
+		j.raised++
 		d = &detection{Alert: score.Alert{
-			Rule: rule, Title: rule.Name, First: v.First, Raised: s.Judged, Proto: s.Flow.Proto,
+			ID: strconv.FormatInt(j.raised, 10), Rule: rule, Title: rule.Name, First: v.First, Raised: s.Judged, Proto: s.Flow.Proto,
 			Source: s.Flow.Src, Destination: s.Flow.Dst, Host: s.Host, User: s.User, Token: s.Token,
 		}, place: key}
 		j.open[key] = d
@@ -165,6 +176,16 @@ func (j *judge) key(r *alert.Rule, v *live.Verdict, s *score.Ref) string {
 // they say, so that the order follows from the run alone. ids gives each its id.
 func (j *judge) alerts(end time.Time, ids func() string) []score.Alert {
 	j.advance(end.Add(lateness))
+	all := j.sofar()
+	for i := range all {
+		all[i].ID = ids()
+	}
+	return all
+}
+
+// sofar are the alerts until now, in the order of alerts, each under the number it
+// was raised by.
+func (j *judge) sofar() []score.Alert {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	all := slices.Concat(j.done, slices.Collect(maps.Values(j.open)))
@@ -173,11 +194,15 @@ func (j *judge) alerts(end time.Time, ids func() string) []score.Alert {
 	})
 	out := make([]score.Alert, 0, len(all))
 	for _, d := range all {
-		d.ID = ids()
-		out = append(out, d.Alert)
+		a := d.Alert
+		a.Events = slices.Clip(a.Events) // it grows while this is read
+		out = append(out, a)
 	}
 	return out
 }
+
+// errPassedOver says that a record is counted, and not looked at.
+var errPassedOver = errors.New("passed over")
 
 // sink takes what the hosts of an exercise report. It is the only way in, so
 // that everything that comes by it belongs to the exercise, whatever it says.
@@ -224,7 +249,9 @@ func (k *sink) Record(line []byte, s score.Ref) error {
 }
 
 func (k *sink) keep(line []byte, s *score.Ref) error {
-	if err := k.record(line, s); err != nil {
+	if err := k.record(line, s); errors.Is(err, errPassedOver) {
+		return nil
+	} else if err != nil {
 		return err
 	}
 	k.judge.take(line, s)

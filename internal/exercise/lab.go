@@ -26,6 +26,7 @@ type lab struct {
 	sc    *scenario.Scenario
 	net   *vnet.Network
 	clk   clock.Clock
+	pace  clock.Clock // of actors: clk, or one that can be stopped
 	seed  uint64
 	log   *slog.Logger
 	sink  event.Sink // of what the defence watches
@@ -62,7 +63,7 @@ var _ event.Sink = nobody{}
 // errIncomplete says that a lab could not be made whole.
 var errIncomplete = errors.New("the lab cannot be built")
 
-// newLab builds the network. What it starts ends with close.
+// newLab builds the network, on the clock of the wall where vclk is nil. What it starts ends with close.
 func newLab(ctx context.Context, sc *scenario.Scenario, vclk *vnet.VirtualClock, out event.Sink, log *slog.Logger) (*lab, error) {
 	n, err := vnet.New(vnet.Config{Seed: sc.Seed, Clock: vclk})
 	if err != nil {
@@ -74,6 +75,7 @@ func newLab(ctx context.Context, sc *scenario.Scenario, vclk *vnet.VirtualClock,
 		hosts: map[string]*machine{}, routers: map[string]*vnet.Router{}, segments: map[string]*vnet.Segment{},
 		names: map[netip.Addr]string{}, outside: map[string]netip.Addr{},
 	}
+	l.pace = l.clk
 	for _, build := range []func(context.Context) error{l.buildSegments, l.buildRouters, l.buildHosts, l.buildFields, l.buildOutside, l.serveAll} {
 		if err := build(ctx); err != nil {
 			l.close()

@@ -42,7 +42,7 @@ func (l *lab) netAct(ctx context.Context, a *activity) error {
 	if a.label != "" {
 		d = d.Labelled(a.label)
 	}
-	w := &actor{Actor: act.New(d, act.Config{Clock: l.clk, Seed: a.rand.Uint64(), Host: a.from}), lab: l, a: a}
+	w := &actor{Actor: act.New(d, act.Config{Clock: l.pace, Seed: a.rand.Uint64(), Host: a.from}), lab: l, a: a}
 	switch a.action {
 	case "icmp.ping":
 		return w.ping(ctx, to)
@@ -58,7 +58,7 @@ func (l *lab) netAct(ctx context.Context, a *activity) error {
 	done, last := 0, error(nil)
 	for i, t := range to {
 		if i > 0 && a.args.Has("delay") {
-			if err := l.clk.Sleep(ctx, a.args.Duration("delay")); err != nil {
+			if err := l.pace.Sleep(ctx, a.args.Duration("delay")); err != nil {
 				return err
 			}
 		}

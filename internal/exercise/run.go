@@ -37,6 +37,7 @@ type Config struct {
 	// nothing is written.
 	Dir     string
 	Start   time.Time // of the virtual clock
+	Real    bool      // play by the clock of the wall: the run takes as long as the scenario
 	Version string    // of the program, for the report
 	Tell    func(Progress)
 	Log     *slog.Logger // nil: silent
@@ -65,15 +66,20 @@ func ID(sc *scenario.Scenario) string {
 	return fmt.Sprintf("%x-%x-%x-%x-%x", h[0:4], h[4:6], h[6:8], h[8:10], h[10:16])
 }
 
-// Run plays a scenario on a virtual clock, from its start to its end.
+// Run plays a scenario on a virtual clock, or with Config.Real on that of the
+// wall, from its start to its end.
 func Run(ctx context.Context, sc *scenario.Scenario, cfg Config) (*Played, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	vclk := vnet.NewVirtualClock(cfg.Start)
-	defer vclk.Close()
-	x := &run{sc: sc, cfg: cfg, vclk: vclk}
-	j, err := newJudge(cfg.Rules, vclk.Now)
+	x := &run{sc: sc, cfg: cfg}
+	now := time.Now
+	if !cfg.Real {
+		x.vclk = vnet.NewVirtualClock(cfg.Start)
+		defer x.vclk.Close()
+		now = x.vclk.Now
+	}
+	j, err := newJudge(cfg.Rules, now)
 	if err != nil {
 		return nil, err
 	}
@@ -83,10 +89,10 @@ func Run(ctx context.Context, sc *scenario.Scenario, cfg Config) (*Played, error
 	defer x.shut() //nolint:errcheck // told below where it counts
 	x.judge = j
 	x.sink = &sink{id: ID(sc), judge: j, record: x.keep}
-	vclk.Hold()
-	l, err := newLab(ctx, sc, vclk, x.sink, cfg.Log)
+	x.hold()
+	l, err := newLab(ctx, sc, x.vclk, x.sink, cfg.Log)
 	if err != nil {
-		vclk.Release()
+		x.release()
 		return nil, err
 	}
 	p, err := x.play(ctx, l)
@@ -102,7 +108,7 @@ func Run(ctx context.Context, sc *scenario.Scenario, cfg Config) (*Played, error
 type run struct {
 	sc    *scenario.Scenario
 	cfg   Config
-	vclk  *vnet.VirtualClock
+	vclk  *vnet.VirtualClock // nil: the clock of the wall
 	judge *judge
 	sink  *sink
 
@@ -113,6 +119,19 @@ type run struct {
 	capture io.Writer
 	fault   error
 	closed  bool
+}
+
+// hold stops a virtual clock until release.
+func (x *run) hold() {
+	if x.vclk != nil {
+		x.vclk.Hold()
+	}
+}
+
+func (x *run) release() {
+	if x.vclk != nil {
+		x.vclk.Release()
+	}
 }
 
 func (x *run) open() error {
@@ -177,26 +196,20 @@ func (x *run) play(ctx context.Context, l *lab) (*Played, error) {
 	if x.capture != nil {
 		var err error
 		if tap, err = l.net.Capture(x.capture, vnet.CaptureConfig{}); err != nil {
-			x.vclk.Release()
+			x.release()
 			return nil, fmt.Errorf("capture packets: %w", err)
 		}
 	}
 	sensor, err := newSensor(l)
 	if err != nil {
-		x.vclk.Release()
+		x.release()
 		return nil, err
 	}
 	t := newTimeline(x.sc, l.clk, &doers{l}, x.cfg.Tell)
 	side, stop := context.WithCancel(ctx)
 	var sides sync.WaitGroup
-	sides.Go(func() { sensor.run(side) })
-	for i := range x.sc.Hosts {
-		if m := l.hosts[x.sc.Hosts[i].Name]; m.spec.Has("green") && m.records != nil {
-			sides.Go(func() { l.everyday(side, t, m) })
-		}
-	}
-	sides.Go(func() { x.ticks(side, l) })
-	x.vclk.Release()
+	x.beside(side, &sides, l, t, sensor)
+	x.release()
 	t.play(ctx)
 	stop()
 	sides.Wait()
@@ -210,6 +223,17 @@ func (x *run) play(ctx context.Context, l *lab) (*Played, error) {
 		return nil, fmt.Errorf("play %s: %w", x.sc.ID, ctx.Err())
 	}
 	return x.told(l, t, end), nil
+}
+
+// beside starts what goes on beside the timeline until ctx ends.
+func (x *run) beside(ctx context.Context, wg *sync.WaitGroup, l *lab, t *timeline, s *sensor) {
+	wg.Go(func() { s.run(ctx) })
+	for i := range x.sc.Hosts {
+		if m := l.hosts[x.sc.Hosts[i].Name]; m.spec.Has("green") && m.records != nil {
+			wg.Go(func() { l.everyday(ctx, t, m) })
+		}
+	}
+	wg.Go(func() { x.ticks(ctx, l) })
 }
 
 // ticks gives correlations the time.
@@ -227,9 +251,9 @@ func (x *run) told(l *lab, t *timeline, end time.Time) *Played {
 		Exercise: x.sink.id, Scenario: x.sc.ID, Name: x.sc.Name, Description: x.sc.Description, Version: x.cfg.Version,
 		Seed: x.sc.Seed, Domain: x.sc.Attack.Domain, Attack: x.sc.Attack.Version, Trainee: x.sc.Trainee,
 		Started: t.start, Ended: end, Packets: int64(stats.Packets), Dropped: int64(stats.Dropped.Queue + stats.Dropped.Link + stats.Dropped.States),
-		Steps: t.steps, Activities: t.activities(),
+		Steps: t.played(), Activities: t.activities(),
 	}
-	labelled(l, p.Truth.Steps)
+	labelled(l, p.Truth.Steps, t.over)
 	for i := range x.sc.Networks {
 		n := &x.sc.Networks[i]
 		out := score.Network{Name: n.Name, Filled: n.Fill != nil}
@@ -256,10 +280,14 @@ func (x *run) told(l *lab, t *timeline, end time.Time) *Played {
 	return p
 }
 
-// labelled gives every step the flows that carry its label.
-func labelled(l *lab, steps []score.Step) {
+// labelled gives every step the flows that carry its label. Those of before a
+// restart have theirs.
+func labelled(l *lab, steps []score.Step, before map[string]score.Step) {
 	byLabel := map[string]*score.Step{}
 	for i := range steps {
+		if _, ok := before[steps[i].ID]; ok {
+			continue
+		}
 		steps[i].Flows = nil
 		byLabel[label(steps[i].ID, steps[i].Technique)] = &steps[i]
 	}
@@ -305,7 +333,7 @@ func (d *doers) do(ctx context.Context, a *activity) error {
 	case act == nil:
 		return fmt.Errorf("there is no action %q", a.action)
 	case act.Name == "wait":
-		return d.clk.Sleep(ctx, a.args.Duration("for"))
+		return d.pace.Sleep(ctx, a.args.Duration("for"))
 	case act.Host():
 		return d.hostAct(ctx, a)
 	}

@@ -63,8 +63,10 @@ type timeline struct {
 	sc    *scenario.Scenario
 	clk   clock.Clock
 	start time.Time
+	since func() time.Duration // the exercise's own time
 	doer  doer
 	tell  func(Progress)
+	over  map[string]score.Step // steps that were played before a restart
 
 	mu      sync.Mutex
 	stopped string // why no further step begins
@@ -85,7 +87,13 @@ func newTimeline(sc *scenario.Scenario, clk clock.Clock, d doer, tell func(Progr
 	if tell == nil {
 		tell = func(Progress) {}
 	}
-	return &timeline{sc: sc, clk: clk, start: clk.Now(), doer: d, tell: tell, steps: make([]score.Step, len(sc.Adversary.Steps)), acts: map[string]*score.Activity{}}
+	t := &timeline{sc: sc, clk: clk, start: clk.Now(), doer: d, tell: tell, steps: make([]score.Step, len(sc.Adversary.Steps)), acts: map[string]*score.Activity{}}
+	t.since = func() time.Duration { return clk.Now().Sub(t.start) }
+	for i := range t.steps {
+		t.steps[i] = t.describe(&sc.Adversary.Steps[i])
+		t.steps[i].Outcome, t.steps[i].Note = score.NotRun, errOver.Error()
+	}
+	return t
 }
 
 // play runs until the scenario's duration is over or ctx ends.
@@ -106,10 +114,13 @@ func (t *timeline) play(ctx context.Context) {
 	for i := range t.sc.Adversary.Steps {
 		actors.Go(func() {
 			defer close(ended[t.sc.Adversary.Steps[i].ID])
-			t.steps[i] = t.step(ctx, i, ended)
+			s := t.step(ctx, i, ended)
+			t.mu.Lock()
+			t.steps[i] = s
+			t.mu.Unlock()
 		})
 	}
-	t.clk.Sleep(ctx, t.sc.Duration) //nolint:errcheck // an end is an end
+	t.clk.Sleep(ctx, t.sc.Duration-t.since()) //nolint:errcheck // an end is an end
 	cancel()
 	actors.Wait()
 }
@@ -136,10 +147,10 @@ func (t *timeline) rng(parts ...string) *rand.Rand {
 
 func (t *timeline) background(ctx context.Context, b *scenario.Background, from string) {
 	r := t.rng("background", b.ID, from)
-	if t.clk.Sleep(ctx, b.At+time.Duration(r.Float64()*float64(b.Every))) != nil {
+	if t.clk.Sleep(ctx, max(0, b.At-t.since())+time.Duration(r.Float64()*float64(b.Every))) != nil {
 		return
 	}
-	for b.Until == 0 || t.clk.Now().Before(t.start.Add(b.Until)) {
+	for b.Until == 0 || t.since() < b.Until {
 		a := &activity{id: b.ID, from: from, action: b.Action, target: b.Target, args: b.Args, rand: r}
 		began := t.clk.Now()
 		err := t.doer.do(ctx, a)
@@ -183,10 +194,20 @@ func (t *timeline) activities() []score.Activity {
 	return out
 }
 
+// played are the steps as they stand.
+func (t *timeline) played() []score.Step {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.steps)
+}
+
 var errOver = errors.New("the exercise was over")
 
 func (t *timeline) step(ctx context.Context, i int, ended map[string]chan struct{}) score.Step {
 	s := &t.sc.Adversary.Steps[i]
+	if done, ok := t.over[s.ID]; ok {
+		return done
+	}
 	out := t.describe(s)
 	if err := t.due(ctx, i, ended); err != nil {
 		out.Outcome, out.Note = score.NotRun, err.Error()
@@ -231,7 +252,7 @@ func (t *timeline) due(ctx context.Context, i int, ended map[string]chan struct{
 			return errOver
 		}
 	}
-	wait := max(0, t.start.Add(s.At).Sub(t.clk.Now()))
+	wait := max(0, s.At-t.since())
 	if d := s.Delay; d.Max > 0 {
 		wait += d.Min + time.Duration(t.rng("delay", s.ID).Float64()*float64(d.Max-d.Min))
 	}

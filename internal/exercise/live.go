@@ -1,0 +1,339 @@
+package exercise
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
+	"github.com/lapwing-defence/lapwing/internal/exercise/score"
+	"github.com/lapwing-defence/lapwing/internal/vnet"
+)
+
+// Limits of an exercise for people.
+const (
+	recentRecords = 5_000   // that a trainee may look at
+	recentBytes   = 8 << 20 // that these may hold together
+	liveSeen      = 200_000 // records that the score joins; of more, alerts alone count
+	ownRate       = 100     // records a second that a trainee's own machine may cause
+	ownBurst      = 3_000   // and at once
+	keptEvents    = 40      // of one alert, in a Snapshot
+	keptAlerts    = 1_000   // in a Snapshot
+	keptFlows     = 200     // of one step, in a Snapshot
+)
+
+// LiveConfig is what Start takes.
+type LiveConfig struct {
+	Rules   []string // directories of further rules; the shipped ones always judge
+	Version string   // of the program, for the report
+	From    Snapshot // to go on from; the zero one is the beginning
+	Tell    func(Progress)
+	Log     *slog.Logger // nil: silent
+}
+
+// Snapshot is what an exercise needs to go on after a restart: how far it is and
+// what was done and seen. The network itself follows from the seed.
+type Snapshot struct {
+	Started    time.Time         `json:"started"`
+	Elapsed    time.Duration     `json:"elapsed"`
+	Steps      []score.Step      `json:"steps,omitempty"` // those that are over
+	Alerts     []score.Alert     `json:"alerts,omitempty"`
+	Isolations []score.Isolation `json:"isolations,omitempty"`
+}
+
+// Live is an exercise for people: it runs by the clock of the wall and can be
+// stopped, and whoever holds it may act in it. Its methods may be called at any
+// time by anybody.
+type Live struct {
+	x    *run
+	lab  *lab
+	pace *pace
+	t    *timeline
+	stop context.CancelFunc
+	over chan struct{} // closed when the timeline has ended
+	wg   sync.WaitGroup
+	own  map[netip.Addr]bool // of trainees' machines
+
+	mu         sync.Mutex
+	recent     [][]byte
+	recentSize int
+	tokens     float64
+	filled     time.Time
+	left       int64 // records passed over
+	isolations []score.Isolation
+}
+
+// ErrNoHost says that the scenario has no such host.
+var ErrNoHost = errors.New("there is no such host")
+
+// Start builds the network of a scenario. Time stands still until Run(true).
+// What it starts ends with Close.
+func Start(ctx context.Context, sc *scenario.Scenario, cfg LiveConfig) (*Live, error) {
+	if cfg.Log == nil {
+		cfg.Log = slog.New(slog.DiscardHandler)
+	}
+	l := &Live{
+		x:    &run{sc: sc, cfg: Config{Rules: cfg.Rules, Version: cfg.Version, Tell: cfg.Tell, Log: cfg.Log, Real: true}},
+		over: make(chan struct{}), own: map[netip.Addr]bool{}, tokens: ownBurst, filled: time.Now(), isolations: cfg.From.Isolations,
+	}
+	j, err := newJudge(cfg.Rules, time.Now)
+	if err != nil {
+		return nil, err
+	}
+	for i := range cfg.From.Alerts {
+		j.done = append(j.done, &detection{Alert: cfg.From.Alerts[i]})
+	}
+	j.raised = int64(len(j.done))
+	l.x.judge, l.x.sink = j, &sink{id: ID(sc), judge: j, record: l.keep}
+	for i := range sc.Hosts {
+		if len(sc.Hosts[i].Access) > 0 {
+			for _, a := range addrs(&sc.Hosts[i]) {
+				l.own[a] = true
+			}
+		}
+	}
+	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx)) // it outlives the request that began it
+	if l.lab, err = newLab(ctx, sc, nil, l.x.sink, cfg.Log); err != nil {
+		l.stop()
+		return nil, err
+	}
+	if err := l.begin(ctx, cfg.From); err != nil {
+		l.stop()
+		l.lab.close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// begin starts the timeline, which waits for Run.
+func (l *Live) begin(ctx context.Context, from Snapshot) error {
+	for _, iso := range from.Isolations {
+		if m := l.lab.hosts[iso.Host]; m != nil && iso.Lifted.IsZero() {
+			l.lab.net.Isolate(m.net, true)
+		}
+	}
+	l.pace = newPace(l.lab.clk, l.x.sc.Clock.Speed, from.Elapsed)
+	l.lab.pace = l.pace
+	s, err := newSensor(l.lab)
+	if err != nil {
+		return err
+	}
+	l.t = newTimeline(l.x.sc, l.pace, &doers{l.lab}, l.x.cfg.Tell)
+	l.t.since, l.t.over = l.pace.elapsed, map[string]score.Step{}
+	if !from.Started.IsZero() {
+		l.t.start = from.Started
+	}
+	for _, s := range from.Steps {
+		l.t.over[s.ID] = s
+	}
+	l.x.beside(ctx, &l.wg, l.lab, l.t, s)
+	l.wg.Go(func() {
+		defer close(l.over)
+		l.t.play(ctx)
+	})
+	return nil
+}
+
+// Close ends the exercise.
+func (l *Live) Close() {
+	l.stop()
+	l.lab.close()
+	l.wg.Wait()
+}
+
+// Run lets the exercise's time go by, or stops it: actors wait; servers answer.
+func (l *Live) Run(on bool) { l.pace.run(on) }
+
+// Running tells whether time goes by.
+func (l *Live) Running() bool { return l.pace.running() }
+
+// Elapsed is how much of the exercise's time has gone by.
+func (l *Live) Elapsed() time.Duration { return l.pace.elapsed() }
+
+// Over is closed when the scenario's duration is over. The network stays.
+func (l *Live) Over() <-chan struct{} { return l.over }
+
+// Network is the exercise's own: there is no way from it to any other.
+func (l *Live) Network() *vnet.Network { return l.lab.net }
+
+// keep takes a record of the exercise. What a trainee's own machine causes is
+// bounded, so that a flood of his cannot hide what the adversary does: beyond it
+// records are counted and passed over.
+func (l *Live) keep(line []byte, s *score.Ref) error {
+	l.mu.Lock()
+	if l.own[s.Flow.Src.Addr()] && !l.spend() {
+		l.left++
+		l.mu.Unlock()
+		return errPassedOver
+	}
+	l.recent = append(l.recent, slices.Clone(line))
+	l.recentSize += len(line)
+	for len(l.recent) > recentRecords || l.recentSize > recentBytes {
+		l.recentSize -= len(l.recent[0])
+		l.recent = l.recent[1:]
+	}
+	l.mu.Unlock()
+	l.x.mu.Lock()
+	defer l.x.mu.Unlock()
+	if len(l.x.seen) < liveSeen {
+		l.x.seen = append(l.x.seen, *s)
+	}
+	return nil
+}
+
+// spend takes one of a trainee's records off what he may cause.
+func (l *Live) spend() bool {
+	now := time.Now()
+	l.tokens = min(ownBurst, l.tokens+now.Sub(l.filled).Seconds()*ownRate)
+	l.filled = now
+	if l.tokens < 1 {
+		return false
+	}
+	l.tokens--
+	return true
+}
+
+// Records are the newest records of the hosts and of the network's flow log that
+// hold the text, oldest first, at most n.
+func (l *Live) Records(text string, n int) [][]byte {
+	l.mu.Lock()
+	all := slices.Clone(l.recent)
+	l.mu.Unlock()
+	var out [][]byte
+	for i := len(all) - 1; i >= 0 && len(out) < n; i-- {
+		if text == "" || strings.Contains(strings.ToLower(string(all[i])), strings.ToLower(text)) {
+			out = append(out, all[i])
+		}
+	}
+	slices.Reverse(out)
+	return out
+}
+
+// Alerts are those raised so far, oldest first.
+func (l *Live) Alerts() []score.Alert { return l.x.judge.sofar() }
+
+// Isolate cuts a host off from the network, or joins it again. The host is given
+// by its name or address.
+func (l *Live) Isolate(host string, cut bool) (name string, err error) {
+	m := l.lab.hosts[host]
+	if m == nil {
+		m = l.lab.hosts[l.lab.nameOf(host)]
+	}
+	switch {
+	case m == nil:
+		return "", fmt.Errorf("%w: %q: name a host or its address", ErrNoHost, host)
+	case len(m.spec.Access) > 0:
+		return "", fmt.Errorf("%w to cut off: %s is your own machine", ErrNoHost, m.spec.Name)
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if m.net.Isolated() == cut {
+		return m.spec.Name, nil
+	}
+	l.lab.net.Isolate(m.net, cut)
+	now := time.Now()
+	if cut {
+		l.isolations = append(l.isolations, score.Isolation{Host: m.spec.Name, At: now, By: l.x.sc.Trainee})
+		return m.spec.Name, nil
+	}
+	for i := range l.isolations {
+		if iso := &l.isolations[i]; iso.Host == m.spec.Name && iso.Lifted.IsZero() {
+			iso.Lifted = now
+		}
+	}
+	return m.spec.Name, nil
+}
+
+// Isolated tells whether a host is cut off.
+func (l *Live) Isolated(host string) bool {
+	m := l.lab.hosts[host]
+	return m != nil && m.net.Isolated()
+}
+
+// LiveStats are the counters of an exercise.
+type LiveStats struct {
+	Records    int64  `json:"records"`     // judged
+	PassedOver int64  `json:"passed_over"` // records of a trainee's own doings beyond his share
+	Alerts     int64  `json:"alerts"`
+	Unalerted  int64  `json:"unalerted"` // verdicts beyond the limit of alerts
+	Packets    uint64 `json:"packets"`
+	Dropped    uint64 `json:"dropped"` // packets that a full queue, link or table refused
+}
+
+// Stats are the counters since the network was built.
+func (l *Live) Stats() LiveStats {
+	n := l.lab.net.Stats()
+	j := l.x.judge
+	j.mu.Lock()
+	s := LiveStats{Records: j.judged, Alerts: j.raised, Unalerted: j.spilled, Packets: n.Packets, Dropped: n.Dropped.Queue + n.Dropped.Link + n.Dropped.States + n.FlowsDropped}
+	j.mu.Unlock()
+	l.mu.Lock()
+	s.PassedOver = l.left
+	l.mu.Unlock()
+	return s
+}
+
+// Snapshot is the exercise as it stands.
+func (l *Live) Snapshot() Snapshot {
+	s := Snapshot{Started: l.t.start, Elapsed: l.pace.elapsed()}
+	for _, step := range l.t.played() {
+		if !step.Ended.IsZero() {
+			step.Flows = step.Flows[:min(len(step.Flows), keptFlows)]
+			step.Traces = step.Traces[:min(len(step.Traces), keptFlows)]
+			s.Steps = append(s.Steps, step)
+		}
+	}
+	s.Alerts = l.Alerts()
+	s.Alerts = s.Alerts[max(0, len(s.Alerts)-keptAlerts):]
+	for i := range s.Alerts {
+		a := &s.Alerts[i]
+		a.Events = a.Events[max(0, len(a.Events)-keptEvents):]
+	}
+	l.mu.Lock()
+	s.Isolations = slices.Clone(l.isolations)
+	l.mu.Unlock()
+	return s
+}
+
+// Played is the exercise as it stands, scored. tasks are what the trainee made of
+// the levels.
+func (l *Live) Played(tasks []score.Task) *Played {
+	p := l.x.told(l.lab, l.t, time.Now())
+	p.Truth.Tasks = tasks
+	l.mu.Lock()
+	p.Truth.Isolations = slices.Clone(l.isolations)
+	l.mu.Unlock()
+	for i := range l.x.sc.Training.Levels {
+		if a := l.x.sc.Training.Levels[i].Answer; a != nil && a.State != nil && a.State.Isolated {
+			p.Truth.Goals = append(p.Truth.Goals, score.Goal{ID: l.x.sc.Training.Levels[i].ID, Host: a.State.Host, Points: float64(l.x.sc.Training.Levels[i].Points)})
+		}
+	}
+	p.Result = score.Evaluate(p.Truth, p.Seen, p.Rules)
+	return p
+}
+
+// ErrNoEntry says that a scenario gives trainees no machine to sit at.
+var ErrNoEntry = errors.New("no host lets trainees in: give one access: [socks5]")
+
+// Entry is the host that the trainee sits at.
+func (l *Live) Entry() (*vnet.Host, *scenario.Host, error) {
+	for i := range l.x.sc.Hosts {
+		if h := &l.x.sc.Hosts[i]; len(h.Access) > 0 {
+			return l.lab.hosts[h.Name].net, h, nil
+		}
+	}
+	return nil, nil, fmt.Errorf("%s: %w", l.x.sc.ID, ErrNoEntry)
+}
+
+// Isolations are the hosts that were cut off, oldest first.
+func (l *Live) Isolations() []score.Isolation {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.isolations)
+}
