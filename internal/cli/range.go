@@ -30,12 +30,14 @@ func newRange(g *globals) *cobra.Command {
 		Long: "The range plays scenarios: hosts, people at work and an inert adversary on a network inside this process, which nothing can leave. " +
 			"The same decoys and the same rules as in real life see what happens; the score tells what they missed.\n\n" +
 			"A scenario is a file, or the name of one that is shipped (lapwing range list).\n\nExit status: 0 fine, 1 of run: an expected detection was missed, 2 error, 64 wrong usage.",
-		Example: "  lapwing range list\n  lapwing range run flax-typhoon",
+		Example: "  lapwing range list\n  lapwing range run flax-typhoon\n  lapwing range serve flax-typhoon-short",
 		RunE: func(*cobra.Command, []string) error {
-			return usageError{errors.New("range: say list, check, run, report, schema or import")}
+			return usageError{errors.New("range: say list, check, run, serve, report, schema or import; trainees say join")}
 		},
 	}
-	c.AddCommand(newRangeList(g), newRangeCheck(g), newRangeSchema(g), newRangeImport(g), newRangeRun(g), newRangeReport(g))
+	c.AddCommand(newRangeList(g), newRangeCheck(g), newRangeSchema(g), newRangeImport(g), newRangeRun(g), newRangeReport(g), newRangeServe(g))
+	c.AddCommand(traineeCommands(g)...)
+	c.AddCommand(trainerCommands(g)...)
 	return c
 }
 
@@ -132,13 +134,14 @@ type rangeFlags struct {
 	out     string
 	trainee string
 	seed    uint64
+	real    bool
 }
 
 func newRangeRun(g *globals) *cobra.Command {
 	f := &rangeFlags{}
 	c := &cobra.Command{
 		Use: "run SCENARIO", Short: "Play a scenario and score what was seen", Args: cobra.ExactArgs(1),
-		Long: "Plays a scenario on virtual time from its start to its end and scores each step by what the rules made of it. " +
+		Long: "Plays a scenario from its start to its end, on virtual time in seconds or with --real-time as long as it lasts, and scores each step by what the rules made of it. " +
 			"What it leaves (labelled packets, flows, events, alerts, steps, report) is kept below the data directory, or in --keep DIR.\n\n" +
 			"Exit status: 0 every expected detection fired, 1 one was missed, 2 error, 64 wrong usage.",
 		Example: "  lapwing range run flax-typhoon\n  lapwing range run --rules my-rules/ office.range.yaml\n  lapwing range run --json --keep run/ flax-typhoon\n  lapwing range run --format junit -o range.xml flax-typhoon",
@@ -150,6 +153,7 @@ func newRangeRun(g *globals) *cobra.Command {
 	c.Flags().StringVar(&f.keep, "keep", "", "new directory that takes what the run leaves (default below the data directory)")
 	reportFlags(c, f)
 	c.Flags().StringVar(&f.trainee, "trainee", "", "draw the variables for this person")
+	c.Flags().BoolVar(&f.real, "real-time", false, "play by the clock of the wall: it takes as long as the scenario")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "another seed than the scenario's")
 	return c
 }
@@ -212,7 +216,7 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 		return err
 	}
 	p, err := exercise.Run(ctx, sc, exercise.Config{
-		Rules: f.rules, Dir: dir, Start: began.Truncate(time.Second).UTC(), Version: g.version, Tell: g.rangeTold(), Log: g.log(),
+		Rules: f.rules, Dir: dir, Start: began.Truncate(time.Second).UTC(), Real: f.real, Version: g.version, Tell: g.rangeTold(), Log: g.log(),
 	})
 	if err != nil {
 		return err

@@ -6,38 +6,13 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"sync"
-	"unicode"
 
 	"golang.org/x/term"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
 	"github.com/lapwing-defence/lapwing/internal/event"
 )
-
-// safe makes a visitor's text fit to print: every control, format and
-// bidirectional character is written as an escape.
-func safe(s string, limit int) string {
-	var b strings.Builder
-	for i, r := range s {
-		if i >= limit {
-			b.WriteString("…")
-			break
-		}
-		switch {
-		case r == '\n':
-			b.WriteString(`\n`)
-		case r == '\t':
-			b.WriteString(`\t`)
-		case unicode.IsPrint(r) && r != '\u00ad':
-			b.WriteRune(r)
-		default:
-			fmt.Fprintf(&b, `\u%04x`, r)
-		}
-	}
-	return b.String()
-}
 
 // feed prints events and alerts as they come.
 type feed struct {

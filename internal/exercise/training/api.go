@@ -221,11 +221,11 @@ type Status struct {
 	Standing
 	Ways   []Way       `json:"ways"`
 	Host   string      `json:"host"` // that he sits at
-	Levels []LevelView `json:"level_list"`
+	LevelList []LevelView `json:"level_list"`
 }
 
 func (d *desk) askStatus(*http.Request, *request) (any, error) {
-	s := Status{Standing: d.standing(), Ways: d.ways, Levels: d.course.Levels()}
+	s := Status{Standing: d.standing(), Ways: d.ways, LevelList: d.course.Levels()}
 	_, spec, err := d.live.Entry()
 	if err != nil {
 		return nil, err

@@ -86,7 +86,6 @@ const (
 	saveEvery    = 5 * time.Second  // elapsed time that a kill may take
 	shootEvery   = 15 * time.Second // of steps and alerts: what is younger is played again
 	maxKept      = 64 << 20         // bytes of a file that is read
-	tokenSuffix  = ".token"
 	courseSuffix = ".course.json"
 	seenSuffix   = ".exercise.json"
 )
@@ -118,7 +117,7 @@ func (r *Room) seat(ctx context.Context, name string) (*desk, error) {
 	if err := d.build(ctx, from, d.kept.Course); err != nil {
 		return nil, fmt.Errorf("trainee %s: %w", name, err)
 	}
-	if err := durable.WriteFile(d.file(tokenSuffix), []byte(d.kept.Secret+"\n")); err != nil {
+	if err := durable.WriteFile(d.tokenFile(), []byte(d.kept.Secret+"\n")); err != nil {
 		d.live.Close()
 		return nil, err
 	}
@@ -144,6 +143,8 @@ func read(file string, to any) error {
 }
 
 func (d *desk) file(suffix string) string { return filepath.Join(d.room.cfg.Dir, d.name()+suffix) }
+
+func (d *desk) tokenFile() string { return filepath.Join(d.room.cfg.Tokens, d.name()) }
 
 func (d *desk) name() string { return d.sc.Trainee }
 

@@ -23,6 +23,7 @@ type Config struct {
 	Scenario *scenario.Scenario
 	Trainees []string // beside those whom Dir knows
 	Dir      string   // where it is kept what they have reached; made if it is missing
+	Tokens   string // directory that takes a file with the secret of each; what was there goes
 	Door     Door
 	Secret   func() string // makes a trainee's secret
 	Rules    []string      // directories of further rules
@@ -65,6 +66,12 @@ func Open(ctx context.Context, cfg Config) (*Room, error) {
 	}
 	if err := durable.Clean(cfg.Dir); err != nil {
 		return nil, err
+	}
+	if err := os.RemoveAll(cfg.Tokens); err != nil {
+		return nil, fmt.Errorf("take the tokens of before away: %w", err)
+	}
+	if err := os.MkdirAll(cfg.Tokens, 0o700); err != nil {
+		return nil, fmt.Errorf("keep the tokens: %w", err)
 	}
 	names, err := everybody(cfg.Dir, cfg.Trainees)
 	if err != nil {
@@ -165,7 +172,7 @@ func (r *Room) Admissions() []Admission {
 	var out []Admission
 	for _, d := range r.all() {
 		d.mu.Lock()
-		a := Admission{Trainee: d.name(), Ways: d.ways, TokenFile: d.file(tokenSuffix)}
+		a := Admission{Trainee: d.name(), Ways: d.ways, TokenFile: d.tokenFile()}
 		if _, spec, err := d.live.Entry(); err == nil {
 			a.Host = spec.Name
 		}

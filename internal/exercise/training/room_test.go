@@ -55,7 +55,7 @@ func open(t *testing.T, dir, text string, trainees ...string) *class {
 	c := &class{door: &door{guests: map[string]training.Guest{}}, dir: dir}
 	var err error
 	c.Room, err = training.Open(t.Context(), training.Config{
-		Scenario: load(t, text), Trainees: trainees, Dir: dir, Door: c.door,
+		Scenario: load(t, text), Trainees: trainees, Dir: dir, Tokens: filepath.Join(dir, "tokens"), Door: c.door,
 		Secret: func() string { c.n++; return fmt.Sprintf("secret-of-this-test-%p-%d", c, c.n) },
 	})
 	if err != nil {
@@ -113,6 +113,7 @@ func fetch(ctx context.Context, g training.Guest, url string) (string, error) {
 }
 
 func TestPlayThrough(t *testing.T) {
+	t.Parallel()
 	c := open(t, t.TempDir(), head+levels, "anna")
 	defer c.Close()
 	ctx, anna := t.Context(), c.trainee("anna")
@@ -300,6 +301,7 @@ func TestTraineesAreApart(t *testing.T) {
 
 // A trainee who floods loses his own records, not the adversary's.
 func TestFloodIsCounted(t *testing.T) {
+	t.Parallel()
 	c := open(t, t.TempDir(), strings.Replace(head, "at: 1s", "at: 3s", 1)+levels, "anna")
 	defer c.Close()
 	ctx, anna := t.Context(), c.trainee("anna")
@@ -328,6 +330,7 @@ func TestFloodIsCounted(t *testing.T) {
 }
 
 func TestRoomGoesOn(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	ctx := t.Context()
 	c := open(t, dir, head+levels, "anna")
@@ -375,7 +378,7 @@ func TestRoomsThatDoNotOpen(t *testing.T) {
 			}
 			d := &door{guests: map[string]training.Guest{}}
 			r, err := training.Open(t.Context(), training.Config{
-				Scenario: load(t, tt.text), Trainees: []string{tt.trainee}, Dir: dir, Door: d, Secret: func() string { return "s" },
+				Scenario: load(t, tt.text), Trainees: []string{tt.trainee}, Dir: dir, Tokens: filepath.Join(dir, "tokens"), Door: d, Secret: func() string { return "s" },
 			})
 			if err == nil {
 				r.Close()
