@@ -124,7 +124,7 @@ func (g *globals) joined(ctx context.Context, conn net.Conn) error {
 	}()
 	_, err := io.Copy(g.Out, conn)
 	if ctx.Err() != nil {
-		return nil //nolint:nilerr // the person ended it
+		return nil
 	}
 	return err
 }

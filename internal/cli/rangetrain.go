@@ -58,7 +58,7 @@ func show[T any](g *globals, v T, err error, text func(T)) error {
 	return nil
 }
 
-func (g *globals) say(format string, args ...any) {
+func (g *globals) put(format string, args ...any) {
 	fmt.Fprintf(g.Out, format, args...) //nolint:errcheck // the terminal is gone
 }
 
@@ -106,7 +106,7 @@ func newRangeSolution(g *globals) *cobra.Command {
 		Example: "  lapwing range solution",
 	}, func(ctx context.Context, c *training.Client, _ []string) error {
 		text, err := c.Solution(ctx)
-		return show(g, map[string]string{"text": text}, err, func(m map[string]string) { g.say("%s\n", safe(m["text"], maxLine)) })
+		return show(g, map[string]string{"text": text}, err, func(m map[string]string) { g.put("%s\n", safe(m["text"], maxLine)) })
 	})
 }
 
@@ -131,7 +131,7 @@ func newRangeAlerts(g *globals) *cobra.Command {
 		Example: "  lapwing range alerts",
 	}, func(ctx context.Context, c *training.Client, _ []string) error {
 		all, err := c.Alerts(ctx)
-		return lines(g, all, err, g.alertLines)
+		return listed(g, all, err, g.alertLines)
 	})
 }
 
@@ -147,7 +147,7 @@ func newRangeRecords(g *globals) *cobra.Command {
 			return err
 		}
 		for _, line := range all {
-			g.say("%s\n", jsonText(line))
+			g.put("%s\n", jsonText(line))
 		}
 		return nil
 	})
@@ -181,20 +181,20 @@ func newRangeStatus(g *globals) *cobra.Command {
 }
 
 func (g *globals) task(t training.Task) {
-	g.say("%s: %d of %d points, %s of %s", t.Trainee, t.Points, t.Most, seconds(t.Elapsed), seconds(t.Duration))
+	g.put("%s: %d of %d points, %s of %s", t.Trainee, t.Points, t.Most, seconds(t.Elapsed), seconds(t.Duration))
 	if t.State != "running" && t.State != "done" {
-		g.say(", %s", t.State)
+		g.put(", %s", t.State)
 	}
-	g.say("\n")
+	g.put("\n")
 	if t.Done {
-		g.say("Every level is done. lapwing range status shows them.\n")
+		g.put("Every level is done. lapwing range status shows them.\n")
 		return
 	}
-	g.say("\nLevel %d of %d, %s: %s", t.Number, t.Of, t.Type, safe(t.Title, maxLine))
+	g.put("\nLevel %d of %d, %s: %s", t.Number, t.Of, t.Type, safe(t.Title, maxLine))
 	if t.Worth > 0 {
-		g.say(" (%d points)", t.Worth)
+		g.put(" (%d points)", t.Worth)
 	}
-	g.say("\n\n%s\n", paragraphs(t.Content))
+	g.put("\n\n%s\n", paragraphs(t.Content))
 	for _, q := range t.Questions {
 		g.question(q)
 	}
@@ -206,64 +206,64 @@ func (g *globals) question(q training.Question) {
 	if q.Answered {
 		mark = map[bool]string{true: " [right]", false: " [wrong]"}[q.Right]
 	}
-	g.say("\n%d. %s (%d points)%s\n", q.Number, safe(q.Text, maxLine), q.Points, mark)
+	g.put("\n%d. %s (%d points)%s\n", q.Number, safe(q.Text, maxLine), q.Points, mark)
 	for i, choice := range q.Choices {
-		g.say("   %c) %s\n", 'a'+rune(i), safe(choice, maxLine))
+		g.put("   %c) %s\n", 'a'+rune(i), safe(choice, maxLine))
 	}
 }
 
 // limits are what bounds a level, and what one can say.
 func (g *globals) limits(t training.Task) {
 	if t.Attempts != nil {
-		g.say("\nAttempts left: %d\n", *t.Attempts)
+		g.put("\nAttempts left: %d\n", *t.Attempts)
 	}
 	if t.TimeLeft != nil {
-		g.say("\nTime left: %s\n", seconds(*t.TimeLeft))
+		g.put("\nTime left: %s\n", seconds(*t.TimeLeft))
 	}
 	for _, h := range t.Hints {
 		if h.Taken {
-			g.say("\nHint %s: %s\n", h.ID, safe(h.Text, maxLine))
+			g.put("\nHint %s: %s\n", h.ID, safe(h.Text, maxLine))
 		} else {
-			g.say("\nA hint %s for %d points: lapwing range hint\n", h.ID, h.Cost)
+			g.put("\nA hint %s for %d points: lapwing range hint\n", h.ID, h.Cost)
 		}
 	}
 	if t.Solution != "" {
-		g.say("\nSolution: %s\n", safe(t.Solution, maxLine))
+		g.put("\nSolution: %s\n", safe(t.Solution, maxLine))
 	}
 	switch t.Type {
 	case "info":
-		g.say("\nGo on with lapwing range next.\n")
+		g.put("\nGo on with lapwing range next.\n")
 	case "response":
-		g.say("\nSolved by what you do: lapwing range isolate HOST.\n")
+		g.put("\nSolved by what you do: lapwing range isolate HOST.\n")
 	default:
-		g.say("\nAnswer with lapwing range answer TEXT.\n")
+		g.put("\nAnswer with lapwing range answer TEXT.\n")
 	}
 }
 
 func (g *globals) verdict(v training.Verdict) {
 	switch {
 	case v.Right && v.Status == training.Asked:
-		g.say("Right.")
+		g.put("Right.")
 	case v.Right:
-		g.say("Right: %d points.", v.Points)
+		g.put("Right: %d points.", v.Points)
 	default:
-		g.say("Wrong.")
+		g.put("Wrong.")
 	}
 	if v.Left != nil && *v.Left > 0 {
-		g.say(" Attempts left: %d.", *v.Left)
+		g.put(" Attempts left: %d.", *v.Left)
 	}
 	if v.Note != "" {
-		g.say(" %s", safe(v.Note, maxLine))
+		g.put(" %s", safe(v.Note, maxLine))
 	}
-	g.say("\n")
+	g.put("\n")
 }
 
 func (g *globals) hint(h training.HintView) {
-	g.say("%s (%d points): %s\n", h.ID, h.Cost, safe(h.Text, maxLine))
+	g.put("%s (%d points): %s\n", h.ID, h.Cost, safe(h.Text, maxLine))
 }
 
 func (g *globals) isolated(out training.Isolated) {
-	g.say("%s is %s.\n", out.Host, map[bool]string{true: "cut off", false: "joined again"}[out.Isolated])
+	g.put("%s is %s.\n", out.Host, map[bool]string{true: "cut off", false: "joined again"}[out.Isolated])
 	if out.Verdict != nil {
 		g.verdict(*out.Verdict)
 	}
@@ -271,7 +271,7 @@ func (g *globals) isolated(out training.Isolated) {
 
 func (g *globals) alertLines(all []training.AlertView) {
 	if len(all) == 0 {
-		g.say("No alert yet.\n")
+		g.put("No alert yet.\n")
 		return
 	}
 	w := tabwriter.NewWriter(g.Out, 0, 0, 2, ' ', 0)
@@ -283,9 +283,9 @@ func (g *globals) alertLines(all []training.AlertView) {
 }
 
 func (g *globals) standing(s training.Status) {
-	g.say("%s: %s, %d of %d points, %s\n", s.Trainee, s.State, s.Points, s.Most, seconds(s.Elapsed))
+	g.put("%s: %s, %d of %d points, %s\n", s.Trainee, s.State, s.Points, s.Most, seconds(s.Elapsed))
 	for _, w := range s.Ways {
-		g.say("in by %s %s as %s (you sit at %s)\n", w.Kind, w.Address+w.File, w.User, s.Host)
+		g.put("in by %s %s as %s (you sit at %s)\n", w.Kind, w.Address+w.File, w.User, s.Host)
 	}
 	w := tabwriter.NewWriter(g.Out, 0, 0, 2, ' ', 0)
 	for _, l := range s.LevelList {
@@ -293,19 +293,19 @@ func (g *globals) standing(s training.Status) {
 	}
 	w.Flush() //nolint:errcheck // as above
 	if len(s.Isolated) > 0 {
-		g.say("cut off: %s\n", strings.Join(s.Isolated, ", "))
+		g.put("cut off: %s\n", strings.Join(s.Isolated, ", "))
 	}
 	x := s.Exercise
-	g.say("%d alerts, %d records judged, %d of your own passed over, %d packets, %d dropped, %d requests refused\n", x.Alerts, x.Records, x.PassedOver, x.Packets, x.Dropped, s.Refused)
+	g.put("%d alerts, %d records judged, %d of your own passed over, %d packets, %d dropped, %d requests refused\n", x.Alerts, x.Records, x.PassedOver, x.Packets, x.Dropped, s.Refused)
 	if s.Fault != "" {
-		g.say("this cannot be kept: %s\n", s.Fault)
+		g.put("this cannot be kept: %s\n", s.Fault)
 	}
 }
 
 func seconds(s float64) string { return (time.Duration(s) * time.Second).String() }
 
-// lines prints a list as JSON lines, or by text.
-func lines[T any](g *globals, all []T, err error, text func([]T)) error {
+// listed prints a list as JSON lines, or by text.
+func listed[T any](g *globals, all []T, err error, text func([]T)) error {
 	if err != nil {
 		return err
 	}
@@ -318,7 +318,7 @@ func lines[T any](g *globals, all []T, err error, text func([]T)) error {
 		if err != nil {
 			return err
 		}
-		g.say("%s\n", jsonText(line))
+		g.put("%s\n", jsonText(line))
 	}
 	return nil
 }
@@ -339,7 +339,7 @@ func trainerCommands(g *globals) []*cobra.Command {
 	pause := func(resume bool) func(context.Context, *training.Client, []string) error {
 		return func(ctx context.Context, c *training.Client, args []string) error {
 			s, err := c.Pause(ctx, args[0], resume)
-			return show(g, s, err, func(s training.Standing) { g.say("%s: %s at %s\n", s.Trainee, s.State, seconds(s.Elapsed)) })
+			return show(g, s, err, func(s training.Standing) { g.put("%s: %s at %s\n", s.Trainee, s.State, seconds(s.Elapsed)) })
 		}
 	}
 	return []*cobra.Command{
@@ -348,7 +348,7 @@ func trainerCommands(g *globals) []*cobra.Command {
 			Long: "Lists the trainees of the exercise that is being served, the best first.", Example: "  lapwing range trainees\n  lapwing range trainees --json",
 		}, func(ctx context.Context, c *training.Client, _ []string) error {
 			all, err := c.Trainees(ctx)
-			return lines(g, all, err, g.board)
+			return listed(g, all, err, g.board)
 		}),
 		lead(&cobra.Command{
 			Use: "pause TRAINEE", Short: "Stop a trainee's exercise", Args: cobra.ExactArgs(1),
@@ -364,7 +364,7 @@ func trainerCommands(g *globals) []*cobra.Command {
 			Example: "  lapwing range reset anna",
 		}, func(ctx context.Context, c *training.Client, args []string) error {
 			r, err := c.Reset(ctx, args[0])
-			return show(g, r, err, func(r training.Reset) { g.say("%s is back at the beginning, after %.0f ms\n", r.Trainee, r.Took) })
+			return show(g, r, err, func(r training.Reset) { g.put("%s is back at the beginning, after %.0f ms\n", r.Trainee, r.Took) })
 		}),
 	}
 }
@@ -406,26 +406,54 @@ func (g *globals) join(ctx context.Context, c *training.Client) error {
 	if err := show(g, t, err, g.task); err != nil {
 		return err
 	}
-	in := bufio.NewScanner(g.In)
-	in.Buffer(make([]byte, 0, maxJoinLine), maxJoinLine)
-	for g.prompt(); in.Scan(); g.prompt() {
-		line := strings.TrimSpace(in.Text())
-		if line == "/quit" || ctx.Err() != nil {
+	typed, ended := g.typed(ctx)
+	for {
+		g.prompt()
+		var line string
+		var ok bool
+		select {
+		case <-ctx.Done():
+			return nil
+		case line, ok = <-typed:
+		}
+		if !ok {
+			return <-ended
+		}
+		if line == "/quit" {
 			return nil
 		}
 		switch err := g.said(ctx, c, line); {
 		case errors.Is(err, training.ErrRefused):
-			g.say("%s\n", safe(strings.TrimPrefix(err.Error(), "refused: "), maxLine))
+			g.put("%s\n", safe(strings.TrimPrefix(err.Error(), "refused: "), maxLine))
 		case err != nil:
 			return err
 		}
 	}
-	return in.Err()
+}
+
+// typed gives the lines that a person types. Its goroutine may outlive ctx: a read
+// from a terminal ends with the next line or with the process.
+func (g *globals) typed(ctx context.Context) (<-chan string, <-chan error) {
+	typed, ended := make(chan string), make(chan error, 1)
+	go func() {
+		defer close(typed)
+		in := bufio.NewScanner(g.In)
+		in.Buffer(make([]byte, 0, maxJoinLine), maxJoinLine)
+		for in.Scan() {
+			select {
+			case typed <- strings.TrimSpace(in.Text()):
+			case <-ctx.Done():
+				return
+			}
+		}
+		ended <- in.Err()
+	}()
+	return typed, ended
 }
 
 func (g *globals) prompt() {
 	if !g.json {
-		g.say("> ")
+		g.put("> ")
 	}
 }
 
@@ -437,7 +465,7 @@ func (g *globals) said(ctx context.Context, c *training.Client, line string) err
 	case "":
 		return nil
 	case "/help":
-		g.say("%s", joinHelp)
+		g.put("%s", joinHelp)
 		return nil
 	case "/task":
 		t, err := c.Task(ctx)
@@ -450,14 +478,14 @@ func (g *globals) said(ctx context.Context, c *training.Client, line string) err
 		return show(g, h, err, g.hint)
 	case "/solution":
 		text, err := c.Solution(ctx)
-		return show(g, map[string]string{"text": text}, err, func(m map[string]string) { g.say("%s\n", safe(m["text"], maxLine)) })
+		return show(g, map[string]string{"text": text}, err, func(m map[string]string) { g.put("%s\n", safe(m["text"], maxLine)) })
 	case "/alerts":
 		all, err := c.Alerts(ctx)
-		return lines(g, all, err, g.alertLines)
+		return listed(g, all, err, g.alertLines)
 	case "/records":
 		all, err := c.Records(ctx, rest, 10)
 		for _, l := range all {
-			g.say("%s\n", jsonText(l))
+			g.put("%s\n", jsonText(l))
 		}
 		return err
 	case "/isolate", "/lift":
@@ -468,7 +496,7 @@ func (g *globals) said(ctx context.Context, c *training.Client, line string) err
 		return show(g, s, err, g.standing)
 	}
 	if strings.HasPrefix(word, "/") {
-		g.say("there is no %s\n%s", safe(word, maxLine), joinHelp)
+		g.put("there is no %s\n%s", safe(word, maxLine), joinHelp)
 		return nil
 	}
 	question := 0
@@ -487,6 +515,6 @@ func (g *globals) onward(ctx context.Context, c *training.Client, v *training.Ve
 		return err
 	}
 	t, err := c.Task(ctx)
-	g.say("\n")
+	g.put("\n")
 	return show(g, t, err, g.task)
 }

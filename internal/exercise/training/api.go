@@ -219,8 +219,8 @@ func (d *desk) askIsolate(_ *http.Request, in *request) (any, error) {
 // Status is how a trainee stands and how he gets in.
 type Status struct {
 	Standing
-	Ways   []Way       `json:"ways"`
-	Host   string      `json:"host"` // that he sits at
+	Ways      []Way       `json:"ways"`
+	Host      string      `json:"host"` // that he sits at
 	LevelList []LevelView `json:"level_list"`
 }
 

@@ -208,27 +208,32 @@ func TestCourseLimits(t *testing.T) {
 		points int
 	}{
 		{"attempts", func(t *testing.T, c *training.Course, _ *stage, _ string) {
+			t.Helper()
 			for range 3 {
 				must(c.Answer(0, "nobody"))(t)
 			}
 		}, training.Lost, 0},
 		{"time", func(t *testing.T, c *training.Course, s *stage, right string) {
+			t.Helper()
 			s.elapsed += 10*time.Minute + time.Second
 			if v := must(c.Answer(0, right))(t); !v.Right || v.Points != 0 || !strings.Contains(v.Note, "10m") {
 				t.Errorf("too late: %+v", v)
 			}
 		}, training.Late, 0},
 		{"just in time", func(t *testing.T, c *training.Course, s *stage, right string) {
+			t.Helper()
 			s.elapsed += 10 * time.Minute
 			must(c.Answer(0, right))(t)
 		}, training.Solved, 100},
 		{"too fast", func(t *testing.T, c *training.Course, _ *stage, right string) {
+			t.Helper()
 			must(c.Answer(0, right))(t)
 			if !c.State.Levels[1].Fast {
 				t.Error("nobody solves this in no time")
 			}
 		}, training.Solved, 100},
 		{"both hints", func(t *testing.T, c *training.Course, _ *stage, right string) {
+			t.Helper()
 			must(c.Hint("h2"))(t)
 			must(c.Hint(""))(t)
 			_, err := c.Hint("")
@@ -236,12 +241,14 @@ func TestCourseLimits(t *testing.T) {
 			must(c.Answer(0, right))(t)
 		}, training.Solved, 70},
 		{"the solution", func(t *testing.T, c *training.Course, _ *stage, right string) {
+			t.Helper()
 			if s := must(c.Solution())(t); !strings.Contains(s.Text, right) {
 				t.Errorf("the solution is %q", s.Text)
 			}
 			must(c.Answer(0, right))(t)
 		}, training.Solved, 0},
 		{"given up", func(t *testing.T, c *training.Course, _ *stage, _ string) {
+			t.Helper()
 			wants(t, c.Next(false), training.ErrUnsolved)
 			must(c.Hint(""))(t)
 			if err := c.Next(true); err != nil {
@@ -249,6 +256,7 @@ func TestCourseLimits(t *testing.T) {
 			}
 		}, training.GivenUp, 0},
 		{"other words", func(t *testing.T, c *training.Course, _ *stage, _ string) {
+			t.Helper()
 			must(c.Answer(0, "\tthe   STRANGER"))(t)
 		}, training.Solved, 100},
 	} {

@@ -23,7 +23,7 @@ type Config struct {
 	Scenario *scenario.Scenario
 	Trainees []string // beside those whom Dir knows
 	Dir      string   // where it is kept what they have reached; made if it is missing
-	Tokens   string // directory that takes a file with the secret of each; what was there goes
+	Tokens   string   // directory that takes a file with the secret of each; what was there goes
 	Door     Door
 	Secret   func() string // makes a trainee's secret
 	Rules    []string      // directories of further rules

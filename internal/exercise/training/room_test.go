@@ -314,7 +314,7 @@ func TestFloodIsCounted(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for i := 0; flood.Err() == nil; i++ {
-				fetch(flood, g, fmt.Sprintf("http://web/%d", i)) //nolint:errcheck // a flood does not look
+				fetch(flood, g, fmt.Sprintf("http://web/%d", i))
 			}
 		})
 	}
