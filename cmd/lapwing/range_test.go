@@ -108,8 +108,8 @@ func serveRange(t *testing.T, dir string, trainees ...string) *served {
 // kill ends the process as a loss of power would.
 func (s *served) kill() {
 	if s.cmd.ProcessState == nil {
-		s.cmd.Process.Kill() //nolint:errcheck // it may be gone
-		s.cmd.Wait()         //nolint:errcheck // it was killed
+		s.cmd.Process.Kill()
+		s.cmd.Wait()
 	}
 }
 
