@@ -85,7 +85,7 @@ func openOriginal(path string) (*original, error) {
 		return nil, errors.New("it is a mount point of its own; unmount it first")
 	}
 	o.item = Item{
-		Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid), Inode: st.Ino, Device: st.Dev, Links: st.Nlink,
+		Mode: st.Mode & 0o7777, UID: int(st.Uid), GID: int(st.Gid), Inode: st.Ino, Device: st.Dev, Links: uint64(st.Nlink), //nolint:unconvert // 32 bits on arm64
 		Accessed: time.Unix(st.Atim.Unix()).UTC(), Modified: time.Unix(st.Mtim.Unix()).UTC(),
 	}
 	if o.item.Xattrs, err = xattrs(fd); err != nil {
