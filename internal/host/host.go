@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"log/slog"
 	"net/netip"
-	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -314,7 +313,7 @@ func Shell(s *kernel.Session, fds map[int]*kernel.FD) *kernel.Proc {
 		"USER": s.User.Name, "LOGNAME": s.User.Name, "HOME": s.User.Home, "PATH": path, "SHELL": s.User.Shell, "PWD": dir,
 		"LANG": "en_US.UTF-8", "XDG_SESSION_TYPE": "tty", "XDG_SESSION_CLASS": "user", "MOTD_SHOWN": "pam",
 		"XDG_RUNTIME_DIR": fmt.Sprintf("/run/user/%d", s.User.UID), "DBUS_SESSION_BUS_ADDRESS": fmt.Sprintf("unix:path=/run/user/%d/bus", s.User.UID),
-		"XDG_SESSION_ID": strconv.FormatInt(40+s.Started.Unix()%900, 10),
+		"XDG_SESSION_ID": s.ID(),
 	}
 	if s.Service == "ssh" {
 		f, t := s.From, s.To
@@ -340,7 +339,7 @@ func first(s *kernel.Session, fds map[int]*kernel.FD, env map[string]string, dir
 			}
 		}
 	}
-	ppid := m.Table.Reserve()
+	ppid := m.Table.Login(s)
 	return &kernel.Proc{
 		S: s, M: m, PPID: ppid, Env: env, Dir: dir, Umask: 0o022, FDs: fds, Args: []string{s.User.Shell},
 		Caller: vfs.Caller{UID: s.User.UID, GID: s.User.GID, Groups: groups},

@@ -165,7 +165,12 @@ type Session struct {
 	Term     string // $TERM as the client said
 	Recorder Recorder
 	Budget   *Budget
+
+	daemon int // pid of sshd's process for the session, 0 = none; under Table.mu
 }
+
+// ID is the number that systemd-logind gave the session.
+func (s *Session) ID() string { return strconv.FormatInt(40+s.Started.Unix()%900, 10) }
 
 // Recorder is told what a visitor does. Its methods do not block for long and
 // have no error: what cannot be recorded is the recorder's to report.

@@ -27,6 +27,7 @@ type Table struct {
 
 type liveProc struct {
 	p      *Proc
+	dir    string // the working directory it began in
 	start  time.Time
 	cancel context.CancelCauseFunc
 }
@@ -39,6 +40,8 @@ type Entry struct {
 	Args    []string // of a visitor's program, else nil
 	Live    bool     // run by a visitor
 	PGID    int
+	Dir     string // working directory it began in, "" = /
+	Scope   string // id of the login session it belongs to, "" = none
 }
 
 // NewTable starts pids for visitors at first.
@@ -57,7 +60,7 @@ func (t *Table) add(p *Proc, cancel context.CancelCauseFunc) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.advance()
-	t.live[t.next] = &liveProc{p, t.now(), cancel}
+	t.live[t.next] = &liveProc{p, p.Dir, t.now(), cancel}
 	return t.next
 }
 
@@ -102,7 +105,58 @@ func (t *Table) Restore(gone []int, next int) {
 	}
 }
 
-// Reserve takes a pid without a program: sshd's own processes, subshells.
+// Login is the pid of the process that serves s: of sshd's session in the
+// table, for as long as s runs a program; else one that nobody sees.
+func (t *Table) Login(s *Session) int {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if s.daemon == 0 {
+		t.advance()
+		if s.Service == "ssh" && s.User.UID != 0 {
+			t.advance() // of the privileged half
+		}
+		s.daemon = t.next
+	}
+	return s.daemon
+}
+
+// daemons are sshd's processes for the sessions that run a program: one for
+// root, for others a privileged one above it.
+func (t *Table) daemons() []Entry {
+	listener := 1
+	for _, r := range t.resident {
+		if r.Name == "sshd" {
+			listener = r.PID
+		}
+	}
+	seen := map[*Session]bool{}
+	var out []Entry
+	for _, l := range t.live {
+		s := l.p.S
+		if s.daemon == 0 || s.Service != "ssh" || seen[s] {
+			continue
+		}
+		seen[s] = true
+		line := s.Line
+		if line == "" {
+			line = "notty"
+		}
+		e := Entry{Process: persona.Process{
+			PID: s.daemon, PPID: listener, User: "root", Name: "sshd", Command: "sshd: " + s.User.Name + "@" + line, Exe: "/usr/sbin/sshd",
+			State: "Ss", VSZ: 17_740, RSS: 10_912, TTY: "?", Threads: 1,
+		}, Started: s.Started, Scope: s.ID(), PGID: s.daemon}
+		if s.User.UID != 0 {
+			parent := e
+			parent.PID, parent.PGID, parent.Command = s.daemon-1, s.daemon-1, "sshd: "+s.User.Name+" [priv]"
+			out = append(out, parent)
+			e.PPID, e.User, e.UID, e.State, e.RSS, e.PGID = parent.PID, s.User.Name, s.User.UID, "S", 6_684, parent.PID
+		}
+		out = append(out, e)
+	}
+	return out
+}
+
+// Reserve takes a pid without a program: subshells.
 func (t *Table) Reserve() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -130,6 +184,7 @@ func (t *Table) List() []Entry {
 	for pid, l := range t.live {
 		out = append(out, l.entry(pid))
 	}
+	out = append(out, t.daemons()...)
 	sort.Slice(out, func(i, j int) bool { return out[i].PID < out[j].PID })
 	return out
 }
@@ -148,7 +203,7 @@ func (l *liveProc) entry(pid int) Entry {
 			PID: pid, PPID: l.p.PPID, User: l.p.S.User.Name, Command: strings.Join(l.p.Args, " "), Name: name,
 			Exe: l.p.Path, State: "S", VSZ: 7196, RSS: 3880, TTY: tty, Nice: l.p.Nice, Threads: 1,
 		},
-		UID: l.p.Caller.UID, Started: l.start, Args: l.p.Args, Live: true, PGID: l.p.PGID,
+		UID: l.p.Caller.UID, Started: l.start, Args: l.p.Args, Live: true, PGID: l.p.PGID, Dir: l.dir, Scope: l.p.S.ID(),
 	}
 }
 

@@ -1,11 +1,13 @@
 package netcmd
 
 import (
+	"cmp"
 	"context"
 	"path"
 	"strings"
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/host/getopt"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 )
 
@@ -47,8 +49,24 @@ func ssh(ctx context.Context, p *kernel.Proc) int {
 		complain(p, "usage: ssh [-46AaCfGgKkMNnqsTtVvXxYy] [-B bind_interface]\n           destination [command [argument ...]]\n")
 		return 255
 	}
-	host := p.Args[len(p.Args)-1]
-	fetch(ctx, p, kernel.Fetch{Tool: "ssh", URL: "ssh:" + strings.Join(p.Args[1:], " ")})
-	complain(p, "ssh: connect to host %s port 22: Connection timed out\n", host)
+	o := getopt.Parse(p.Args[1:], "+46AaCfGgKkMNnqsTtVvXxYyB:b:c:D:E:e:F:I:i:J:L:l:m:O:o:p:Q:R:S:W:w:", "")
+	if len(o.Args) == 0 {
+		complain(p, "ssh: Could not resolve hostname : Name or service not known\r\n")
+		return 255
+	}
+	host := o.Args[0][strings.LastIndexByte(o.Args[0], '@')+1:]
+	port := cmp.Or(o.Get("p"), "22")
+	r := fetch(ctx, p, kernel.Fetch{Tool: path.Base(p.Args[0]), URL: "ssh:" + strings.Join(p.Args[1:], " ")})
+	if p.M.Net != nil {
+		r = p.M.Net.Fetch(ctx, kernel.Fetch{URL: "ssh://" + host + ":" + port})
+	}
+	switch r.Failure {
+	case "resolve":
+		complain(p, "ssh: Could not resolve hostname %s: Name or service not known\r\n", host)
+	case "refused":
+		complain(p, "ssh: connect to host %s port %s: Connection refused\r\n", host, port)
+	default:
+		complain(p, "ssh: connect to host %s port %s: Connection timed out\r\n", host, port)
+	}
 	return 255
 }

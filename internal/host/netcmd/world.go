@@ -60,6 +60,9 @@ func (w World) Fetch(_ context.Context, f kernel.Fetch) kernel.Reply {
 	if !found {
 		return kernel.Reply{Failure: "resolve", Delay: 20 * time.Millisecond}
 	}
+	if addrs[0].IsLoopback() { // nothing but sshd listens on the host
+		return kernel.Reply{Failure: "refused", Addr: addrs[0]}
+	}
 	r := kernel.Reply{Addr: addrs[0], Status: 200, Type: "application/octet-stream", Delay: 120 * time.Millisecond}
 	switch w.Downloads {
 	case "timeout":

@@ -382,7 +382,7 @@ func (s *sh) ulimit(args []string) int {
 		}
 		switch {
 		case letters == "a":
-			s.out(fmt.Sprintf("%-26s%*s %s\n", r.name, 42-26-1, label, r.value))
+			s.out(fmt.Sprintf("%-20s%20s %s\n", r.name, label, r.value))
 			found = true
 		case strings.Contains(letters, r.letter):
 			s.out(r.value + "\n")

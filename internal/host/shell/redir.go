@@ -114,7 +114,7 @@ func (s *sh) redirectOne(ctx context.Context, r *syntax.Redirect, put func(int, 
 		}
 		return false
 	}
-	f, err := s.open(name, fl)
+	f, err := s.open(ctx, name, fl)
 	if err != nil {
 		s.redirectFailed(name, fl, err)
 		return false
@@ -152,10 +152,16 @@ func (s *sh) redirectFailed(name string, fl vfs.Flags, err error) {
 	}
 }
 
-// open opens a file for a redirection; /dev/tcp is answered as unreachable.
-func (s *sh) open(name string, fl vfs.Flags) (*kernel.FD, error) {
+// open opens a file for a redirection; bash's /dev/tcp is recorded and answered
+// as a host that cannot be reached.
+func (s *sh) open(ctx context.Context, name string, fl vfs.Flags) (*kernel.FD, error) {
 	if name == "" {
 		return nil, vfs.ENOENT
+	}
+	if s.dialect == Bash {
+		if proto, host, port, ok := socketPath(name); ok {
+			return s.connect(ctx, proto, host, port)
+		}
 	}
 	switch name {
 	case "/dev/stdin", "/dev/fd/0":
@@ -200,7 +206,7 @@ func (s *sh) duplicate(ctx context.Context, r *syntax.Redirect, n int, bare bool
 	m, err := strconv.Atoi(strings.TrimSuffix(word, "-"))
 	if err != nil {
 		if r.Op == syntax.DplOut && bare {
-			f, err := s.open(word, vfs.WriteOnly|vfs.Create|vfs.Truncate)
+			f, err := s.open(ctx, word, vfs.WriteOnly|vfs.Create|vfs.Truncate)
 			if err != nil {
 				s.redirectFailed(word, vfs.WriteOnly, err)
 				return false

@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 
 	"mvdan.cc/sh/v3/syntax"
@@ -79,6 +80,23 @@ func (s *sh) parse(text string) (list []*syntax.Stmt, err error) {
 			err = errParser
 		}
 	}()
+	list, err = s.statements(text)
+	for range 16 { // here-documents that the end of the text ends, as shells have it
+		var pe syntax.ParseError
+		if s.opts.interactive || !errors.As(err, &pe) || !strings.HasPrefix(pe.Text, "unclosed here-document") {
+			break
+		}
+		word := missing(pe.Text)
+		if s.dialect == Bash {
+			fmt.Fprintf(s.p.Stderr(), "%s: line %d: warning: here-document at line %[2]d delimited by end-of-file (wanted `%s')\n", s.name, pe.Pos.Line(), word) //nolint:errcheck // the visitor's own stderr
+		}
+		text = strings.TrimSuffix(text, "\n") + "\n" + word + "\n"
+		list, err = s.statements(text)
+	}
+	return list, err
+}
+
+func (s *sh) statements(text string) (list []*syntax.Stmt, err error) {
 	for st, err := range s.parser().StmtsSeq(strings.NewReader(text)) {
 		if err != nil {
 			return list, err

@@ -72,13 +72,16 @@ func grep(ctx context.Context, p *kernel.Proc) int {
 		return 2
 	}
 	files := o.Args
+	g.names = len(files) > 1
 	if o.Has("r", "R") {
 		if len(files) == 0 {
 			files = []string{"."}
 		}
+		in, err := p.M.FS.Stat(p.Caller, p.Abs(files[0]))
+		g.names = g.names || err == nil && in.Kind == vfs.Dir
 		files = g.tree(ctx, files)
 	}
-	g.names = (len(files) > 1 || o.Has("H", "r", "R")) && !o.Has("h")
+	g.names = (g.names || o.Has("H")) && !o.Has("h")
 	status := g.run(files)
 	switch {
 	case o.Has("q") && g.found:
