@@ -123,6 +123,7 @@ func (h *Host) Visit(ctx context.Context, source netip.Addr) *Visit {
 		v = nil
 	}
 	fresh := v == nil
+	doubt := !fresh && v.idle(now) > trustFor
 	if fresh {
 		h.evict()
 		v = h.view(key, now)
@@ -134,6 +135,15 @@ func (h *Host) Visit(ctx context.Context, source netip.Addr) *Visit {
 	h.mu.Unlock()
 	if !fresh {
 		<-v.ready
+		if doubt && v.forgotten(ctx) {
+			v.Close()
+			h.mu.Lock()
+			if h.visits[key] == v {
+				h.remove(key)
+			}
+			h.mu.Unlock()
+			return h.Visit(ctx, source)
+		}
 		return v
 	}
 	v.load(ctx)

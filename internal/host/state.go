@@ -42,6 +42,7 @@ const (
 	saveEvery    = 2 * time.Second
 	saveShare    = 20 // a view is saved again after this many times as long as the last took
 	recallWait   = 3 * time.Second
+	trustFor     = time.Second // a view unused for longer is asked for again: it may be forgotten
 	lastSaves    = 5 * time.Second
 	dropAfter    = 5 * time.Minute // a kept view that nobody uses leaves memory
 	stateVersion = 1
@@ -84,8 +85,9 @@ type keeping struct {
 	token   uint64
 	loaded  bool // the Store was asked
 	changes atomic.Uint64
-	saved   uint64 // of changes and generation, when it was kept
-	gone    bool   // forgotten: not to be kept again
+	kept    atomic.Bool // the Store has a state of it
+	saved   uint64      // of changes and generation, when it was kept
+	gone    bool        // forgotten: not to be kept again
 	next    time.Time
 }
 
@@ -183,9 +185,22 @@ func (v *Visit) load(ctx context.Context) {
 	if len(data) == 0 {
 		return
 	}
+	v.kept.Store(true)
 	if err := v.restore(data); err != nil {
 		v.host.warn("a visitor's changes could not be read; he sees the host as it was", err)
 	}
+}
+
+// forgotten reports whether the Store has lost what it was given of this view:
+// it was told to forget the source, or the state is too old.
+func (v *Visit) forgotten(ctx context.Context) bool {
+	if !v.kept.Load() {
+		return false
+	}
+	ctx, cancel := context.WithTimeout(ctx, recallWait)
+	defer cancel()
+	_, data, err := v.host.c.Store.Recall(ctx, v.storeKey())
+	return err == nil && len(data) == 0
 }
 
 func (v *Visit) storeKey() string { return v.host.c.Name + "/" + v.key }
@@ -261,6 +276,7 @@ func (v *Visit) save(ctx context.Context) {
 		v.host.warn("a visitor's changes could not be kept", err)
 	default:
 		v.saved = version
+		v.kept.Store(true)
 	}
 }
 

@@ -165,6 +165,26 @@ func TestForgottenViewsGo(t *testing.T) {
 	}
 }
 
+func TestForgottenViewsWithoutNewChangesGo(t *testing.T) {
+	st := &store{kept: map[string][]byte{}}
+	clk := clock.NewManual(t0)
+	h := testHost(t, st, clk)
+	v := h.Visit(t.Context(), him)
+	write(t, v, "/tmp/a", "one")
+	h.saveAll(t.Context(), true)
+	v.Close()
+	clk.Advance(2 * trustFor)
+	if v = h.Visit(t.Context(), him); read(v, "/tmp/a") != "one" {
+		t.Fatal("a kept view is gone")
+	}
+	v.Close()
+	clear(st.kept)
+	clk.Advance(2 * trustFor)
+	if v = h.Visit(t.Context(), him); read(v, "/tmp/a") != "" {
+		t.Error("a forgotten view is still there")
+	}
+}
+
 func TestStoreAwayOverwritesNothing(t *testing.T) {
 	st := &store{kept: map[string][]byte{"files/198.51.100.7": []byte("precious")}, away: true}
 	h := testHost(t, st, clock.NewManual(t0))
