@@ -54,3 +54,26 @@ func TestSockets(t *testing.T) {
 		}
 	}
 }
+
+// TestBytesThatAreNoUTF8 stay what they are, wherever they stand in a line.
+func TestBytesThatAreNoUTF8(t *testing.T) {
+	h := testHost(t, kernel.Limits{})
+	v := h.Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
+	for _, tt := range []struct{ line, want string }{
+		{"echo a\x9bb", "a\x9bb\n"},
+		{"echo '\xff' \"\xfe\" $'\xfd\\n'", "\xff \xfe \xfd\n\n"},
+		{"\xe4x", "bash: line 1: $'\\344x': command not found\n"},
+		{"$'a\\t\\e\\001b\\\\\\'é'", "bash: line 1: $'a\\t\\E\\001b\\\\\\'é': command not found\n"},
+		{"printf '%q ' 'a b' \xe9 'é'", "a\\ b $'\\351' é "},
+		{"cat <<E\n\x7fELF\x80\xff\nE", "\x7fELF\x80\xff\n"},
+		{"x=\xe9; echo ${#x} $x; case $x in \xe9) echo y;; esac", "1 \xe9\ny\n"},
+		{"echo \xc3\xa9\xe9", "\xc3\xa9\xe9\n"},
+		{"sh -c 'echo \xe9'", "\xe9\n"},
+		{"echo \xe9 > /tmp/n\xe9; cat /tmp/n?", "\xe9\n"},
+		{"echo $(echo \xe9) `echo \xe8`", "\xe9 \xe8\n"},
+	} {
+		if out, _ := run(t, v, tt.line, ""); out != tt.want {
+			t.Errorf("%q: %q, want %q", tt.line, out, tt.want)
+		}
+	}
+}

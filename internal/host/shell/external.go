@@ -28,26 +28,30 @@ func (s *sh) external(ctx context.Context, args []string) {
 // notRun words why a program did not start.
 func (s *sh) notRun(name string, err error) {
 	slash := strings.Contains(name, "/")
+	shown := name
+	if s.dialect == Bash {
+		shown = printable(name)
+	}
 	if in, e := s.p.M.FS.Stat(s.p.Caller, s.p.Abs(name)); slash && e == nil && in.Kind == vfs.Dir {
 		err = vfs.EISDIR
 	}
 	switch {
 	case errors.Is(err, vfs.ENOENT) && s.dialect == Bash && !slash && s.get("PATH") == "":
-		s.fail(127, "%s: %s", name, err)
+		s.fail(127, "%s: %s", shown, err)
 	case errors.Is(err, vfs.ENOENT) && (!slash || s.dialect != Bash):
 		text := "command not found"
 		if s.dialect != Bash {
 			text = "not found"
 		}
-		s.fail(127, "%s: %s", name, text)
+		s.fail(127, "%s: %s", shown, text)
 	case errors.Is(err, vfs.ENOENT), errors.Is(err, vfs.ENOTDIR):
-		s.fail(map[bool]int{true: 127, false: 126}[errors.Is(err, vfs.ENOENT)], "%s: %s", name, err)
+		s.fail(map[bool]int{true: 127, false: 126}[errors.Is(err, vfs.ENOENT)], "%s: %s", shown, err)
 	case errors.Is(err, vfs.EISDIR) && s.dialect != Bash:
-		s.fail(126, "%s: %s", name, vfs.EACCES)
+		s.fail(126, "%s: %s", shown, vfs.EACCES)
 	case errors.Is(err, vfs.EAGAIN):
 		s.fail(254, "fork: retry: Resource temporarily unavailable")
 	default:
-		s.fail(126, "%s: %s", name, err)
+		s.fail(126, "%s: %s", shown, err)
 	}
 }
 

@@ -140,6 +140,7 @@ func (s *sh) readCommand(ctx context.Context, ed *editor) (string, bool) {
 }
 
 func (s *sh) incomplete(text string) bool {
+	text, _ = escapeBytes(text)
 	_, err := s.parser().Parse(strings.NewReader(text), "")
 	return err != nil && syntax.IsIncomplete(err)
 }

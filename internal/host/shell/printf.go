@@ -181,6 +181,9 @@ func quoteArg(s string) string {
 	if s == "" {
 		return "''"
 	}
+	if p := printable(s); p != s {
+		return p
+	}
 	var b strings.Builder
 	for _, r := range s {
 		if strings.ContainsRune(" \t\n'\"\\$`&|;()<>*?[]{}~#!", r) {

@@ -97,9 +97,13 @@ func (s *sh) parse(text string) (list []*syntax.Stmt, err error) {
 }
 
 func (s *sh) statements(text string) (list []*syntax.Stmt, err error) {
+	text, raw := escapeBytes(text)
 	for st, err := range s.parser().StmtsSeq(strings.NewReader(text)) {
 		if err != nil {
 			return list, err
+		}
+		if raw {
+			syntax.Walk(st, unescapeBytes)
 		}
 		if list = append(list, st); s.p.Step(1) != nil {
 			break
