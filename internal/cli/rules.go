@@ -42,29 +42,35 @@ func newRulesCheck(g *globals) *cobra.Command {
 		Example: "  lapwing rules check sigma/rules\n  lapwing rules check --placeholders tables.yml my-rules",
 		RunE: func(_ *cobra.Command, args []string) error {
 			f.rules = append(f.rules, args...)
-			l, m, err := f.load()
-			if err != nil {
-				return err
-			}
-			for _, p := range append(l.Set.Problems(), neverFire(l, m)...) {
-				if err := g.problem(p); err != nil {
-					return err
-				}
-			}
-			loaded := len(l.Engine.Rules())
-			if g.json {
-				fmt.Fprintf(g.Out, "{\"summary\":true,\"files\":%d,\"rules\":%d,\"refused\":%d}\n", l.Files, loaded, l.Set.Refused()) //nolint:errcheck // the terminal is gone
-			} else if !g.quiet {
-				fmt.Fprintf(g.Out, "%d files, %d rules loaded, %d refused\n", l.Files, loaded, l.Set.Refused()) //nolint:errcheck // as above
-			}
-			if l.Set.Refused() > 0 {
+			refused, err := g.checkRules(f)
+			if err == nil && refused > 0 {
 				return exitStatus(statusFound)
 			}
-			return nil
+			return err
 		},
 	}
 	f.flags(c)
 	return c
+}
+
+// checkRules tells the faults of the rules that f names, and how many were refused.
+func (g *globals) checkRules(f *ruleFlags) (refused int, err error) {
+	l, m, err := f.load()
+	if err != nil {
+		return 0, err
+	}
+	for _, p := range append(l.Set.Problems(), neverFire(l, m)...) {
+		if err := g.problem(p); err != nil {
+			return 0, err
+		}
+	}
+	loaded := len(l.Engine.Rules())
+	if g.json {
+		fmt.Fprintf(g.Out, "{\"summary\":true,\"files\":%d,\"rules\":%d,\"refused\":%d}\n", l.Files, loaded, l.Set.Refused()) //nolint:errcheck // the terminal is gone
+	} else if !g.quiet {
+		fmt.Fprintf(g.Out, "%d files, %d rules loaded, %d refused\n", l.Files, loaded, l.Set.Refused()) //nolint:errcheck // as above
+	}
+	return l.Set.Refused(), nil
 }
 
 // problem prints one fault of a rule.

@@ -91,24 +91,3 @@ func client(l app.Listen, at netip.AddrPort) string {
 	}
 	return fmt.Sprintf("ssh -p %d %s@%s", at.Port(), l.User, at.Addr())
 }
-
-func newCheck(g *globals) *cobra.Command {
-	return &cobra.Command{
-		Use: "check FILE", Short: "Name every fault of a configuration or a scenario", Args: cobra.ExactArgs(1),
-		Long: "Reads FILE as lapwing up would, or as lapwing range would where its name ends with .range.yaml or .range.yml, " +
-			"and names all faults with their lines.\n\nExit status: 0 no fault, 2 faults or an unreadable file, 64 wrong usage.",
-		Example: "  lapwing check lapwing.yaml",
-		RunE: func(_ *cobra.Command, args []string) error {
-			if isScenario(args[0]) {
-				return g.checkScenario(args[0])
-			}
-			if _, err := config.Load(args[0], persona.Templates()); err != nil {
-				return err
-			}
-			if !g.quiet {
-				fmt.Fprintf(g.Out, "%s: no faults\n", args[0]) //nolint:errcheck // the terminal is gone
-			}
-			return nil
-		},
-	}
-}
