@@ -171,10 +171,22 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 	return err
 }
 
+// ToldError is an error of a process of ours that its supervisor was told of
+// and will show.
+type ToldError struct{ Err error }
+
+// Error is the text of the error told.
+func (e ToldError) Error() string { return e.Err.Error() }
+
+// Unwrap gives the error told.
+func (e ToldError) Unwrap() error { return e.Err }
+
 // fatal tells the supervisor that starting this process again is no use.
 func fatal(ctl *control, err error) error {
-	ctl.tell("fatal " + strings.ReplaceAll(err.Error(), "\n", " ")) //nolint:errcheck // the exit status tells too
-	return err
+	if ctl.tell("fatal "+strings.ReplaceAll(err.Error(), "\n", " ")) != nil {
+		return err
+	}
+	return ToldError{err}
 }
 
 // listenUnix listens on a socket that only the owner may use.

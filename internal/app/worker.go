@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -98,7 +99,7 @@ func (o *WorkerOrders) unheld(r confine.Report) error {
 	if !o.MustBeHeld || r.Whole() {
 		return nil
 	}
-	return fmt.Errorf("a decoy listens beyond loopback, and the process that serves it cannot be confined (have: %s; %s): use a kernel with Landlock and user namespaces, start as root, or accept the risk with --accept-unconfined", r, r.Missing)
+	return fmt.Errorf("a decoy listens beyond loopback, and the process that serves it cannot be confined (it has: %s%s): use a kernel with Landlock and user namespaces, start as root, or accept the risk with --accept-unconfined", r, strings.TrimSuffix("; "+r.Missing, "; "))
 }
 
 // inherit takes the listeners that the supervisor bound.

@@ -3,6 +3,8 @@
 package cli
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/lapwing-defence/lapwing/internal/app"
@@ -14,10 +16,19 @@ func addPlatform(root *cobra.Command, g *globals) {
 	root.Example = "  lapwing up                     start decoys and watch\n  lapwing alerts                 what was raised\n  lapwing session replay ID      watch what an intruder did"
 	root.AddCommand(newUp(g), newCheck(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g), newHold(g), newForget(g), newExport(g), newBackup(g), newRestore(g), newQuarantine(g))
 	for _, c := range []*cobra.Command{
-		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunHub(c.Context(), g.log()) }},
-		{Use: "store", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunStore(c.Context()) }},
-		{Use: "worker", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return app.RunWorker(c.Context(), g.log()) }},
+		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunHub(c.Context(), g.log())) }},
+		{Use: "store", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunStore(c.Context())) }},
+		{Use: "worker", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunWorker(c.Context(), g.log())) }},
 	} {
 		root.AddCommand(c)
 	}
+}
+
+// told is the end of a process whose supervisor shows the error: it does not
+// show it, too.
+func told(err error) error {
+	if _, ok := errors.AsType[app.ToldError](err); ok {
+		return exitStatus(statusError)
+	}
+	return err
 }

@@ -4,9 +4,11 @@ package durable
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 )
 
 // WriteFile puts data under the name file, with mode 0600, in one step: whoever
@@ -15,7 +17,7 @@ import (
 func WriteFile(file string, data []byte) error {
 	tmp, err := os.CreateTemp(filepath.Dir(file), unfinished+"*")
 	if err != nil {
-		return err
+		return room(err)
 	}
 	defer os.Remove(tmp.Name()) //nolint:errcheck // gone after the rename
 	_, err = tmp.Write(data)
@@ -23,12 +25,20 @@ func WriteFile(file string, data []byte) error {
 		err = tmp.Sync()
 	}
 	if err = errors.Join(err, tmp.Close()); err != nil {
-		return err
+		return room(err)
 	}
 	if err := os.Rename(tmp.Name(), file); err != nil {
 		return err
 	}
 	return SyncDir(filepath.Dir(file))
+}
+
+// room adds what to do about a full disk.
+func room(err error) error {
+	if errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("%w; free some space there", err)
+	}
+	return err
 }
 
 // unfinished begins the names of files that are being written.
