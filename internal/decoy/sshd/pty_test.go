@@ -77,6 +77,18 @@ func TestPtyPrograms(t *testing.T) {
 	k.until("back\r\nback\r\n")
 	k.typed("\x1a")
 	prompt()
+	for _, leave := range []string{"exit\r", "true\r\x04"} {
+		k.typed(leave)
+		k.until("logout\r\nThere are stopped jobs.\r\n")
+		prompt()
+		k.typed("true\r")
+		prompt()
+	}
+	k.typed("bash\r")
+	prompt()
+	k.typed("exit\r")
+	k.until("exit\r\n\x1b[?2004l\rexit\r\n")
+	prompt()
 	k.typed("kill %1; jobs; wait; echo none\r")
 	k.until("echo none\r\n")
 	k.until("none\r\n")

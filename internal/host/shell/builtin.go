@@ -185,8 +185,8 @@ func biExit(_ context.Context, s *sh, args []string) int {
 		}
 		status = n & 255
 	}
-	if s.dialect == Bash && s.opts.interactive && s.opts.login && !s.sub && s.calls <= 1 {
-		fmt.Fprint(s.p.Stderr(), "logout\n") //nolint:errcheck // the visitor's own stderr
+	if s.opts.interactive && !s.sub && s.calls <= 1 && !s.leave(s.p.Stderr()) {
+		return 1
 	}
 	s.jump = jump{kind: jumpExit}
 	return status

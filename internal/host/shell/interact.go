@@ -3,7 +3,6 @@ package shell
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"strconv"
 	"strings"
@@ -27,18 +26,16 @@ func (s *sh) interact(ctx context.Context) int {
 		s.jump = jump{}
 		text, ok := s.readCommand(ctx, ed)
 		if !ok {
-			if s.dialect == Ash {
+			if s.leave(s.p.Stdout()) || ctx.Err() != nil {
 				break
 			}
-			if s.opts.login {
-				fmt.Fprint(s.p.Stdout(), "logout\n") //nolint:errcheck // the visitor's terminal
-			} else {
-				fmt.Fprint(s.p.Stdout(), "exit\n") //nolint:errcheck // as above
-			}
-			break
+			continue
 		}
 		if strings.TrimSpace(text) == "" {
 			continue
+		}
+		if !leaving(text) {
+			s.warned = false
 		}
 		s.remember(strings.TrimSuffix(text, "\n"))
 		dir := s.p.Dir
@@ -47,6 +44,15 @@ func (s *sh) interact(ctx context.Context) int {
 	}
 	s.runExitTrap(ctx)
 	return s.status
+}
+
+// leaving reports whether a line only asks to end the shell, or what holds it.
+func leaving(text string) bool {
+	switch word, _, _ := strings.Cut(strings.TrimSpace(text), " "); word {
+	case "exit", "logout", "jobs":
+		return true
+	}
+	return false
 }
 
 // runLine runs one line with the terminal's signals on its own context.

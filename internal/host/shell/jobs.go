@@ -3,6 +3,7 @@ package shell
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -74,6 +75,20 @@ func (s *sh) resume(ctx context.Context, args []string) int {
 
 // sigTSTP is what ^Z sends.
 const sigTSTP = 20
+
+// leave says what a shell on a terminal says before it ends, and reports
+// whether it ends: stopped jobs hold it back once.
+func (s *sh) leave(w io.Writer) bool {
+	if s.dialect == Bash {
+		fmt.Fprintln(w, map[bool]string{true: "logout", false: "exit"}[s.opts.login]) //nolint:errcheck // the visitor's terminal
+	}
+	if s.warned || !slices.ContainsFunc(s.jobs, func(j *job) bool { return j.task == nil }) {
+		return true
+	}
+	s.warned = true
+	fmt.Fprintln(w, map[bool]string{true: "There are stopped jobs.", false: "You have stopped jobs."}[s.dialect == Bash]) //nolint:errcheck // as above
+	return false
+}
 
 // stopped keeps what ^Z took from the terminal as a job. The fake host has no
 // way to hold a program still: it ended, and fg and bg begin it anew.

@@ -99,6 +99,7 @@ type sh struct {
 	optPos    int
 	sourced   int // nesting of "."
 	lastArg   string
+	warned    bool              // of stopped jobs, by the line before
 	badOption bool              // set -o met an unknown name
 	expr      syntax.ArithmExpr // for error texts
 	fnames    []string
