@@ -128,6 +128,12 @@ const raised = "limits: {connections: {per_source: 2000, total: 20000}}\n"
 // startLapwing runs the program with the raised limits.
 func startLapwing(b *testing.B) (addr string, w *whole) {
 	b.Helper()
+	return startHost(b, "debian-server", "ssh")
+}
+
+// startHost runs it with one host that has one decoy.
+func startHost(b *testing.B, persona, decoy string) (addr string, w *whole) {
+	b.Helper()
 	b.Logf("raised: %s", strings.TrimSpace(raised))
 	dir, err := os.MkdirTemp("", "lw") //nolint:usetesting // the path of a socket is short by law
 	if err != nil {
@@ -135,7 +141,7 @@ func startLapwing(b *testing.B) (addr string, w *whole) {
 	}
 	b.Cleanup(func() { os.RemoveAll(dir) })
 	addr = port(b)
-	conf := fmt.Sprintf("hosts:\n  - name: files\n    persona: debian-server\n    login: {accept: [{user: root, password: admin}]}\n    decoys:\n      - {type: ssh, listen: %q}\n%s", addr, raised)
+	conf := fmt.Sprintf("hosts:\n  - name: files\n    persona: %s\n    login: {accept: [{user: root, password: admin}]}\n    decoys:\n      - {type: %s, listen: %q}\n%s", persona, decoy, addr, raised)
 	if err := os.WriteFile(filepath.Join(dir, "c.yaml"), []byte(conf), 0o600); err != nil {
 		b.Fatal(err)
 	}
