@@ -80,8 +80,8 @@ func Xz(data []byte) []byte {
 	return append(append(out, footer...), "YZ"...)
 }
 
-// UnXz unpacks xz (The .xz File Format 1.2.1) with LZMA2 alone and no other
-// filter, and the older .lzma. grow is asked before n more bytes are unpacked.
+// UnXz unpacks xz (The .xz File Format 1.2.1) with all filters but that of
+// IA-64, and the older .lzma. grow is asked before n more bytes are unpacked.
 func UnXz(data []byte, grow func(n int) error) ([]byte, error) {
 	if !bytes.HasPrefix(data, xzMagic) {
 		return unLzma(data, grow)
@@ -123,7 +123,8 @@ func xzStream(z *lzma, data []byte, grow func(n int) error) ([]byte, error) {
 	for len(rest) > 0 && rest[0] != 0 {
 		begin := len(z.out)
 		head := (int(rest[0]) + 1) * 4
-		if err := xzHeader(rest, head); err != nil {
+		filters, err := xzHeader(rest, head)
+		if err != nil {
 			return nil, err
 		}
 		after, err := z.chunks(rest[head:], grow)
@@ -134,6 +135,7 @@ func xzStream(z *lzma, data []byte, grow func(n int) error) ([]byte, error) {
 		if len(after) < check {
 			return nil, ErrShort
 		}
+		undo(filters, z.out[begin:])
 		if !xzSame(flags[1], z.out[begin:], after[:check]) {
 			return nil, ErrCorrupt
 		}
@@ -142,28 +144,28 @@ func xzStream(z *lzma, data []byte, grow func(n int) error) ([]byte, error) {
 	return xzIndex(rest)
 }
 
-// xzHeader checks the header of a block.
-func xzHeader(b []byte, n int) error {
+// xzHeader checks the header of a block, and reads its filters.
+func xzHeader(b []byte, n int) ([]xzFilter, error) {
 	if len(b) < n {
-		return ErrShort
+		return nil, ErrShort
 	}
 	if crc32.ChecksumIEEE(b[:n-4]) != binary.LittleEndian.Uint32(b[n-4:]) {
-		return ErrCorrupt
+		return nil, ErrCorrupt
 	}
 	at := 2
 	for _, has := range []byte{0x40, 0x80} { // sizes, which the stream tells, too
 		if b[1]&has != 0 {
 			_, k := binary.Uvarint(b[at : n-4])
 			if k <= 0 {
-				return ErrCorrupt
+				return nil, ErrCorrupt
 			}
 			at += k
 		}
 	}
-	if b[1]&0x3f != 0 || at+3 > n-4 || b[at] != 0x21 || b[at+1] != 1 || b[at+2] > 40 {
-		return ErrOptions
+	if b[1]&0x3c != 0 {
+		return nil, ErrOptions
 	}
-	return nil
+	return xzFilters(b[at:n-4], int(b[1]&3)+1)
 }
 
 func xzSame(kind byte, data, sum []byte) bool {

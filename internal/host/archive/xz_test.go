@@ -23,8 +23,12 @@ func samples() map[string][]byte {
 		words.WriteString([]string{"the ", "quick", "\x00\x01\xff", " brown fox ", "\n"}[r.IntN(5)])
 		words.WriteByte(byte(r.IntN(7)))
 	}
+	jumps := make([]byte, 60_000) // what filters look for, close together
+	for i := range jumps {
+		jumps[i] = []byte{0xe8, 0xe9, 0, 0xff, 0xeb, 0xf0, 0xf8, 0x48, 0x40, 0x7f, 0x94, 0x90, 0xb0, 1, byte(r.Uint32())}[r.IntN(15)]
+	}
 	return map[string][]byte{
-		"empty": nil, "one": []byte("a"), "text": []byte("the quick brown fox\n"), "run": bytes.Repeat([]byte("a"), 400_000), "random": random,
+		"jumps": jumps, "empty": nil, "one": []byte("a"), "text": []byte("the quick brown fox\n"), "run": bytes.Repeat([]byte("a"), 400_000), "random": random,
 		"words": words.Bytes(), "program": append(append([]byte("\x7fELF"), words.Bytes()[:50_000]...), random[:50_000]...),
 	}
 }
@@ -58,6 +62,15 @@ func TestXzOfDebian(t *testing.T) {
 			{"--check=crc32"},
 			{"--check=sha256"},
 			{"--lzma2=preset=6,lc=0,lp=2,pb=0"},
+			{"--x86", "--lzma2"},
+			{"--x86=start=4096", "--lzma2"},
+			{"--arm", "--lzma2"},
+			{"--armthumb", "--lzma2"},
+			{"--powerpc", "--lzma2"},
+			{"--sparc", "--lzma2"},
+			{"--arm64", "--lzma2"},
+			{"--delta=dist=4", "--lzma2"},
+			{"--x86", "--delta=dist=1", "--lzma2", "--block-size=65536"},
 			{"--format=lzma"},
 			{"--format=lzma", "--lzma1=preset=3,lc=1,lp=3,pb=4"},
 		} {
