@@ -14,8 +14,8 @@ import (
 
 // What connect(2) gives, in the words of the C library.
 var (
-	errConnRefused  = errors.New("Connection refused")   //nolint:revive,staticcheck // shown as bash shows it
-	errConnTimedOut = errors.New("Connection timed out") //nolint:revive,staticcheck // as above
+	errConnRefused  = errors.New("Connection refused")   //nolint:staticcheck // shown as bash shows it
+	errConnTimedOut = errors.New("Connection timed out") //nolint:staticcheck // as above
 )
 
 // socketPath takes apart /dev/tcp/HOST/PORT and /dev/udp/HOST/PORT, which bash
