@@ -17,6 +17,9 @@ const (
 	MaxFields = 512     // fields of one event
 )
 
+// usualExtra is how many fields of an event of a decoy have no place of their own.
+const usualExtra = 4
+
 // ErrSyntax is wrapped by every error of Decode.
 var ErrSyntax = errors.New("malformed event")
 
@@ -210,6 +213,9 @@ func (e *Event) set(name string, v Value, src, dst *addr) {
 		e.Size, ok = v.num, v.kind == KindInt
 	}
 	if !ok {
+		if e.Extra == nil {
+			e.Extra = make([]Field, 0, usualExtra) // growing costs twice that
+		}
 		e.Extra = append(e.Extra, Field{name, v})
 	}
 }

@@ -124,6 +124,7 @@ func (s *Spool) eachRecord(g segment, from int64, fn func(record) error) error {
 	}
 	r.off = max(r.off, int64(padded(int(from))))
 	defer func() { s.damage(g.number, r) }()
+	defer s.lend(r)()
 	for {
 		rec, err := r.next()
 		if errors.Is(err, io.EOF) {
@@ -139,6 +140,20 @@ func (s *Spool) eachRecord(g segment, from int64, fn func(record) error) error {
 		if err := fn(rec); err != nil {
 			return err
 		}
+	}
+}
+
+// lend gives r a window that was used before, if there is one, until the end:
+// what follows the journal closely reads a little many times.
+func (s *Spool) lend(r *reader) (end func()) {
+	if b, ok := s.windows.Get().(*[]byte); ok {
+		r.buf = (*b)[:0]
+	}
+	return func() {
+		if b := r.buf; cap(b) <= maxWindow {
+			s.windows.Put(&b)
+		}
+		r.buf = nil
 	}
 }
 

@@ -34,6 +34,7 @@ const (
 	queueLength = 1024    // appends that wait; more of them block
 	groupBytes  = 4 << 20 // bytes under one sync
 	keyBytes    = 64 << 20
+	maxWindow   = 4 << 20 // bytes of a window that is used again
 	maxClients  = 4096
 	// The newest segment goes, too, where it is that long and nobody needs it,
 	// but not soon after the start: a sender that comes back repeats what it has
@@ -73,6 +74,8 @@ type Spool struct {
 	stats Stats
 	seen  map[[2]int64]bool // damaged regions that were counted
 	open  time.Time
+
+	windows sync.Pool // of *[]byte, for readers
 
 	w writer // of run alone
 }
