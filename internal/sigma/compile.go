@@ -14,8 +14,15 @@ type compiledPred struct {
 	id    FieldID // of field, NoField for a keyword
 	ref   FieldID // of other
 	text  *textMatcher
-	wit   witness
+	wit   seenBy
 	reMin int // length of the shortest text that matches the regular expression
+}
+
+// seenBy is a predicate's witness, its keys by their place in Engine.keys.
+type seenBy struct {
+	keys []int32
+	cost float64
+	ok   bool
 }
 
 // Engine is a compiled set of rules. It is immutable but for the plans that it
@@ -30,8 +37,12 @@ type Engine struct {
 	feeds   [][]feed            // of each rule: the correlations that it feeds
 	cors    []*correlation
 
-	mu    sync.Mutex
-	plans map[string]*plan
+	keys    []planKey // the witnesses of predicates, each once
+	mu      sync.Mutex
+	plans   map[string]*plan
+	broad   map[string]*plan // by product
+	known   answers
+	scratch planScratch
 }
 
 // feed says that a rule is the at-th of a correlation's rules.
@@ -46,11 +57,15 @@ type feed struct {
 // set.Problems afterwards. The rules' field names are added to fields. The set
 // may be added to and compiled again.
 func Compile(set *Set, fields *Fields) *Engine {
-	c := compiler{set: set, eng: &Engine{fields: fields, byField: map[FieldID][]int32{}, plans: map[string]*plan{}}, ids: map[string]int32{}}
+	c := compiler{
+		set: set, ids: map[string]int32{}, keys: map[wkey]int32{},
+		eng: &Engine{fields: fields, byField: map[FieldID][]int32{}, plans: map[string]*plan{}, broad: map[string]*plan{}},
+	}
 	rules := c.applyFilters()
 	rules = c.resolve(rules)
 	c.internFields(rules)
 	c.addRules(rules)
+	c.eng.known, c.eng.scratch.slots = make(answers, len(c.eng.preds)), make([]keySlot, len(c.eng.keys))
 	c.addCorrelations()
 	c.addPrints()
 	c.findDead()
@@ -71,6 +86,7 @@ type compiler struct {
 	set  *Set
 	eng  *Engine
 	ids  map[string]int32 // predicates by key
+	keys map[wkey]int32   // witnesses
 	refs map[string]int   // rules by id and by name
 }
 
@@ -227,6 +243,11 @@ func (c *compiler) addRules(rules []*Rule) {
 		}
 		r.cond = c.intern(r.cond)
 		r.fast, _ = reorder(r.cond)
+		r.cond.walk(func(x *expr) {
+			if p := &e.preds[x.id]; p.id != NoField {
+				r.reads |= 1 << (p.id & 63)
+			}
+		})
 		at, ok := seen[r.Logsource]
 		if !ok {
 			at = int32(len(e.sources))
@@ -278,9 +299,24 @@ func (c *compiler) pred(p *predicate) int32 {
 		cp.reMin = p.re.shortest
 	case predCIDR, predNumber, predNull, predExists, predTime:
 	}
-	cp.wit = predWitness(p, cp.id, cp.ref)
+	cp.wit = c.seenBy(predWitness(p, cp.id, cp.ref))
 	e.preds = append(e.preds, cp)
 	return id
+}
+
+// seenBy gives the keys of a witness their places.
+func (c *compiler) seenBy(w witness) seenBy {
+	s := seenBy{cost: w.cost, ok: w.ok, keys: make([]int32, len(w.keys))}
+	for i, k := range w.keys {
+		at, ok := c.keys[k]
+		if !ok {
+			at = int32(len(c.eng.keys))
+			c.keys[k] = at
+			c.eng.keys = append(c.eng.keys, newPlanKey(k))
+		}
+		s.keys[i] = at
+	}
+	return s
 }
 
 // reorder puts the parts of ANDs and ORs that are quick to answer before those

@@ -36,13 +36,16 @@ func FuzzRules(f *testing.F) {
 
 func compareBoth(t *testing.T, e *Engine, rec *Record) {
 	t.Helper()
-	w := e.NewWorker()
-	w.Match(rec)
-	got, want := titles(w.hits), titles(e.Brute(rec))
-	if !slices.Equal(got, want) {
-		t.Errorf("index %q, brute force %q on %q", got, want, pairs(rec))
+	want := titles(e.Brute(rec))
+	for _, broad := range []int32{0, 1} { // with a plan of the kind's own, and with that of its product
+		w := e.NewWorker()
+		w.broad = broad
+		w.Match(rec)
+		if got := titles(w.hits); !slices.Equal(got, want) {
+			t.Errorf("index %q (broad %d), brute force %q on %q", got, broad, want, pairs(rec))
+		}
+		w.Points(nil)
 	}
-	w.Points(nil)
 }
 
 func titles(rules []*Rule) []string {
@@ -156,6 +159,7 @@ func TestBombs(t *testing.T) {
 		rule("condition: s\ns: {F|contains: ["+strings.Join(names(3000), ", ")+"]}"),
 	)
 	w := e.NewWorker()
+	w.broad = 0
 	rec := NewRecord(e.Fields())
 	rec.Source = testSource
 	rec.SetString("F", String(strings.Repeat("a", 10<<20)))

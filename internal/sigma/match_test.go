@@ -307,6 +307,7 @@ func TestFilter(t *testing.T) {
 func TestConst(t *testing.T) {
 	e := compileRules(t, rule("condition: s and not f\ns: {EventID: [1, 2], F: a}\nf: {P: null}"), rule("condition: s or t\ns: {EventID: 3}\nt: {EventID: 1, P: x}"))
 	w := e.NewWorker()
+	w.broad = 0
 	for _, tt := range []struct {
 		id   string
 		want int

@@ -2,8 +2,9 @@ package sigma
 
 import (
 	"encoding/binary"
-	"math/bits"
+	"slices"
 	"strconv"
+	"strings"
 )
 
 // maxPlans is the number of plans that an engine keeps. A plan depends on the
@@ -18,13 +19,18 @@ type plan struct {
 	always []int32 // rules with no witness
 	fields []*fieldIndex
 	words  *scanner // for fields without an index of their own
-	groups [][]int32
+	starts []int32  // where each group's rules begin in lists, and an end
+	lists  []int32  // rules of all groups
 }
+
+// group is the rules of a group.
+func (p *plan) group(g int32) []int32 { return p.lists[p.starts[g]:p.starts[g+1]] }
 
 // planRule is a rule with what is known of the Source taken out of it.
 type planRule struct {
-	rule *Rule
-	cond *expr
+	rule   *Rule
+	cond   *expr
+	source int32 // among the engine's log sources
 }
 
 // fieldIndex finds the rules that a value of one field may concern.
@@ -37,36 +43,80 @@ type fieldIndex struct {
 	heads    *hashIndex
 	tailLens []uint8
 	headLens []uint8
+	exactMax int // length in bytes of the longest text of exact
 	scan     *scanner
 }
 
 // planFor finds or builds the plan of a source.
 func (e *Engine) planFor(s *Source) *plan {
-	accept, consts, sig := e.signature(s)
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	accept := e.accepted(s)
+	known, sig := e.signature(s, accept)
 	if p := e.plans[sig]; p != nil {
 		return p
 	}
 	if len(e.plans) >= maxPlans {
 		clear(e.plans)
 	}
-	p := e.buildPlan(accept, consts)
+	p := e.buildPlan(accept, known, e.readsOf(s))
 	e.plans[sig] = p
 	return p
 }
 
-// Plans is the number of plans held.
+// broadFor finds or builds the plan of all rules for the source's products.
+// Nothing is taken out of its conditions and it has rules of other categories
+// and services too, so that what it finds is to be held against accepted; but
+// all kinds of record of a product share it.
+func (e *Engine) broadFor(s *Source) *plan {
+	var products []string
+	for _, l := range s.Logsources {
+		if !slices.Contains(products, l.Product) {
+			products = append(products, l.Product)
+		}
+	}
+	slices.Sort(products)
+	key := strings.Join(products, "\x00")
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p := e.broad[key]; p != nil {
+		return p
+	}
+	if len(e.broad) >= maxPlans {
+		clear(e.broad)
+	}
+	accept := make([]bool, len(e.sources))
+	for i, l := range e.sources {
+		accept[i] = l.Product == "" || slices.Contains(products, l.Product)
+	}
+	p := e.buildPlan(accept, nil, 0)
+	e.broad[key] = p
+	return p
+}
+
+// Plans is the number of plans held for kinds of record.
 func (e *Engine) Plans() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.plans)
 }
 
-// signature is which log sources of rules the source is, what rules' questions
-// about its constant fields come to, and both as a key.
-func (e *Engine) signature(s *Source) (accept []bool, consts map[int32]bool, key string) {
-	accept = make([]bool, len(e.sources))
+// accepted tells of each log source of rules whether the source is of it.
+func (e *Engine) accepted(s *Source) []bool {
+	accept := make([]bool, len(e.sources))
+	for i, l := range e.sources {
+		accept[i] = s.Accepts(l)
+	}
+	return accept
+}
+
+// answers is what is known of predicates, by id: 0 nothing, 1 false, 2 true.
+type answers []uint8
+
+// signature is what rules' questions about the constant fields of a source come
+// to, and that together with the log sources as a key. The answers are good
+// until the next call.
+func (e *Engine) signature(s *Source, accept []bool) (known answers, key string) {
 	buf := make([]byte, 0, len(e.sources)/8+64)
 	var acc byte
 	put := func(i int, b bool) {
@@ -77,12 +127,11 @@ func (e *Engine) signature(s *Source) (accept []bool, consts map[int32]bool, key
 			buf, acc = append(buf, acc), 0
 		}
 	}
-	for i, l := range e.sources {
-		accept[i] = s.Accepts(l)
-		put(i, accept[i])
+	for i, a := range accept {
+		put(i, a)
 	}
 	buf, acc = append(buf, acc), 0
-	consts = map[int32]bool{}
+	clear(e.known)
 	for _, c := range s.Const {
 		id := e.fields.ID(c.Field)
 		if id == NoField {
@@ -97,20 +146,34 @@ func (e *Engine) signature(s *Source) (accept []bool, consts map[int32]bool, key
 				continue
 			}
 			v := p.kind != predNull && p.matchValue(text, low)
-			consts[pid] = v
+			e.known[pid] = 1
+			if v {
+				e.known[pid] = 2
+			}
 			put(i, v)
 		}
 		buf, acc = append(buf, acc), 0
 	}
-	return accept, consts, string(buf)
+	return e.known, string(buf)
+}
+
+// readsOf is the constant fields of a source as a mask like Rule.reads.
+func (e *Engine) readsOf(s *Source) uint64 {
+	mask := uint64(0)
+	for _, c := range s.Const {
+		if id := e.fields.ID(c.Field); id != NoField {
+			mask |= 1 << (id & 63)
+		}
+	}
+	return mask
 }
 
 // simplify takes known answers out of a condition.
-func simplify(x *expr, known map[int32]bool) *expr {
+func simplify(x *expr, known answers) *expr {
 	switch x.kind {
 	case exprPred:
-		if v, ok := known[x.id]; ok {
-			return truth(v)
+		if v := known[x.id]; v != 0 {
+			return truth(v == 2)
 		}
 		return x
 	case exprNot:
@@ -136,7 +199,7 @@ func truth(v bool) *expr {
 	return &expr{kind: exprFalse}
 }
 
-func simplifyChain(x *expr, known map[int32]bool) *expr {
+func simplifyChain(x *expr, known answers) *expr {
 	decides, neutral := exprFalse, exprTrue
 	if x.kind == exprOr {
 		decides, neutral = exprTrue, exprFalse
@@ -163,214 +226,6 @@ func simplifyChain(x *expr, known map[int32]bool) *expr {
 		return x
 	}
 	return &expr{kind: x.kind, kids: kids, line: x.line}
-}
-
-func (e *Engine) buildPlan(accept []bool, known map[int32]bool) *plan {
-	p := &plan{}
-	b := planBuilder{p: p, keys: map[wkey][]int32{}}
-	for i, r := range e.rules {
-		if e.source[i] < 0 || !accept[e.source[i]] {
-			continue
-		}
-		cond := simplify(r.fast, known)
-		if cond.kind == exprFalse {
-			continue
-		}
-		at := int32(len(p.rules))
-		p.rules = append(p.rules, planRule{r, cond})
-		w := exprWitness(cond, e.preds)
-		if !w.ok || cond.kind == exprTrue {
-			p.always = append(p.always, at)
-			continue
-		}
-		for _, k := range w.keys {
-			list := b.keys[k]
-			if n := len(list); n == 0 || list[n-1] != at {
-				b.keys[k] = append(list, at)
-			}
-		}
-	}
-	b.build(e.fields.Len())
-	return p
-}
-
-type planBuilder struct {
-	p    *plan
-	keys map[wkey][]int32
-
-	wordGroups map[string]int32 // the same in every field
-}
-
-type fieldBuilder struct {
-	present []int32
-	foreign []int32
-	lits    []wkey
-}
-
-func (b *planBuilder) build(fields int) {
-	p := b.p
-	p.fields = make([]*fieldIndex, fields)
-	byField := map[FieldID]*fieldBuilder{}
-	var words []wkey
-	for k, rules := range b.keys {
-		if k.kind == wWord {
-			words = append(words, k)
-			continue
-		}
-		fb := byField[k.field]
-		if fb == nil {
-			fb = &fieldBuilder{}
-			byField[k.field] = fb
-		}
-		if k.kind == wPresent {
-			fb.present = rules
-			continue
-		}
-		if k.kind == wForeign {
-			fb.foreign = rules
-			continue
-		}
-		fb.lits = append(fb.lits, k)
-	}
-	if len(words) > 0 {
-		sb := newScanBuilder()
-		b.wordGroups = make(map[string]int32, len(words))
-		for _, k := range words {
-			b.wordGroups[k.text] = b.group(k)
-			sb.add(k.text, b.wordGroups[k.text])
-		}
-		p.words = sb.build()
-	}
-	for id, fb := range byField {
-		p.fields[id] = b.field(fb, words)
-	}
-}
-
-func (b *planBuilder) group(k wkey) int32 {
-	b.p.groups = append(b.p.groups, b.keys[k])
-	return int32(len(b.p.groups) - 1)
-}
-
-func (b *planBuilder) field(fb *fieldBuilder, words []wkey) *fieldIndex {
-	fi := &fieldIndex{present: -1, foreign: -1}
-	if fb.present != nil {
-		b.p.groups = append(b.p.groups, fb.present)
-		fi.present = int32(len(b.p.groups) - 1)
-	}
-	if fb.foreign != nil {
-		b.p.groups = append(b.p.groups, fb.foreign)
-		fi.foreign = int32(len(b.p.groups) - 1)
-	}
-	sb := newScanBuilder()
-	var exact, tails, heads, names hashBuilder
-	for _, k := range fb.lits {
-		g := b.group(k)
-		switch k.kind {
-		case wExact:
-			exact.add(hashFolded(bytesOf(k.text)), g)
-		case wName:
-			names.add(hashFolded(bytesOf(k.text)), g)
-		case wTail:
-			tails.add(affixHash(bytesOf(k.text)), g)
-			fi.tailLens = addLen(fi.tailLens, len(k.text))
-		case wHead:
-			heads.add(affixHash(bytesOf(k.text)), g)
-			fi.headLens = addLen(fi.headLens, len(k.text))
-		default:
-			sb.add(k.text, g)
-		}
-	}
-	fi.exact, fi.tails, fi.heads, fi.names = exact.build(), tails.build(), heads.build(), names.build()
-	fi.scan = b.p.words
-	if len(sb.lits) > 0 {
-		for _, k := range words {
-			sb.add(k.text, b.wordGroups[k.text])
-		}
-		fi.scan = sb.build()
-	}
-	return fi
-}
-
-func addLen(lens []uint8, n int) []uint8 {
-	for _, l := range lens {
-		if int(l) == n {
-			return lens
-		}
-	}
-	return append(lens, uint8(n))
-}
-
-// hashIndex maps hashes to groups; false hits are sorted out by evaluation.
-type hashIndex struct {
-	slots []hashSlot
-	shift uint8
-}
-
-type hashSlot struct {
-	hash  uint64
-	group int32
-	used  bool
-}
-
-type hashBuilder struct{ slots []hashSlot }
-
-func (b *hashBuilder) add(h uint64, group int32) { b.slots = append(b.slots, hashSlot{h, group, true}) }
-
-func (b *hashBuilder) build() *hashIndex {
-	if len(b.slots) == 0 {
-		return nil
-	}
-	logN := bits.Len(uint(len(b.slots)*2 - 1))
-	ix := &hashIndex{slots: make([]hashSlot, 1<<logN), shift: uint8(64 - logN)}
-	for _, s := range b.slots {
-		i := int(s.hash >> ix.shift)
-		for ix.slots[i].used {
-			i = (i + 1) & (len(ix.slots) - 1)
-		}
-		ix.slots[i] = s
-	}
-	return ix
-}
-
-// each tells f of the groups with hash h.
-func (ix *hashIndex) each(h uint64, f found) {
-	mask := len(ix.slots) - 1
-	for i := int(h >> ix.shift); ix.slots[i&mask].used; i++ {
-		if s := &ix.slots[i&mask]; s.hash == h {
-			f.hit(s.group)
-		}
-	}
-}
-
-const hashMul64 = 0x9E3779B97F4A7C15
-
-// hashFolded hashes a text without regard to ASCII case.
-func hashFolded(s []byte) uint64 {
-	h := uint64(len(s)) * hashMul64
-	for len(s) >= 8 {
-		h = (h ^ (load64(s) | foldMask8)) * hashMul64
-		h ^= h >> 32
-		s = s[8:]
-	}
-	if len(s) > 0 {
-		h = (h ^ loadUpTo8(s)) * hashMul64
-		h ^= h >> 32
-	}
-	return h * hashMul64
-}
-
-// loadUpTo8 is the at most 8 bytes of s, folded, in a word.
-func loadUpTo8(s []byte) uint64 {
-	var x uint64
-	for i, c := range s {
-		x |= uint64(c|0x20) << (8 * (i & 7))
-	}
-	return x
-}
-
-// affixHash hashes a beginning or end of at most maxAffix bytes.
-func affixHash(s []byte) uint64 {
-	return (loadUpTo8(s) ^ uint64(len(s))<<56*3) * hashMul64
 }
 
 func lineText(n int) string { return strconv.Itoa(n) }

@@ -59,9 +59,10 @@ type Rule struct {
 	Correlation            *Correlation // nil for a rule about single records
 	Filters                []string     // titles of the filters applied to it
 	cond                   *expr
-	fast                   *expr // cond with what is quick to answer first
-	index                  int   // among an engine's rules
-	quiet                  bool  // only feeds correlations
+	fast                   *expr  // cond with what is quick to answer first
+	reads                  uint64 // fields of cond, a bit for each id modulo 64
+	index                  int    // among an engine's rules
+	quiet                  bool   // only feeds correlations
 	hash                   uint64
 	print                  [16]byte // of what it looks for
 	notes                  []*fault

@@ -40,22 +40,38 @@ const (
 	hashMul   = 0x9E3779B1
 )
 
-type scanBuilder struct {
-	lits   []string
-	groups []int32
+type scanBuilder struct{ lits []scanLit }
+
+// scanLit is a literal to find. key, where there is one, knows its anchors.
+type scanLit struct {
+	text  string
+	group int32
+	key   *planKey
+}
+
+func (l *scanLit) rare(step int) int {
+	if l.key != nil {
+		return l.key.rare(step)
+	}
+	return rareGram(l.text, step)
 }
 
 func newScanBuilder() *scanBuilder { return &scanBuilder{} }
 
 // add adds a folded literal of at least minScan bytes.
 func (b *scanBuilder) add(lit string, group int32) {
-	b.lits, b.groups = append(b.lits, lit), append(b.groups, group)
+	b.lits = append(b.lits, scanLit{text: lit, group: group})
+}
+
+// addKey adds the literal of a key.
+func (b *scanBuilder) addKey(k *planKey, group int32) {
+	b.lits = append(b.lits, scanLit{k.text, group, k})
 }
 
 func (b *scanBuilder) build() *scanner {
 	s := &scanner{least: maxLiteral}
-	for _, l := range b.lits {
-		s.least = min(s.least, len(l))
+	for i := range b.lits {
+		s.least = min(s.least, len(b.lits[i].text))
 	}
 	s.step = stepFor(s.least)
 	n := len(b.lits) * s.step
@@ -66,10 +82,11 @@ func (b *scanBuilder) build() *scanner {
 	s.heads = make([]int32, 1<<logHeads)
 	s.hshift = uint32(32 - logHeads)
 	s.anch = make([]anchor, 0, n)
-	for i, l := range b.lits {
-		off := rareGram(l, s.step)
+	for i := range b.lits {
+		l := &b.lits[i]
+		off := l.rare(s.step)
 		for k := range s.step {
-			s.anchor(l, off+k, b.groups[i])
+			s.anchor(l.text, off+k, l.group)
 		}
 	}
 	return s

@@ -2,8 +2,6 @@ package sigma
 
 import "strings"
 
-import "slices"
-
 // wKind is how a witness is looked for.
 type wKind uint8
 
@@ -37,6 +35,7 @@ const (
 	costPresent = 700.0
 	costCommon  = 200.0 // a text that many records hold
 	costForeign = 4.0
+	costKind    = 20.0  // a text in a field that says of what kind a record is
 	costAffix   = 120.0 // the same at the beginning or end of a field
 	maxAffix    = 8
 	maxKeys     = 60_000
@@ -185,6 +184,9 @@ func predWitness(p *predicate, field, other FieldID) witness {
 
 func patternsWitness(p *predicate, field FieldID, present witness) witness {
 	w, foreign := witness{ok: true}, false
+	if isKindField(p.field) && !p.keyword {
+		w.cost = costKind
+	}
 	for _, pat := range p.pats {
 		k, cost, ok := textWitness(pat, field, p.keyword)
 		if !ok {
@@ -201,6 +203,12 @@ func patternsWitness(p *predicate, field FieldID, present witness) witness {
 		return present
 	}
 	return w
+}
+
+// isKindField tells whether a field is the same in many records that follow
+// each other. Where a Source gives its value, nothing of it is left to look for.
+func isKindField(name string) bool {
+	return name == "EventID" || name == "Channel" || name == "Provider_Name"
 }
 
 func regexWitness(p *predicate, field FieldID, present witness) witness {
@@ -229,34 +237,65 @@ func regexWitness(p *predicate, field FieldID, present witness) witness {
 	return best
 }
 
-// exprWitness is what a condition needs: of an AND the cheapest part's, of an
-// OR everything that each part needs.
-func exprWitness(e *expr, of []compiledPred) witness {
-	switch e.kind {
+// need is what a condition's witness would come to.
+type need struct {
+	cost float64
+	keys int
+	ok   bool
+}
+
+// need weighs a condition's witness: of an AND the cheapest part's, of an OR
+// everything that each part needs.
+func (e *Engine) need(x *expr) need {
+	switch x.kind {
 	case exprPred:
-		return of[e.id].wit
+		w := &e.preds[x.id].wit
+		return need{w.cost, len(w.keys), w.ok}
 	case exprAnd:
-		var best witness
-		for _, k := range e.kids {
-			if w := exprWitness(k, of); w.ok && (!best.ok || w.cost < best.cost) {
-				best = w
-			}
-		}
+		_, best := e.cheapest(x.kids)
 		return best
 	case exprOr:
-		out := witness{ok: true}
-		for _, k := range e.kids {
-			w := exprWitness(k, of)
-			if !w.ok || len(out.keys)+len(w.keys) > maxKeys {
-				return witness{}
+		out := need{ok: true}
+		for _, k := range x.kids {
+			n := e.need(k)
+			if !n.ok || out.keys+n.keys > maxKeys {
+				return need{}
 			}
-			out.keys = append(slices.Clip(out.keys), w.keys...)
-			out.cost += w.cost
+			out.cost += n.cost
+			out.keys += n.keys
 		}
 		return out
 	case exprFalse:
-		return witness{ok: true}
+		return need{ok: true}
 	default:
-		return witness{}
+		return need{}
 	}
+}
+
+func (e *Engine) cheapest(kids []*expr) (*expr, need) {
+	var at *expr
+	var best need
+	for _, k := range kids {
+		if n := e.need(k); n.ok && (!best.ok || n.cost < best.cost) {
+			at, best = k, n
+		}
+	}
+	return at, best
+}
+
+// collect appends the keys of the witness of a condition that has one.
+func (e *Engine) collect(x *expr, to []int32) []int32 {
+	switch x.kind {
+	case exprPred:
+		return append(to, e.preds[x.id].wit.keys...)
+	case exprAnd:
+		k, _ := e.cheapest(x.kids)
+		return e.collect(k, to)
+	case exprOr:
+		for _, k := range x.kids {
+			to = e.collect(k, to)
+		}
+	case exprNot, exprTrue, exprFalse:
+	}
+	return to
 }

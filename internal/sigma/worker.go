@@ -12,13 +12,19 @@ const (
 	maxDFAs    = 256     // automata of regular expressions
 )
 
+// broadRecords is how many records of a kind are judged with the broad plan of
+// its product before the kind is worth a plan of its own: building one takes
+// about as long as they save.
+const broadRecords = 100
+
 // Worker judges records with an engine. It serves one goroutine at a time.
 type Worker struct {
 	eng     *Engine
-	bySrc   map[*Source]*plan
+	bySrc   map[*Source]*kindPlan
 	lastSrc *Source
-	last    *plan
+	last    *kindPlan
 	none    Source // of records without one
+	broad   int32  // records of a kind that are judged with a broad plan first
 
 	rec   *Record
 	plan  *plan
@@ -34,6 +40,13 @@ type Worker struct {
 	out   []*Rule
 	dfas  map[*regex]*dfa
 	stats Stats
+}
+
+// kindPlan is how a worker judges the records of a Source.
+type kindPlan struct {
+	plan   *plan
+	accept []bool // of a broad plan: which log sources of rules the Source is of
+	left   int32  // records until the Source gets a plan of its own
 }
 
 // folded is where the lower-case form of an entry's text is in Worker.low.
@@ -52,7 +65,7 @@ type Stats struct {
 
 // NewWorker makes a worker.
 func (e *Engine) NewWorker() *Worker {
-	return &Worker{eng: e, bySrc: map[*Source]*plan{}, dfas: map[*regex]*dfa{}, memo: make([]uint32, len(e.preds))}
+	return &Worker{eng: e, bySrc: map[*Source]*kindPlan{}, dfas: map[*regex]*dfa{}, memo: make([]uint32, len(e.preds)), broad: broadRecords}
 }
 
 // Stats is what the worker has done so far.
@@ -63,7 +76,8 @@ func (w *Worker) Stats() Stats { return w.stats }
 // call. The record must use the engine's Fields and have a Source.
 func (w *Worker) Match(rec *Record) []*Rule {
 	w.begin(rec)
-	if w.plan = w.planOf(rec.Source); len(w.plan.rules) > 0 {
+	kind := w.kindOf(rec.Source)
+	if w.plan = kind.plan; len(w.plan.rules) > 0 {
 		if len(w.seen) < len(w.plan.rules) {
 			w.seen = make([]uint32, len(w.plan.rules)+64)
 		}
@@ -78,7 +92,7 @@ func (w *Worker) Match(rec *Record) []*Rule {
 		slices.Sort(w.cand)
 		for _, c := range w.cand {
 			r := &w.plan.rules[c]
-			if w.eval(r.cond) {
+			if (kind.accept == nil || kind.accept[r.source]) && w.eval(r.cond) {
 				w.hits = append(w.hits, r.rule)
 			}
 		}
@@ -123,23 +137,35 @@ func (w *Worker) begin(rec *Record) {
 	}
 }
 
-func (w *Worker) planOf(s *Source) *plan {
-	if s == w.lastSrc && s != nil {
-		return w.last
-	}
+func (w *Worker) kindOf(s *Source) *kindPlan {
+	k := w.last
 	if s == nil {
 		s = &w.none
 	}
-	p := w.bySrc[s]
-	if p == nil {
-		p = w.eng.planFor(s)
-		if len(w.bySrc) >= maxSources {
-			clear(w.bySrc)
+	if s != w.lastSrc {
+		if k = w.bySrc[s]; k == nil {
+			k = w.newKind(s)
 		}
-		w.bySrc[s] = p
+		w.lastSrc, w.last = s, k
 	}
-	w.lastSrc, w.last = s, p
-	return p
+	if k.accept != nil {
+		if k.left--; k.left < 0 {
+			k.plan, k.accept = w.eng.planFor(s), nil
+		}
+	}
+	return k
+}
+
+func (w *Worker) newKind(s *Source) *kindPlan {
+	if len(w.bySrc) >= maxSources {
+		clear(w.bySrc)
+	}
+	k := &kindPlan{left: w.broad, accept: w.eng.accepted(s)}
+	if w.broad > 0 {
+		k.plan = w.eng.broadFor(s)
+	}
+	w.bySrc[s] = k
+	return k
 }
 
 // look finds the candidates that one value concerns.
@@ -161,7 +187,7 @@ func (w *Worker) look(e *entry) {
 		return
 	}
 	text := w.foldable(e.text)
-	if fi.exact != nil {
+	if fi.exact != nil && len(text) <= fi.exactMax {
 		fi.exact.each(hashFolded(text), w)
 	}
 	if fi.names != nil {
@@ -198,7 +224,7 @@ func (w *Worker) foldable(text []byte) []byte {
 
 // hit makes candidates of a group's rules.
 func (w *Worker) hit(group int32) {
-	for _, r := range w.plan.groups[group] {
+	for _, r := range w.plan.group(group) {
 		w.candidate(r)
 	}
 }
