@@ -67,6 +67,29 @@ func everyNth(files []ruleFile, n int) []ruleFile {
 	return out
 }
 
+// BenchmarkPlan is making what a kind of record is judged with: for all Windows
+// rules at once, and for process creations alone.
+func BenchmarkPlan(b *testing.B) {
+	e := Compile(loadCorpus(b, Options{}), NewFields())
+	src := &Source{Logsources: []Logsource{{"process_creation", "windows", "sysmon"}}, Const: []Const{{"EventID", "1"}}}
+	for _, broad := range []bool{true, false} {
+		b.Run(map[bool]string{true: "product", false: "kind"}[broad], func(b *testing.B) {
+			n, start := 0, cpuTime()
+			for b.Loop() {
+				n++
+				clear(e.broad)
+				clear(e.plans)
+				if broad {
+					e.broadFor(src, e.accepted(src))
+				} else {
+					e.planFor(src)
+				}
+			}
+			b.ReportMetric(float64((cpuTime()-start).Microseconds())/float64(n), "cpu-us/op")
+		})
+	}
+}
+
 // BenchmarkLoad is reading and compiling all rules.
 func BenchmarkLoad(b *testing.B) {
 	files := ruleFiles(b)

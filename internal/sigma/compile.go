@@ -40,7 +40,7 @@ type Engine struct {
 	keys    []planKey // the witnesses of predicates, each once
 	mu      sync.Mutex
 	plans   map[string]*plan
-	broad   map[string]*plan // by product
+	broad   map[string]*broadPlan // by product
 	known   answers
 	scratch planScratch
 }
@@ -59,7 +59,7 @@ type feed struct {
 func Compile(set *Set, fields *Fields) *Engine {
 	c := compiler{
 		set: set, ids: map[string]int32{}, keys: map[wkey]int32{},
-		eng: &Engine{fields: fields, byField: map[FieldID][]int32{}, plans: map[string]*plan{}, broad: map[string]*plan{}},
+		eng: &Engine{fields: fields, byField: map[FieldID][]int32{}, plans: map[string]*plan{}, broad: map[string]*broadPlan{}},
 	}
 	rules := c.applyFilters()
 	rules = c.resolve(rules)

@@ -18,10 +18,21 @@ type plan struct {
 	rules  []planRule
 	always []int32 // rules with no witness
 	fields []*fieldIndex
-	words  *scanner // for fields without an index of their own
+	words  *scanner // for fields without an index of their own; a broad plan has none
 	starts []int32  // where each group's rules begin in lists, and an end
 	lists  []int32  // rules of all groups
 }
+
+// broadPlan is a plan for all kinds of record of a product. What its rules look
+// for in any field is apart: most kinds need little of it.
+type broadPlan struct {
+	*plan
+	words    []planWord
+	scanners map[string]*scanner // by which words are in it
+}
+
+// planWord is a witness that any field may hold, with its group.
+type planWord struct{ key, group int32 }
 
 // group is the rules of a group.
 func (p *plan) group(g int32) []int32 { return p.lists[p.starts[g]:p.starts[g+1]] }
@@ -64,11 +75,12 @@ func (e *Engine) planFor(s *Source) *plan {
 	return p
 }
 
-// broadFor finds or builds the plan of all rules for the source's products.
-// Nothing is taken out of its conditions and it has rules of other categories
-// and services too, so that what it finds is to be held against accepted; but
-// all kinds of record of a product share it.
-func (e *Engine) broadFor(s *Source) *plan {
+// broadFor finds or builds the plan of all rules for the source's products, and
+// finds which of their words the source's rules look for. Nothing is taken out
+// of its conditions and it has rules of other categories and services too, so
+// that what it finds is to be held against accept; but all kinds of record of a
+// product share it.
+func (e *Engine) broadFor(s *Source, accept []bool) (*plan, *scanner) {
 	var products []string
 	for _, l := range s.Logsources {
 		if !slices.Contains(products, l.Product) {
@@ -79,19 +91,52 @@ func (e *Engine) broadFor(s *Source) *plan {
 	key := strings.Join(products, "\x00")
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if p := e.broad[key]; p != nil {
-		return p
+	p := e.broad[key]
+	if p == nil {
+		if len(e.broad) >= maxPlans {
+			clear(e.broad)
+		}
+		all := make([]bool, len(e.sources))
+		for i, l := range e.sources {
+			all[i] = l.Product == "" || slices.Contains(products, l.Product)
+		}
+		p = e.buildBroad(all)
+		e.broad[key] = p
 	}
-	if len(e.broad) >= maxPlans {
-		clear(e.broad)
+	return p.plan, e.wordsOf(p, accept)
+}
+
+// wordsOf is a scanner for the words of a broad plan's rules that are accepted,
+// nil when there are none.
+func (e *Engine) wordsOf(p *broadPlan, accept []bool) *scanner {
+	have, n := make([]byte, (len(p.words)+7)/8), 0
+	for i, w := range p.words {
+		for _, r := range p.group(w.group) {
+			if accept[p.rules[r].source] {
+				have[i>>3] |= 1 << (i & 7)
+				n++
+				break
+			}
+		}
 	}
-	accept := make([]bool, len(e.sources))
-	for i, l := range e.sources {
-		accept[i] = l.Product == "" || slices.Contains(products, l.Product)
+	if n == 0 {
+		return nil
 	}
-	p := e.buildPlan(accept, nil, 0)
-	e.broad[key] = p
-	return p
+	s := p.scanners[string(have)]
+	if s == nil {
+		sb := e.scratch.literals()
+		for i, w := range p.words {
+			if have[i>>3]>>(i&7)&1 != 0 {
+				sb.addKey(&e.keys[w.key], w.group)
+			}
+		}
+		s = sb.build()
+		if len(p.scanners) >= maxPlans {
+			clear(p.scanners)
+		}
+		p.scanners[string(have)] = s
+	}
+	return s
 }
 
 // Plans is the number of plans held for kinds of record.

@@ -1,5 +1,7 @@
 package sigma
 
+import "slices"
+
 // planKey is a witness of some predicate, with what indexes need of it worked
 // out once for all plans. The offsets are filled in under Engine.mu.
 type planKey struct {
@@ -38,7 +40,14 @@ type planScratch struct {
 	need    []int32
 	byField [][]int32 // groups
 	touched []FieldID
-	words   []int32 // groups of witnesses that any field may hold
+	words   []planWord
+	lits    scanBuilder
+}
+
+// literals is an empty builder of scanners.
+func (s *planScratch) literals() *scanBuilder {
+	s.lits.lits = s.lits.lits[:0]
+	return &s.lits
 }
 
 // keySlot is where a key stands in the plan that is being built.
@@ -59,7 +68,27 @@ type planBuilder struct {
 // buildPlan makes the plan of the rules of the accepted log sources. reads is a
 // mask of the fields that known is about.
 func (e *Engine) buildPlan(accept []bool, known answers, reads uint64) *plan {
-	b := planBuilder{planScratch: &e.scratch, eng: e, p: &plan{}}
+	b := e.fill(accept, known, reads)
+	if len(b.words) > 0 {
+		sb := b.literals()
+		b.addWords(sb)
+		b.p.words = sb.build()
+	}
+	b.index(true)
+	return b.p
+}
+
+// buildBroad makes a plan of the rules of the accepted log sources with their
+// words apart.
+func (e *Engine) buildBroad(accept []bool) *broadPlan {
+	b := e.fill(accept, nil, 0)
+	b.index(false)
+	return &broadPlan{plan: b.p, words: slices.Clone(b.words), scanners: map[string]*scanner{}}
+}
+
+// fill begins a plan with its rules and groups.
+func (e *Engine) fill(accept []bool, known answers, reads uint64) *planBuilder {
+	b := &planBuilder{planScratch: &e.scratch, eng: e, p: &plan{}}
 	b.reset()
 	for i, r := range e.rules {
 		if e.source[i] < 0 || !accept[e.source[i]] {
@@ -74,8 +103,7 @@ func (e *Engine) buildPlan(accept []bool, known answers, reads uint64) *plan {
 		}
 	}
 	b.groups()
-	b.index()
-	return b.p
+	return b
 }
 
 func (s *planScratch) reset() {
@@ -115,7 +143,7 @@ func (b *planBuilder) rule(r *Rule, cond *expr, source int32) {
 func (b *planBuilder) place(k, group int32) {
 	key := &b.eng.keys[k]
 	if key.kind == wWord {
-		b.words = append(b.words, group)
+		b.words = append(b.words, planWord{k, group})
 		return
 	}
 	for int(key.field) >= len(b.byField) {
@@ -144,29 +172,26 @@ func (b *planBuilder) groups() {
 	b.p.starts, b.p.lists = starts[:len(b.keys)+1], lists
 }
 
-func (b *planBuilder) index() {
+// index makes the indexes of fields; withWords, those that scan look for the
+// plan's words too.
+func (b *planBuilder) index(withWords bool) {
 	p := b.p
 	p.fields = make([]*fieldIndex, b.eng.fields.Len())
-	if len(b.words) > 0 {
-		sb := newScanBuilder()
-		b.addWords(sb)
-		p.words = sb.build()
-	}
 	for _, id := range b.touched {
-		p.fields[id] = b.field(b.byField[id])
+		p.fields[id] = b.field(b.byField[id], withWords)
 	}
 }
 
 func (b *planBuilder) addWords(sb *scanBuilder) {
-	for _, g := range b.words {
-		sb.addKey(&b.eng.keys[b.keys[g]], g)
+	for _, w := range b.words {
+		sb.addKey(&b.eng.keys[w.key], w.group)
 	}
 }
 
 // field makes the index of the groups of one field.
-func (b *planBuilder) field(groups []int32) *fieldIndex {
+func (b *planBuilder) field(groups []int32, withWords bool) *fieldIndex {
 	fi := &fieldIndex{present: -1, foreign: -1}
-	sb := newScanBuilder()
+	sb := b.literals()
 	var exact, tails, heads, names hashBuilder
 	for _, g := range groups {
 		k := &b.eng.keys[b.keys[g]]
@@ -193,7 +218,9 @@ func (b *planBuilder) field(groups []int32) *fieldIndex {
 	fi.exact, fi.tails, fi.heads, fi.names = exact.build(), tails.build(), heads.build(), names.build()
 	fi.scan = b.p.words
 	if len(sb.lits) > 0 {
-		b.addWords(sb)
+		if withWords {
+			b.addWords(sb)
+		}
 		fi.scan = sb.build()
 	}
 	return fi

@@ -116,14 +116,17 @@ func (s *scanner) anchor(lit string, off int, group int32) {
 // rareGram chooses the place of a literal where the least common four bytes
 // (and their neighbours, for step 2) begin.
 func rareGram(lit string, step int) int {
-	best, at := 1<<30, 0
-	for i := 0; i+minScan+step-1 <= len(lit); i++ {
-		score := 0
-		for k := range step {
-			score += gramScore(lit[i+k : i+k+minScan])
+	var scores [4]int // of the last places
+	sum, best, at := 0, 1<<30, 0
+	for i := 0; i+minScan <= len(lit); i++ {
+		slot := &scores[i&3]
+		if i >= step {
+			sum -= scores[(i-step)&3]
 		}
-		if score < best {
-			best, at = score, i
+		*slot = gramScore(lit[i : i+minScan])
+		sum += *slot
+		if from := i - step + 1; from >= 0 && sum < best {
+			best, at = sum, from
 		}
 	}
 	return at

@@ -28,6 +28,8 @@ type Worker struct {
 
 	rec   *Record
 	plan  *plan
+	words *scanner // of what any field may hold
+	apart bool     // the scanners of fields do not look for words
 	gen   uint32
 	seen  []uint32 // by rule of the plan: generation in which it became a candidate
 	cand  []int32
@@ -45,6 +47,7 @@ type Worker struct {
 // kindPlan is how a worker judges the records of a Source.
 type kindPlan struct {
 	plan   *plan
+	words  *scanner
 	accept []bool // of a broad plan: which log sources of rules the Source is of
 	left   int32  // records until the Source gets a plan of its own
 }
@@ -77,7 +80,8 @@ func (w *Worker) Stats() Stats { return w.stats }
 func (w *Worker) Match(rec *Record) []*Rule {
 	w.begin(rec)
 	kind := w.kindOf(rec.Source)
-	if w.plan = kind.plan; len(w.plan.rules) > 0 {
+	w.plan, w.words, w.apart = kind.plan, kind.words, kind.accept != nil
+	if len(w.plan.rules) > 0 {
 		if len(w.seen) < len(w.plan.rules) {
 			w.seen = make([]uint32, len(w.plan.rules)+64)
 		}
@@ -151,6 +155,7 @@ func (w *Worker) kindOf(s *Source) *kindPlan {
 	if k.accept != nil {
 		if k.left--; k.left < 0 {
 			k.plan, k.accept = w.eng.planFor(s), nil
+			k.words = k.plan.words
 		}
 	}
 	return k
@@ -162,7 +167,7 @@ func (w *Worker) newKind(s *Source) *kindPlan {
 	}
 	k := &kindPlan{left: w.broad, accept: w.eng.accepted(s)}
 	if w.broad > 0 {
-		k.plan = w.eng.broadFor(s)
+		k.plan, k.words = w.eng.broadFor(s, k.accept)
 	}
 	w.bySrc[s] = k
 	return k
@@ -175,8 +180,8 @@ func (w *Worker) look(e *entry) {
 		fi = w.plan.fields[e.id]
 	}
 	if fi == nil {
-		if w.plan.words != nil && !e.hidden && w.plan.words.mayHold(len(e.text)) {
-			w.plan.words.each(w.foldable(e.text), w)
+		if w.words != nil && !e.hidden && w.words.mayHold(len(e.text)) {
+			w.words.each(w.foldable(e.text), w)
 		}
 		return
 	}
@@ -210,6 +215,9 @@ func (w *Worker) look(e *entry) {
 	}
 	if fi.scan != nil && len(text) >= fi.scan.least {
 		fi.scan.each(text, w)
+	}
+	if w.apart && w.words != nil && !e.hidden {
+		w.words.each(text, w)
 	}
 }
 
