@@ -20,8 +20,8 @@ type scanner struct {
 	shift  uint32  // of a hash, to the bitmap's size
 	heads  []int32 // by hash: first anchor + 1
 	hshift uint32
-	step   int // how far apart it looks: 1, 2 or 4; each literal has as many anchors, one byte apart
-	least  int // length in bytes of the shortest literal
+	step   int    // how far apart it looks: 1, 2 or 4; each literal has as many anchors, one byte apart
+	least  int    // length in bytes of the shortest literal
 	anch   []anchor
 }
 
@@ -113,12 +113,15 @@ func (s *scanner) anchor(lit string, off int, group int32) {
 	*head = int32(len(s.anch))
 }
 
+// maxRare is how many bytes of a literal rareGram chooses from.
+const maxRare = 32
+
 // rareGram chooses the place of a literal where the least common four bytes
 // (and their neighbours, for step 2) begin.
 func rareGram(lit string, step int) int {
 	var scores [4]int // of the last places
 	sum, best, at := 0, 1<<30, 0
-	for i := 0; i+minScan <= len(lit); i++ {
+	for i := 0; i+minScan <= min(len(lit), maxRare); i++ {
 		slot := &scores[i&3]
 		if i >= step {
 			sum -= scores[(i-step)&3]

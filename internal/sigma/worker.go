@@ -15,7 +15,7 @@ const (
 // broadRecords is how many records of a kind are judged with the broad plan of
 // its product before the kind is worth a plan of its own: building one takes
 // about as long as they save.
-const broadRecords = 100
+const broadRecords = 1000
 
 // Worker judges records with an engine. It serves one goroutine at a time.
 type Worker struct {
