@@ -6,8 +6,8 @@ import "slices"
 // out once for all plans. The offsets are filled in under Engine.mu.
 type planKey struct {
 	wkey
-	hash uint64   // of kinds that are looked up by hash
-	offs [3]int32 // rareGram for steps 1, 2 and 4, plus one; 0 while unknown
+	hash uint64             // of kinds that are looked up by hash
+	offs [maxStep + 1]uint8 // rareGram by step, plus one; 0 while unknown
 }
 
 func newPlanKey(k wkey) planKey {
@@ -24,9 +24,9 @@ func newPlanKey(k wkey) planKey {
 
 // rare is rareGram of the literal, worked out at most once.
 func (k *planKey) rare(step int) int {
-	o := &k.offs[step>>1]
+	o := &k.offs[step]
 	if *o == 0 {
-		*o = int32(rareGram(k.text, step)) + 1
+		*o = uint8(rareGram(k.text, step)) + 1 // below maxRare
 	}
 	return int(*o) - 1
 }

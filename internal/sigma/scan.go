@@ -20,8 +20,8 @@ type scanner struct {
 	shift  uint32  // of a hash, to the bitmap's size
 	heads  []int32 // by hash: first anchor + 1
 	hshift uint32
-	step   int    // how far apart it looks: 1, 2 or 4; each literal has as many anchors, one byte apart
-	least  int    // length in bytes of the shortest literal
+	step   int // how far apart it looks, up to maxStep; each literal has as many anchors, one byte apart
+	least  int // length in bytes of the shortest literal
 	anch   []anchor
 }
 
@@ -92,17 +92,13 @@ func (b *scanBuilder) build() *scanner {
 	return s
 }
 
+// maxStep is the most that a scan steps over: more needs more anchors and finds
+// few scanners whose literals are all that long.
+const maxStep = 8
+
 // stepFor is how far apart the places may be at which a scan looks, so that one
 // of them falls on an anchor wherever a literal of that length stands.
-func stepFor(least int) int {
-	switch {
-	case least >= minScan+3:
-		return 4
-	case least >= minScan+1:
-		return 2
-	}
-	return 1
-}
+func stepFor(least int) int { return max(1, min(least-minScan+1, maxStep)) }
 
 func (s *scanner) anchor(lit string, off int, group int32) {
 	gram := load32(bytesOf(lit)[off:]) | foldMask
@@ -117,14 +113,14 @@ func (s *scanner) anchor(lit string, off int, group int32) {
 const maxRare = 32
 
 // rareGram chooses the place of a literal where the least common four bytes
-// (and their neighbours, for step 2) begin.
+// (and their neighbours, for steps above 1) begin.
 func rareGram(lit string, step int) int {
-	var scores [4]int // of the last places
+	var scores [maxStep]int // of the last places
 	sum, best, at := 0, 1<<30, 0
 	for i := 0; i+minScan <= min(len(lit), maxRare); i++ {
-		slot := &scores[i&3]
+		slot := &scores[i%maxStep]
 		if i >= step {
-			sum -= scores[(i-step)&3]
+			sum -= scores[(i-step)%maxStep]
 		}
 		*slot = gramScore(lit[i : i+minScan])
 		sum += *slot
@@ -219,6 +215,17 @@ func (s *scanner) each(text []byte, f found) {
 			}
 		}
 	default:
+		for step := s.step; i+step+4 <= n; i += 2 * step {
+			a, b := load32(text[i:])|foldMask, load32(text[i+step:])|foldMask
+			ha, hb := a*hashMul>>shift, b*hashMul>>shift
+			if bitmap[ha>>6&mask]>>(ha&63)&1 != 0 {
+				s.verify(text, i, a, f)
+			}
+			if bitmap[hb>>6&mask]>>(hb&63)&1 != 0 {
+				s.verify(text, i+step, b, f)
+			}
+		}
+	case 1:
 		for ; i+8 <= n; i += 4 {
 			v := load64(text[i:]) | foldMask8
 			for k := range 4 {
