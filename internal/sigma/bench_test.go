@@ -7,6 +7,16 @@ import (
 	"testing"
 )
 
+// bar prints a measure beside the most that it may be.
+func bar(tb testing.TB, name string, got, most float64, unit string) {
+	tb.Helper()
+	verdict := "met"
+	if got > most {
+		verdict = "NOT MET"
+	}
+	tb.Logf("%-32s %10.4g %-8s bar: at most %g, %.2f times: %s", name, got, unit, most, most/got, verdict)
+}
+
 // corpusRecords decodes every twentieth event of the OTRF archives once: judging
 // alone is measured, of records that the processor has at hand, as it has just
 // after decoding.
@@ -102,7 +112,9 @@ func BenchmarkLoad(b *testing.B) {
 		}
 		Compile(s, NewFields())
 	}
-	b.ReportMetric((cpuTime()-start).Seconds()*1000/float64(n), "cpu-ms/op")
+	ms := (cpuTime() - start).Seconds() * 1000 / float64(n)
+	b.ReportMetric(ms, "cpu-ms/op")
+	bar(b, "load of all rules", ms, 500, "ms")
 }
 
 // BenchmarkCorrelate is the cost of one match of event_count gte 10 with a
@@ -142,8 +154,12 @@ func BenchmarkCorrelate(b *testing.B) {
 				}
 				n++
 			}
-			b.ReportMetric(float64(cpuTime()-start)/float64(n), "cpu-ns/op")
-			b.ReportMetric(float64(int64(after.HeapAlloc)-int64(before.HeapAlloc))/float64(c.Stats().Keys), "B/key")
+			ns := float64(cpuTime()-start) / float64(n)
+			size := float64(int64(after.HeapAlloc)-int64(before.HeapAlloc)) / float64(c.Stats().Keys)
+			b.ReportMetric(ns, "cpu-ns/op")
+			b.ReportMetric(size, "B/key")
+			bar(b, "a match at "+lineText(keys)+" keys", ns, 1000, "ns")
+			bar(b, "memory at "+lineText(keys)+" keys", size, 200, "B a key")
 		})
 	}
 }
