@@ -75,7 +75,7 @@ func (b *scanBuilder) build() *scanner {
 	}
 	s.step = stepFor(s.least)
 	n := len(b.lits) * s.step
-	logBits := min(max(9, bits.Len(uint(n*48))), 16)
+	logBits := min(max(9, bits.Len(uint(n*128))), 16)
 	s.bitmap = make([]uint64, 1<<(logBits-6))
 	s.shift = uint32(32 - logBits)
 	logHeads := max(4, bits.Len(uint(n*2)))
@@ -214,17 +214,6 @@ func (s *scanner) each(text []byte, f found) {
 				s.verify(text, i+2, uint32(v>>16), f)
 			}
 		}
-	default:
-		for step := s.step; i+step+4 <= n; i += 2 * step {
-			a, b := load32(text[i:])|foldMask, load32(text[i+step:])|foldMask
-			ha, hb := a*hashMul>>shift, b*hashMul>>shift
-			if bitmap[ha>>6&mask]>>(ha&63)&1 != 0 {
-				s.verify(text, i, a, f)
-			}
-			if bitmap[hb>>6&mask]>>(hb&63)&1 != 0 {
-				s.verify(text, i+step, b, f)
-			}
-		}
 	case 1:
 		for ; i+8 <= n; i += 4 {
 			v := load64(text[i:]) | foldMask8
@@ -234,6 +223,17 @@ func (s *scanner) each(text []byte, f found) {
 				if bitmap[h>>6&mask]>>(h&63)&1 != 0 {
 					s.verify(text, i+k, g, f)
 				}
+			}
+		}
+	default:
+		for step := s.step; i+step+4 <= n; i += 2 * step {
+			a, b := load32(text[i:])|foldMask, load32(text[i+step:])|foldMask
+			ha, hb := a*hashMul>>shift, b*hashMul>>shift
+			if bitmap[ha>>6&mask]>>(ha&63)&1 != 0 {
+				s.verify(text, i, a, f)
+			}
+			if bitmap[hb>>6&mask]>>(hb&63)&1 != 0 {
+				s.verify(text, i+step, b, f)
 			}
 		}
 	}
