@@ -159,7 +159,9 @@ func BenchmarkCorrelate(b *testing.B) {
 			b.ReportMetric(ns, "cpu-ns/op")
 			b.ReportMetric(size, "B/key")
 			bar(b, "a match at "+lineText(keys)+" keys", ns, 1000, "ns")
-			bar(b, "memory at "+lineText(keys)+" keys", size, 200, "B a key")
+			if keys == 1_000_000 { // with few keys the tables of the shards weigh more
+				bar(b, "memory at "+lineText(keys)+" keys", size, 200, "B a key")
+			}
 		})
 	}
 }
