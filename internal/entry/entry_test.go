@@ -37,7 +37,7 @@ type site struct {
 	tap, web *vnet.Host
 }
 
-func newSite(t *testing.T) site {
+func newSite(t testing.TB) site {
 	t.Helper()
 	n := get(vnet.New(vnet.Config{Seed: 4}))
 	t.Cleanup(func() { n.Close() })
@@ -62,7 +62,7 @@ func newSite(t *testing.T) site {
 }
 
 // open serves a door until the test ends.
-func open(t *testing.T, cfg entry.SOCKSConfig) *entry.SOCKS {
+func open(t testing.TB, cfg entry.SOCKSConfig) *entry.SOCKS {
 	t.Helper()
 	cfg.Listen = "127.0.0.1:0"
 	door, err := entry.NewSOCKS(t.Context(), cfg)
@@ -74,7 +74,7 @@ func open(t *testing.T, cfg entry.SOCKSConfig) *entry.SOCKS {
 }
 
 // serve runs Serve and expects nil of it at the end.
-func serve(t *testing.T, run func(context.Context) error) {
+func serve(t testing.TB, run func(context.Context) error) {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
@@ -93,7 +93,7 @@ func serve(t *testing.T, run func(context.Context) error) {
 }
 
 // eventually waits for a condition.
-func eventually(t *testing.T, what string, ok func() bool) {
+func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
 	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
@@ -103,7 +103,7 @@ func eventually(t *testing.T, what string, ok func() bool) {
 }
 
 // program is the path of a client, or a skip.
-func program(t *testing.T, name string) string {
+func program(t testing.TB, name string) string {
 	t.Helper()
 	p, err := exec.LookPath(name)
 	if err == nil {
@@ -146,7 +146,7 @@ func TestDoorsOpenOnLoopbackOnly(t *testing.T) {
 }
 
 // login speaks the client's part up to the request.
-func login(t *testing.T, door *entry.SOCKS, user, secret string) (net.Conn, error) {
+func login(t testing.TB, door *entry.SOCKS, user, secret string) (net.Conn, error) {
 	t.Helper()
 	c, err := net.Dial("tcp", door.Addr().String())
 	if err != nil {
@@ -175,7 +175,7 @@ func login(t *testing.T, door *entry.SOCKS, user, secret string) (net.Conn, erro
 var errRefused = errors.New("refused")
 
 // request sends one command and reads the reply: its code and address.
-func request(t *testing.T, c net.Conn, cmd byte, name string, port uint16) (byte, netip.AddrPort) {
+func request(t testing.TB, c net.Conn, cmd byte, name string, port uint16) (byte, netip.AddrPort) {
 	t.Helper()
 	b := []byte{5, cmd, 0}
 	if a, err := netip.ParseAddr(name); err == nil {
