@@ -37,17 +37,17 @@ type site struct {
 	tap, web *vnet.Host
 }
 
-func newSite(t testing.TB) site {
-	t.Helper()
+func newSite(tb testing.TB) site {
+	tb.Helper()
 	n := get(vnet.New(vnet.Config{Seed: 4}))
-	t.Cleanup(func() { n.Close() })
+	tb.Cleanup(func() { n.Close() })
 	s := site{net: n, office: get(n.AddSegment(vnet.SegmentConfig{Name: "office", Prefixes: []netip.Prefix{prefix("10.20.1.0/24"), prefix("2001:db8:1::/64")}}))}
 	s.tap = get(s.office.AddHost(vnet.HostConfig{Name: "tap01", Addrs: []netip.Addr{addr("10.20.1.200"), addr("2001:db8:1::200")}}))
 	s.web = get(s.office.AddHost(vnet.HostConfig{Name: "web01", Addrs: []netip.Addr{addr("10.20.1.10"), addr("2001:db8:1::10")}}))
-	go http.Serve(get(s.web.Listen(t.Context(), 80)), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	go http.Serve(get(s.web.Listen(tb.Context(), 80)), http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		fmt.Fprintf(w, "from %s for %s\n", r.RemoteAddr[:strings.LastIndexByte(r.RemoteAddr, ':')], r.Host)
 	}))
-	echo := get(s.web.ListenPacket(t.Context(), 7))
+	echo := get(s.web.ListenPacket(tb.Context(), 7))
 	go func() {
 		b := make([]byte, 70000)
 		for {
@@ -62,57 +62,57 @@ func newSite(t testing.TB) site {
 }
 
 // open serves a door until the test ends.
-func open(t testing.TB, cfg entry.SOCKSConfig) *entry.SOCKS {
-	t.Helper()
+func open(tb testing.TB, cfg entry.SOCKSConfig) *entry.SOCKS {
+	tb.Helper()
 	cfg.Listen = "127.0.0.1:0"
-	door, err := entry.NewSOCKS(t.Context(), cfg)
+	door, err := entry.NewSOCKS(tb.Context(), cfg)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	serve(t, door.Serve)
+	serve(tb, door.Serve)
 	return door
 }
 
 // serve runs Serve and expects nil of it at the end.
-func serve(t testing.TB, run func(context.Context) error) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+func serve(tb testing.TB, run func(context.Context) error) {
+	tb.Helper()
+	ctx, cancel := context.WithCancel(tb.Context())
 	ended := make(chan error, 1)
 	go func() { ended <- run(ctx) }()
-	t.Cleanup(func() {
+	tb.Cleanup(func() {
 		cancel()
 		select {
 		case err := <-ended:
 			if err != nil {
-				t.Error(err)
+				tb.Error(err)
 			}
 		case <-time.After(patience):
-			t.Error("Serve did not end with its context")
+			tb.Error("Serve did not end with its context")
 		}
 	})
 }
 
 // eventually waits for a condition.
-func eventually(t testing.TB, what string, ok func() bool) {
-	t.Helper()
+func eventually(tb testing.TB, what string, ok func() bool) {
+	tb.Helper()
 	for end := time.Now().Add(patience); !ok(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(end) {
-			t.Fatalf("it never came that %s", what)
+			tb.Fatalf("it never came that %s", what)
 		}
 	}
 }
 
 // program is the path of a client, or a skip.
-func program(t testing.TB, name string) string {
-	t.Helper()
+func program(tb testing.TB, name string) string {
+	tb.Helper()
 	p, err := exec.LookPath(name)
 	if err == nil {
 		return p
 	}
 	if os.Getenv("CI") == "true" {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	t.Skip(err)
+	tb.Skip(err)
 	return ""
 }
 
@@ -146,13 +146,13 @@ func TestDoorsOpenOnLoopbackOnly(t *testing.T) {
 }
 
 // login speaks the client's part up to the request.
-func login(t testing.TB, door *entry.SOCKS, user, secret string) (net.Conn, error) {
-	t.Helper()
+func login(tb testing.TB, door *entry.SOCKS, user, secret string) (net.Conn, error) {
+	tb.Helper()
 	c, err := net.Dial("tcp", door.Addr().String())
 	if err != nil {
 		return nil, err
 	}
-	t.Cleanup(func() { c.Close() })
+	tb.Cleanup(func() { c.Close() })
 	c.SetDeadline(time.Now().Add(patience))
 	c.Write([]byte{5, 2, 0, 2})
 	var b [2]byte
@@ -175,8 +175,8 @@ func login(t testing.TB, door *entry.SOCKS, user, secret string) (net.Conn, erro
 var errRefused = errors.New("refused")
 
 // request sends one command and reads the reply: its code and address.
-func request(t testing.TB, c net.Conn, cmd byte, name string, port uint16) (byte, netip.AddrPort) {
-	t.Helper()
+func request(tb testing.TB, c net.Conn, cmd byte, name string, port uint16) (byte, netip.AddrPort) {
+	tb.Helper()
 	b := []byte{5, cmd, 0}
 	if a, err := netip.ParseAddr(name); err == nil {
 		b = append(append(b, map[bool]byte{true: 1, false: 4}[a.Is4()]), a.AsSlice()...)
@@ -186,11 +186,11 @@ func request(t testing.TB, c net.Conn, cmd byte, name string, port uint16) (byte
 	c.Write(append(b, byte(port>>8), byte(port)))
 	var head [4]byte
 	if _, err := io.ReadFull(c, head[:]); err != nil {
-		t.Fatalf("reply: %v", err)
+		tb.Fatalf("reply: %v", err)
 	}
 	rest := make([]byte, map[byte]int{1: 6, 4: 18}[head[3]])
 	if _, err := io.ReadFull(c, rest); err != nil {
-		t.Fatalf("reply: %v", err)
+		tb.Fatalf("reply: %v", err)
 	}
 	a, _ := netip.AddrFromSlice(rest[:len(rest)-2])
 	return head[1], netip.AddrPortFrom(a, uint16(rest[len(rest)-2])<<8|uint16(rest[len(rest)-1]))
