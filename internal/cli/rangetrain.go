@@ -139,8 +139,8 @@ func newRangeRecords(g *globals) *cobra.Command {
 	n := 20
 	c := g.asTrainee(&cobra.Command{
 		Use: "records [TEXT]", Short: "Records of the exercise's hosts and network", Args: cobra.MaximumNArgs(1),
-		Long:    "Prints the newest records of hosts, decoys and of the network's flow log that hold the text, oldest first, as JSON lines.",
-		Example: "  lapwing range records 404\n  lapwing range records -n 100 cmd.exe",
+		Long:    "Prints the newest records of hosts, decoys and of the network's flow log that hold the text, or whose field is the value where it reads FIELD=VALUE; oldest first, as JSON lines.",
+		Example: "  lapwing range records http.response.status_code=404\n  lapwing range records -n 100 cmd.exe",
 	}, func(ctx context.Context, c *training.Client, args []string) error {
 		all, err := c.Records(ctx, strings.Join(args, ""), n)
 		if err != nil {

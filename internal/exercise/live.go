@@ -200,14 +200,20 @@ func (l *Live) spend() bool {
 }
 
 // Records are the newest records of the hosts and of the network's flow log that
-// hold the text, oldest first, at most n.
+// hold the text, or whose field is the value where it reads field=value; oldest
+// first, at most n.
 func (l *Live) Records(text string, n int) [][]byte {
 	l.mu.Lock()
 	all := slices.Clone(l.recent)
 	l.mu.Unlock()
+	want := []string{strings.ToLower(text)}
+	if field, value, ok := strings.Cut(want[0], "="); ok {
+		want = []string{`"` + field + `":"` + value + `"`, `"` + field + `":` + value + ",", `"` + field + `":` + value + "}"}
+	}
 	var out [][]byte
 	for i := len(all) - 1; i >= 0 && len(out) < n; i-- {
-		if text == "" || strings.Contains(strings.ToLower(string(all[i])), strings.ToLower(text)) {
+		line := strings.ToLower(string(all[i]))
+		if slices.ContainsFunc(want, func(w string) bool { return strings.Contains(line, w) }) {
 			out = append(out, all[i])
 		}
 	}

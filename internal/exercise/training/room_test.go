@@ -136,6 +136,16 @@ func TestPlayThrough(t *testing.T) {
 	if got := must(anna.Records(ctx, source, 5))(t); len(got) == 0 || !bytes.Contains(got[0], []byte(source)) {
 		t.Errorf("no record of %s: %s", source, got)
 	}
+	for _, missing := range must(anna.Records(ctx, "http.response.status_code=404", 50))(t) {
+		if !bytes.Contains(missing, []byte(`"http.response.status_code":404`)) {
+			t.Errorf("no answer 404: %s", missing)
+		}
+		source = "" // some were found
+	}
+	if source != "" {
+		t.Error("no answer 404 is found")
+	}
+	source = must(anna.Alerts(ctx))(t)[0].Source
 	if v := must(anna.Answer(ctx, 0, source))(t); !v.Right {
 		t.Errorf("%s was not right: %+v", source, v)
 	}
