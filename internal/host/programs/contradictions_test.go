@@ -22,6 +22,8 @@ func TestNothingContradicts(t *testing.T) {
 		{"readlink /proc/$$/fd/0 | tr -d 0-9", `^socket:\[\]\n$`},
 		{"cat /sys/class/net/ens18/address", `^(52:54:00|bc:24:11):`}, // of QEMU, as the disk and the firmware
 		{"ulimit -a | head -2", `^real-time non-blocking time  \(microseconds, -R\) unlimited\ncore file size              \(blocks, -c\) 0\n$`},
+		{"uptime; w | head -1; top -bn1 | head -1", `^( \d|top -).* 0 user,(.*\n.* 0 user,){2}.*\n$`}, // procps 4.0.2
+		{"source", "^bash: line 1: source: filename argument required\nsource: usage: source filename \\[arguments\\]\n$"},
 		{"time -p true", `^real \d\.\d\d\nuser 0\.00\nsys 0\.00\n$`},
 		{"grep -rn root: /etc/passwd", `^1:root:`},
 		{"grep -rn root: /etc/passwd /etc/hosts", `^/etc/passwd:1:root:`},

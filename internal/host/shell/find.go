@@ -2,13 +2,18 @@ package shell
 
 import (
 	"context"
+	"fmt"
 	"path"
 	"strings"
 )
 
 func biSource(ctx context.Context, s *sh, args []string) int {
 	if len(args) < 2 {
-		return s.usage(2, args[0], "filename argument required")
+		s.usage(2, args[0], "filename argument required")
+		if s.dialect == Bash {
+			fmt.Fprintf(s.p.Stderr(), "%s: usage: %[1]s filename [arguments]\n", args[0]) //nolint:errcheck // the visitor's own stderr
+		}
+		return 2
 	}
 	name := args[1]
 	file := name

@@ -57,11 +57,13 @@ func upLine(p *kernel.Proc) string {
 		s += fmt.Sprintf("%d min", m)
 	}
 	l := p.M.Load(now)
+	procps, _ := p.M.Persona.Package("procps")
+	newer := strings.Contains(procps.Version, ":4.") // from 4.0 on "0 user"
 	users := 0
 	if p.S.Line != "" {
 		users = 1
 	}
-	return fmt.Sprintf("%s,  %d user%s,  load average: %.2f, %.2f, %.2f", s, users, map[bool]string{true: "s", false: ""}[users != 1], l[0], l[1], l[2])
+	return fmt.Sprintf("%s,  %d user%s,  load average: %.2f, %.2f, %.2f", s, users, map[bool]string{true: "s", false: ""}[users > 1 || users == 0 && !newer], l[0], l[1], l[2])
 }
 
 func uptime(_ context.Context, p *kernel.Proc) int {
