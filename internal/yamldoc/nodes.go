@@ -116,3 +116,17 @@ func aliasLine(n *Node) int {
 	}
 	return 0
 }
+
+// TagLine is the line of the first value at or below n that is marked with a tag
+// (!!NAME), 0 where there is none.
+func TagLine(n *Node) int {
+	if n.Style&yaml.TaggedStyle != 0 {
+		return n.Line
+	}
+	for _, c := range n.Content {
+		if line := TagLine(c); line > 0 {
+			return line
+		}
+	}
+	return 0
+}

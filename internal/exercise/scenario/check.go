@@ -66,6 +66,10 @@ func (c *checker) block(n *yamldoc.Node, s *Spec, path string) {
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, v := n.Content[i], n.Content[i+1]
 		f := s.field(key.Value)
+		if f == nil && key.Value == "<<" {
+			c.fault(key.Line, "write out the keys that it stands for", "a merge key (<<) in %s", path)
+			continue
+		}
 		if f == nil {
 			c.fault(key.Line, suggest(key.Value, fieldNames(s.Fields)), "%s has no key %s", path, strconv.Quote(clip(key.Value)))
 			continue
@@ -237,6 +241,9 @@ func (s *Spec) read(v string) (any, error) {
 	case TypeTechnique:
 		if !fits(techniquePattern, v) {
 			return v, valueError("is no id of ATT&CK")
+		}
+		if !given(v) {
+			return v, valueError("is a number that ATT&CK has not given out")
 		}
 		return v, nil
 	case TypeWord:

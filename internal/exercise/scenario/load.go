@@ -61,6 +61,9 @@ func parse(src source, trainee string) (*Scenario, error) {
 		return nil, yamldoc.Faults{{File: src.name, Line: line, Text: text, Remedy: "write one scenario a file"}}
 	}
 	root := docs[0]
+	if line := yamldoc.TagLine(root); line > 0 {
+		return nil, yamldoc.Faults{{File: src.name, Line: line, Text: "a tag (!!NAME)", Remedy: "write the value alone"}}
+	}
 	c := &checker{file: src.name, names: gather(root)}
 	spec := fileSpec()
 	f := newFiller(c, root, trainee)

@@ -2,6 +2,7 @@ package scenario_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -140,6 +141,22 @@ func TestFaults(t *testing.T) {
 		"a second document":            {"range: \"1\"", "range: \"1\"\n---\nrange: \"1\"", `a second document`},
 		"a service nobody has":         {"type: http", "type: gopher", `there is no service "gopher"`},
 		"a shell on Windows":           {"{port: tcp/80, type: http}]", "{port: tcp/22, type: ssh}]\n    persona: windows-10", `has no ssh service`},
+		"a number never given out":     {"T1046", "T9999", `t.yaml:23: adversary.steps[0].technique.attack_id: "T9999" is a number that ATT&CK has not given out`},
+		"a sub-technique too many":     {"T1046", "T1110.999", `is a number that ATT&CK has not given out`},
+		"a merge key":                  {"name: Small", "<<: {name: Small}", `t.yaml:3: a merge key (<<) in the scenario`},
+		"a merge key below":            {"    ip: 10.20.1.10", "    <<: {decoy: true}\n    ip: 10.20.1.10", `t.yaml:14: a merge key (<<) in hosts.web01`},
+		"a tag":                        {"name: Small", "name: !!binary U21hbGw=", `t.yaml:3: a tag`},
+		"a tag of another program":     {"name: Small", "name: !!python/object:os.system x", `t.yaml:3: a tag`},
+		"a repeated key below":         {"    ip: 10.20.1.10", "    ip: 10.20.1.10\n    ip: 10.20.1.11", `t.yaml:15: hosts.web01 has the key "ip" twice, first in line 14`},
+		"not UTF-8":                    {"name: Small", "name: Sm\xe4ll", `t.yaml:3: the byte 0xe4`},
+		"a control character":          {"name: Small", "name: Sm\x00all", `t.yaml:3: the control character`},
+		"too many networks":            {"routers:", lines(300, "  n%[1]d: {cidr: 10.30.%[1]d.0/29}\n") + "routers:", `networks has 301 entries, the limit is 256`},
+		"too many steps":               {"adversary:\n  steps:\n", "adversary:\n  steps:\n" + lines(1001, "    - {id: z%d, technique: {attack_id: T1046}, tactic: discovery, from: red01, action: http.get, target: {host: web01}}\n"), `adversary.steps has 1002 entries, the limit is 1000`},
+		"hosts without end":            {"credentials:", lines(100_000, "  h%d: {network: office}\n") + "credentials:", `t.yaml:10015: hosts has 100003 entries, the limit is 10000`},
+		"a hundred thousand of one":    {"count: 3", "count: 100000", `t.yaml:17: hosts.desk.count: "100000" is outside 1 to 10000`},
+		"a file too large":             {"name: Small", "name: Small # " + strings.Repeat("x", 4<<20), `more than 4194304 bytes`},
+		"a billion laughs":             {"name: Small", laughs(), `more than 500000 values, aliases counted`},
+		"nested without end":           {"name: Small", "name: " + strings.Repeat("[", 20_000) + strings.Repeat("]", 20_000), `max depth`},
 		"aliases without end":          {"duration: 10m", "duration: 10m\nnotes: &a [*a]", `t.yaml:5: `},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -169,6 +186,31 @@ func TestEveryDefaultParses(t *testing.T) {
 
 // FuzzLoad wants every text to be a scenario or a list of faults, and one that
 // loads to load the same way again.
+func lines(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
+// laughs is nine to the power of twenty texts by aliases of aliases.
+func laughs() string {
+	b := "name: Small\nnotes:\n  - &a [x, x, x, x, x, x, x, x, x]\n"
+	for c := 'b'; c < 'v'; c++ {
+		b += fmt.Sprintf("  - &%c [%s]\n", c, strings.Repeat(fmt.Sprintf("*%c, ", c-1), 9))
+	}
+	return b
+}
+
+// TestTenThousandHosts is the most that a scenario may have.
+func TestTenThousandHosts(t *testing.T) {
+	s, err := load(strings.NewReplacer("count: 3", "count: 9998", "10.20.1.0/24", "10.20.0.0/16").Replace(small))
+	if err != nil || len(s.Hosts) != scenario.MaxHosts {
+		t.Fatal(err)
+	}
+}
+
 func FuzzLoad(f *testing.F) {
 	f.Add(small)
 	f.Add("range: \"1\"\nid: a\nname: ${vars.x\nhosts: {a: {count: 3}}\n")
