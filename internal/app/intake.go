@@ -11,6 +11,11 @@ import (
 // passwordField carries a typed password from the worker to the hub, and no further.
 const passwordField = "lapwing.password.text"
 
+// forgedField keeps the exercise that an event from a real interface claimed to
+// belong to. Nothing of an exercise comes that way: a shipped rule is loud about
+// it, and all others judge the event as ever.
+const forgedField = "lapwing.exercise.forged"
+
 // passwordNames begin the names that stamp changes or takes away.
 const passwordNames = "lapwing.password."
 
@@ -33,11 +38,12 @@ func (in *intake) quick(dst, line []byte, now time.Time) ([]byte, bool) {
 func (in *intake) stamp(e *event.Event, now time.Time) {
 	e.Observer = in.observer
 	e.Ingested = now.Truncate(time.Millisecond)
+	forged := e.Exercise
 	e.Exercise = ""                                // known by where it runs, never by content
-	kept := make([]event.Field, 0, len(e.Extra)+3) // a password becomes up to four
+	kept := make([]event.Field, 0, len(e.Extra)+4) // a password becomes up to four
 	for _, f := range e.Extra {
 		if f.Name != passwordField {
-			if f.Name != "lapwing.password.hmac" { // the hub's to say
+			if f.Name != "lapwing.password.hmac" && f.Name != forgedField { // the hub's to say
 				kept = append(kept, f)
 			}
 			continue
@@ -53,6 +59,9 @@ func (in *intake) stamp(e *event.Event, now time.Time) {
 		kept = append(kept,
 			event.Field{Name: "lapwing.password.length", Value: event.Int(passwordLength(text))},
 			event.Field{Name: "lapwing.password.class", Value: event.String(passwordClass(text))})
+	}
+	if forged != "" {
+		kept = append(kept, event.Field{Name: forgedField, Value: event.String(forged)})
 	}
 	e.Extra = kept
 }

@@ -151,6 +151,41 @@ func TestRangeReachesNothingOutside(t *testing.T) {
 // clocked packages also run in the range, on virtual time.
 var clocked = []string{"internal/host", "internal/decoy", "internal/persona", "internal/detect", "internal/pipeline"}
 
+// ofLife are the packages that keep, answer or remember what happens in life.
+var ofLife = []string{
+	"app", "casebook", "config", "confine", "eventlog", "hunt", "journal", "keep", "notify", "plan", "respond", "scan/clamd", "vault", "visitors",
+}
+
+// TestExercisesCannotReachRealLife walks over all that the range's packages
+// import, however far away: what they report can come to no journal, casebook,
+// responder, notifier or memory of real sources, for they hold no way there.
+func TestExercisesCannotReachRealLife(t *testing.T) {
+	seen := map[string]string{}
+	var walk func(dir, by string)
+	walk = func(dir, by string) {
+		if _, done := seen[dir]; done {
+			return
+		}
+		seen[dir] = by
+		for _, im := range table[dir] {
+			walk(im, dir)
+		}
+	}
+	for dir := range table {
+		if below(dir, "exercise") || below(dir, "vnet") {
+			walk(dir, "")
+		}
+	}
+	if len(seen) < 20 {
+		t.Fatalf("only %d packages were walked over", len(seen))
+	}
+	for dir, by := range seen {
+		if slices.ContainsFunc(ofLife, func(r string) bool { return below(dir, r) }) {
+			t.Errorf("the range reaches %s by %s", dir, by)
+		}
+	}
+}
+
 func TestTimeIsHandedIn(t *testing.T) {
 	for dir, pkg := range load(t) {
 		if !slices.ContainsFunc(clocked, func(p string) bool { return below(dir, p) }) || dir == testKit {
