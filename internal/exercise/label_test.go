@@ -50,6 +50,13 @@ func actors(sc *scenario.Scenario) []actor {
 			out = append(out, actor{"", from.Addr(), towards(sc, &b.Target)})
 		}
 	}
+	for _, ref := range sc.Scoring.Availability.Services { // the referee asks from somebody's host
+		for i := range sc.Hosts {
+			if h := &sc.Hosts[i]; !h.Has("red") {
+				out = append(out, actor{"", h.IP, addresses(sc, ref.Host)})
+			}
+		}
+	}
 	return out
 }
 

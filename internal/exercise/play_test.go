@@ -137,3 +137,24 @@ func TestOneSeedOneStory(t *testing.T) {
 		t.Errorf("%d of %d expected detections were missed:\n%s", r.Missed, r.Expected, strings.Join(story(first), ""))
 	}
 }
+
+// TestAvailabilityIsAsked plays a scenario whose services nobody disturbs.
+func TestAvailabilityIsAsked(t *testing.T) {
+	sc := shipped(t, "office-intruder")
+	p := play(t, sc)
+	if len(p.Truth.Services) != 1 || p.Truth.Services[0].ID != "intranet/tcp/80" {
+		t.Fatalf("services %+v", p.Truth.Services)
+	}
+	checks := p.Truth.Services[0].Checks
+	if want := int(sc.Duration/sc.Scoring.Availability.Interval) - 1; len(checks) < want {
+		t.Errorf("%d checks, not %d", len(checks), want)
+	}
+	for _, c := range checks {
+		if !c.Up {
+			t.Errorf("down at %s: %s", c.At, c.Why)
+		}
+	}
+	if m := p.Result.Metrics.Availability; m == nil || *m != 1 || p.Result.FalseAlarms != 0 {
+		t.Errorf("availability %v, %d false alarms", m, p.Result.FalseAlarms)
+	}
+}

@@ -208,6 +208,8 @@ func (x *run) play(ctx context.Context, l *lab) (*Played, error) {
 	t := newTimeline(x.sc, l.clk, &doers{l}, x.cfg.Tell)
 	side, stop := context.WithCancel(ctx)
 	var sides sync.WaitGroup
+	asked := newReferee(l)
+	asked.begin(side, &sides)
 	x.beside(side, &sides, l, t, sensor)
 	x.release()
 	t.play(ctx)
@@ -222,7 +224,10 @@ func (x *run) play(ctx context.Context, l *lab) (*Played, error) {
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("play %s: %w", x.sc.ID, ctx.Err())
 	}
-	return x.told(l, t, end), nil
+	p := x.told(l, t, end)
+	services, acts := asked.told()
+	p.Truth.Services, p.Truth.Activities = services, append(p.Truth.Activities, acts...)
+	return p, nil
 }
 
 // beside starts what goes on beside the timeline until ctx ends.

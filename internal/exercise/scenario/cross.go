@@ -21,6 +21,8 @@ func (c *checker) cross(root *yamldoc.Node, s *Scenario) {
 	for i, r := range s.Scoring.Availability.Services {
 		if !c.names[namesHost].has(r.Host) {
 			c.fault(c.at(root, "scoring", "availability", "services"), suggest(r.Host, c.names[namesHost].list), "scoring.availability.services[%d]: there is no host %q", i, clip(r.Host))
+		} else if r.Port.Proto != "tcp" {
+			c.fault(c.at(root, "scoring", "availability", "services"), "name a service of TCP", "scoring.availability.services[%d]: whether %s/%d of %s answers cannot be asked", i, r.Port.Proto, r.Port.Number, r.Host)
 		}
 	}
 }

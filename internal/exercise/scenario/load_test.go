@@ -143,6 +143,7 @@ func TestFaults(t *testing.T) {
 		"a shell on Windows":           {"{port: tcp/80, type: http}]", "{port: tcp/22, type: ssh}]\n    persona: windows-10", `has no ssh service`},
 		"a number never given out":     {"T1046", "T9999", `t.yaml:23: adversary.steps[0].technique.attack_id: "T9999" is a number that ATT&CK has not given out`},
 		"a sub-technique too many":     {"T1046", "T1110.999", `is a number that ATT&CK has not given out`},
+		"availability of UDP":          {"adversary:", "scoring:\n  availability: {services: [web01/udp/53]}\nadversary:", `whether udp/53 of web01 answers cannot be asked`},
 		"a merge key":                  {"name: Small", "<<: {name: Small}", `t.yaml:3: a merge key (<<) in the scenario`},
 		"a merge key below":            {"    ip: 10.20.1.10", "    <<: {decoy: true}\n    ip: 10.20.1.10", `t.yaml:14: a merge key (<<) in hosts.web01`},
 		"a tag":                        {"name: Small", "name: !!binary U21hbGw=", `t.yaml:3: a tag`},
