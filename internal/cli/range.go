@@ -47,6 +47,10 @@ func openScenario(name string) (*scenario.Scenario, []byte, error) {
 		s, err := scenario.Load(name+scenarioSuffix, bytes.NewReader(text))
 		return s, text, err
 	}
+	// A pipe would be waited for without end.
+	if at, err := os.Stat(name); err == nil && !at.Mode().IsRegular() {
+		return nil, nil, fmt.Errorf("open the scenario: %s is no regular file: name a file, or one of %s", name, strings.Join(shippedScenarios(), ", "))
+	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the scenario: %w: name a file, or one of %s", err, strings.Join(shippedScenarios(), ", "))
