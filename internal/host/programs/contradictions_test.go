@@ -23,6 +23,8 @@ func TestNothingContradicts(t *testing.T) {
 		{"cat /sys/class/net/ens18/address", `^(52:54:00|bc:24:11):`}, // of QEMU, as the disk and the firmware
 		{"ulimit -a | head -2", `^real-time non-blocking time  \(microseconds, -R\) unlimited\ncore file size              \(blocks, -c\) 0\n$`},
 		{"uptime; w | head -1; top -bn1 | head -1", `^( \d|top -).* 0 user,(.*\n.* 0 user,){2}.*\n$`}, // procps 4.0.2
+		{"ssh-keygen -lf /etc/passwd; head -1 /etc/passwd", `^/etc/passwd is not a public key file\.\r?\nroot:x:0:0:`},
+		{"echo ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFVjMPMbQqJtcQ5FYFLIxdy7vJ5C7bNGV3hqHvdnTzxE a@b > /tmp/k; ssh-keygen -lf /tmp/k", `^256 SHA256:[A-Za-z0-9+/]{43} a@b \(ED25519\)\n$`},
 		{"source", "^bash: line 1: source: filename argument required\nsource: usage: source filename \\[arguments\\]\n$"},
 		{"time -p true", `^real \d\.\d\d\nuser 0\.00\nsys 0\.00\n$`},
 		{"grep -rn root: /etc/passwd", `^1:root:`},

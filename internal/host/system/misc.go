@@ -1,7 +1,11 @@
 package system
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"fmt"
 	"strconv"
 	"strings"
@@ -303,6 +307,9 @@ func sshKeygen(_ context.Context, p *kernel.Proc) int {
 		return 255
 	}
 	file := o.Get("f")
+	if o.Has("l") {
+		return fingerprint(p, cmp.Or(file, home+"/.ssh/id_"+kind))
+	}
 	if file == "" {
 		file = home + "/.ssh/id_" + kind
 		put(p, "Generating public/private %s key pair.\n", kind)
@@ -327,6 +334,28 @@ func sshKeygen(_ context.Context, p *kernel.Proc) int {
 	if !o.Has("q") {
 		put(p, "Your identification has been saved in %s\nYour public key has been saved in %[1]s.pub\nThe key fingerprint is:\nSHA256:%s %s@%s\n", file, drawn(p, 43), p.M.UserName(p.Caller.UID), p.M.Persona.Hostname)
 	}
+	return 0
+}
+
+// fingerprint is ssh-keygen -l of a public key, or of the one beside a private key.
+func fingerprint(p *kernel.Proc, file string) int {
+	data, err := p.M.FS.ReadFile(p.Caller, p.Abs(file), 64<<10)
+	if err != nil {
+		complain(p, "ssh-keygen: %s: %s", file, err)
+		return 255
+	}
+	if bytes.HasPrefix(data, []byte("-----BEGIN")) {
+		data, _ = p.M.FS.ReadFile(p.Caller, p.Abs(file+".pub"), 64<<10)
+	}
+	f := strings.Fields(string(data))
+	bits := map[string]string{"ssh-ed25519": "256 %s %s (ED25519)", "ecdsa-sha2-nistp256": "256 %s %s (ECDSA)", "ssh-rsa": "3072 %s %s (RSA)"}
+	if len(f) < 2 || bits[f[0]] == "" {
+		complain(p, "%s is not a public key file.", file)
+		return 255
+	}
+	blob, _ := base64.StdEncoding.DecodeString(f[1])
+	sum := sha256.Sum256(blob)
+	put(p, bits[f[0]]+"\n", "SHA256:"+base64.RawStdEncoding.EncodeToString(sum[:]), cmp.Or(strings.Join(f[2:], " "), "no comment"))
 	return 0
 }
 
