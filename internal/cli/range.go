@@ -214,6 +214,11 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 	if seeded {
 		sc.Seed = f.seed
 	}
+	if f.out != "" { // a long run must not end in vain
+		if at, err := os.Stat(filepath.Dir(f.out)); err != nil || !at.IsDir() {
+			return fmt.Errorf("write the report: %s is no directory: name a file in one that is there", filepath.Dir(f.out))
+		}
+	}
 	began := time.Now()
 	dir, err := g.runDir(f.keep, sc, began)
 	if err != nil {
@@ -354,8 +359,16 @@ func (g *globals) loadRun(name string) (*exercised.Run, error) {
 		return exercised.Load(filepath.Join(base, name))
 	}
 	all, err := os.ReadDir(base)
-	if err != nil || len(all) == 0 {
-		return nil, fmt.Errorf("no run was kept in %s: play one with lapwing range run", base)
+	for i := len(all) - 1; i >= 0; i-- { // one that was ended halfway has no report
+		if _, err := os.Stat(filepath.Join(base, all[i].Name(), exercised.File)); err == nil {
+			return exercised.Load(filepath.Join(base, all[i].Name()))
+		}
 	}
-	return exercised.Load(filepath.Join(base, all[len(all)-1].Name()))
+	if len(all) > 0 {
+		return nil, fmt.Errorf("none of the %d runs in %s came to its end: play one with lapwing range run", len(all), base)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("look for runs: %w", err)
+	}
+	return nil, fmt.Errorf("no run was kept in %s: play one with lapwing range run", base)
 }
