@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -359,9 +360,9 @@ func (g *globals) loadRun(name string) (*exercised.Run, error) {
 		return exercised.Load(filepath.Join(base, name))
 	}
 	all, err := os.ReadDir(base)
-	for i := len(all) - 1; i >= 0; i-- { // one that was ended halfway has no report
-		if _, err := os.Stat(filepath.Join(base, all[i].Name(), exercised.File)); err == nil {
-			return exercised.Load(filepath.Join(base, all[i].Name()))
+	for _, d := range slices.Backward(all) { // one that was ended halfway has no report
+		if _, err := os.Stat(filepath.Join(base, d.Name(), exercised.File)); err == nil {
+			return exercised.Load(filepath.Join(base, d.Name()))
 		}
 	}
 	if len(all) > 0 {
