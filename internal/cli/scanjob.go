@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -58,6 +59,9 @@ func (f *scanFlags) job(ctx context.Context, g *globals, rules *yara.Rules, name
 		}
 		for _, p := range faults {
 			fmt.Fprintln(g.Err, "indicators:", strconv.QuoteToGraphic(p.Error())) //nolint:errcheck // nowhere else to say it
+		}
+		if set.Len() == 0 {
+			return nil, fmt.Errorf("indicators: %s: there is no indicator in it", strings.Join(f.indicators, ", "))
 		}
 		if n := set.Network(); n > 0 && !g.quiet {
 			fmt.Fprintf(g.Err, "indicators: %d are addresses, domains or URLs, which files have not: lapwing hunt --indicators looks for them in logs\n", n) //nolint:errcheck // as above

@@ -145,7 +145,7 @@ func (r *reading) misp(e *mispEvent) {
 		all = append(all, o.Attribute...)
 	}
 	for _, a := range all {
-		if !truth(a.ToIDs) || truth(a.Deleted) {
+		if a.ToIDs != nil && !truth(a.ToIDs) || truth(a.Deleted) {
 			continue
 		}
 		// "filename|sha256" has both, with a bar between the values too.

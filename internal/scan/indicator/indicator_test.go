@@ -37,8 +37,9 @@ func TestForms(t *testing.T) {
 		"bom":       "\xef\xbb\xbf" + sha256EICAR,
 		"stix": `{"type":"bundle","id":"bundle--1","objects":[{"type":"indicator","id":"indicator--1","name":"the test file","pattern_type":"stix",
 			"pattern":"[file:hashes.'SHA-256' = '` + sha256EICAR + `' OR file:hashes.MD5 = '` + md5EICAR + `']","valid_from":"2020-01-01T00:00:00Z"}]}`,
-		"misp":      `{"Event":{"info":"test","Attribute":[{"type":"filename|sha256","value":"a.exe|` + sha256EICAR + `","to_ids":true,"uuid":"u1"}]}}`,
-		"misp list": `{"response":[{"Event":{"info":"test","Object":[{"Attribute":[{"type":"sha256","value":"` + sha256EICAR + `","to_ids":"1"}]}]}}]}`,
+		"misp":            `{"Event":{"info":"test","Attribute":[{"type":"filename|sha256","value":"a.exe|` + sha256EICAR + `","to_ids":true,"uuid":"u1"}]}}`,
+		"misp, no to_ids": `{"Event":{"info":"test","Attribute":[{"type":"sha256","value":"` + sha256EICAR + `","uuid":"u1"}]}}`,
+		"misp list":       `{"response":[{"Event":{"info":"test","Object":[{"Attribute":[{"type":"sha256","value":"` + sha256EICAR + `","to_ids":"1"}]}]}}]}`,
 	} {
 		t.Run(name, func(t *testing.T) {
 			s, problems := read(t, text)

@@ -39,7 +39,7 @@ func (r *reading) add(in Indicator) {
 //
 //	hashdeep     %%%% HASHDEEP-1.0, then size,md5,sha256,filename
 //	STIX 2.1     a JSON bundle; indicators whose pattern compares hashes, names, addresses, domains or URLs
-//	MISP         a JSON event, or a list of them; attributes with to_ids
+//	MISP         a JSON event, or a list of them; attributes but those whose to_ids is false
 //	CSV          a first line with names of columns (also ip, domain, url, valid_from, valid_until), or hashes in any column
 //	plain        a hash, an address, a network or a URL a line, with a comment behind a space, a comma or a semicolon; the output of sha256sum
 //	LOKI         hash;comment and path-regex;score

@@ -21,6 +21,7 @@ type eval struct {
 	vars      []module.Value
 	current   int32 // the pattern of the present string of a loop
 	steps     int64
+	check     int64 // at so many steps, limits are looked at
 	calls     module.Call
 	loaded    []bool
 	roots     []module.Value
@@ -68,10 +69,15 @@ func (e *eval) start(o ScanOptions) error {
 
 // rule tells whether a rule's condition is true.
 func (e *eval) rule(r *code.Rule) bool {
-	e.steps, e.current = 0, code.CurrentStr
+	e.begin()
+	e.current = code.CurrentStr
 	ok := truth(e.node(r.Cond))
 	if e.steps > e.s.limits.Steps {
-		e.s.result.Limits = append(e.s.result.Limits, Limit{Rule: r.Name, Reason: fmt.Sprintf("its condition took more than %d steps", e.s.limits.Steps)})
+		why := fmt.Sprintf("its condition took more than %d steps", e.s.limits.Steps)
+		if e.s.err != nil {
+			why = "its condition was not answered to the end"
+		}
+		e.s.result.Limits = append(e.s.result.Limits, Limit{Rule: r.Name, Reason: why})
 		return false
 	}
 	return ok
@@ -88,10 +94,25 @@ func truth(v module.Value) bool {
 	return true
 }
 
+// begin counts the steps of a condition anew.
+func (e *eval) begin() { e.steps, e.check = 0, checkSteps }
+
+const checkSteps = 1 << 16
+
+// ended looks at the limits. Once one is met, each node has no value, so that
+// all loops come to their end.
+func (e *eval) ended() bool {
+	if e.steps > e.s.limits.Steps || !e.s.alive() {
+		e.steps, e.check = max(e.steps, e.s.limits.Steps+1), 0
+		return true
+	}
+	e.check = e.steps + checkSteps
+	return false
+}
+
 func (e *eval) node(i int32) module.Value {
 	n := &e.nodes[i]
-	if e.steps++; e.steps&0xFFFF == 0 && (e.steps > e.s.limits.Steps || !e.s.alive()) {
-		e.steps = max(e.steps, e.s.limits.Steps+1)
+	if e.steps++; e.steps >= e.check && e.ended() {
 		return module.Value{}
 	}
 	switch n.Op {
@@ -314,7 +335,7 @@ func (e *eval) textual(op code.Op, a, b module.Value) module.Value {
 		if !ok {
 			return module.Value{}
 		}
-		e.s.machine.Steps = 0
+		e.s.machine.Steps, e.s.machine.Limit = 0, max(1, e.s.limits.Steps-e.steps)
 		ok = e.s.machine.Search(p.Prog, []byte(a.S)) >= 0
 		e.steps += e.s.machine.Steps
 		return module.Truth(ok)

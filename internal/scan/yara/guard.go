@@ -193,7 +193,7 @@ func (s *Scanner) holds(row []int32) bool {
 	for _, q := range row {
 		a := &s.answers.questions[q]
 		if *a == unasked {
-			s.eval.steps = 0
+			s.eval.begin()
 			*a = no
 			if truth(s.eval.node(s.rules.guards.nodes[q])) {
 				*a = yes

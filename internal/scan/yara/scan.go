@@ -109,6 +109,7 @@ type Scanner struct {
 	ctx     context.Context //nolint:containedctx // for the time of one Scan only
 	end     time.Time
 	count   int
+	work    int64 // steps since the last look at the clock
 	err     error
 }
 
@@ -261,7 +262,7 @@ func (s *Scanner) pass(in rex.Input, base int64, from, to int) bool {
 			s.count = 0
 			return s.alive()
 		}
-		return true
+		return s.err == nil
 	})
 	if !ok {
 		return false
@@ -287,7 +288,7 @@ func (s *Scanner) slow(u *code.Slow, in rex.Input, base int64, from, to int) boo
 				s.add(&s.rules.prog.Units[u.Ref.Unit], base+int64(pos), 0)
 			}
 		}
-		if pos&0xFFFF == 0xFFFF && !s.alive() {
+		if pos&0xFFFF == 0xFFFF && !s.alive() || s.err != nil {
 			return false
 		}
 		if s.stopped[s.rules.prog.Units[u.Ref.Unit].Pattern] {

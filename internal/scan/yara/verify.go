@@ -16,7 +16,7 @@ func trailing(w uint64) int { return bits.TrailingZeros64(w) }
 // verify looks whether a unit is there where its word was found.
 func (s *Scanner) verify(ref *code.Ref, in rex.Input, base int64, pos int) {
 	u := &s.rules.prog.Units[ref.Unit]
-	if !s.wanted(u.Pattern) {
+	if s.err != nil || !s.wanted(u.Pattern) {
 		return
 	}
 	if u.Lit == nil {
@@ -79,7 +79,7 @@ func (s *Scanner) expression(ref *code.Ref, u *code.Unit, in rex.Input, base int
 	if s.stopped[u.Pattern] {
 		return
 	}
-	s.machine.Steps = 0
+	s.machine.Steps, s.machine.Limit = 0, max(1, s.limits.Steps-s.steps[u.Pattern])
 	n := s.machine.Forward(&s.rules.prog.Progs[ref.Fwd], in, pos, ref.Wide)
 	switch {
 	case n < 0 || (n == 0 && ref.Bwd < 0):
@@ -93,10 +93,17 @@ func (s *Scanner) expression(ref *code.Ref, u *code.Unit, in rex.Input, base int
 	s.spend(u.Pattern, s.machine.Steps)
 }
 
+// checkEvery is how many steps are taken between two looks at the clock.
+const checkEvery = 1 << 21
+
 // spend counts the work on a pattern and stops it where it is too much.
 func (s *Scanner) spend(p int32, steps int64) {
 	if s.steps[p] == 0 {
 		s.spent = append(s.spent, p)
+	}
+	if s.work += steps; s.work > checkEvery {
+		s.work = 0
+		s.alive()
 	}
 	if s.steps[p] += steps + 1; s.steps[p] > s.limits.Steps {
 		s.stop(p, fmt.Sprintf("its expression took more than %d steps", s.limits.Steps))
@@ -160,8 +167,12 @@ func (s *Scanner) add(u *code.Unit, off int64, n int) {
 		}
 		s.flags[l] |= listUnsorted
 	}
-	if len(list) >= s.limits.Matches || s.total >= s.limits.Total {
-		s.stop(u.Pattern, fmt.Sprintf("more than %d matches", min(len(list), s.limits.Matches)))
+	if len(list) >= s.limits.Matches {
+		s.stop(u.Pattern, fmt.Sprintf("more than %d matches", s.limits.Matches))
+		return
+	}
+	if s.total >= s.limits.Total {
+		s.stop(u.Pattern, fmt.Sprintf("the file had %d matches before, of all strings", s.limits.Total))
 		return
 	}
 	s.total++

@@ -190,6 +190,20 @@ func (c *Call) Spend(n int64) {
 	}
 }
 
+// maxSearch bounds the steps of one Search.
+const maxSearch = 20_000_000
+
+// Search gives the length of the first match of p in a text, -1 for none, and
+// counts the work.
+func (c *Call) Search(p *Pattern, text string) int {
+	c.Machine.Steps, c.Machine.Limit = 0, maxSearch
+	n := c.Machine.Search(p.Prog, []byte(text))
+	if c.Work != nil {
+		*c.Work += c.Machine.Steps
+	}
+	return n
+}
+
 // Module is a module that rules import.
 type Module struct {
 	Name string

@@ -17,6 +17,8 @@ type Machine struct {
 	// Steps counts the instructions run: a measure of work that the caller
 	// may limit.
 	Steps int64
+	// Limit ends a run, without a match, once Steps are more; zero never does.
+	Limit int64
 }
 
 type queue struct {
@@ -94,9 +96,14 @@ func (m *Machine) Search(p *Prog, text []byte) int {
 		if found >= 0 {
 			return found
 		}
+		if m.over() {
+			return -1
+		}
 	}
 	return -1
 }
+
+func (m *Machine) over() bool { return m.Limit > 0 && m.Steps > m.Limit }
 
 // exec runs in lockstep: each instruction at most once a byte. At a match it
 // calls emit; where that returns false the threads of lower priority end.
@@ -111,7 +118,9 @@ func (m *Machine) exec(r *run, emit func(int) bool) {
 	m.follow(r, &m.cur, pc)
 	for ; len(m.cur.dense) > 0; r.n += r.size {
 		c, ok := r.char()
-		m.Steps += int64(len(m.cur.dense))
+		if m.Steps += int64(len(m.cur.dense)); m.over() {
+			return
+		}
 		for _, pc := range m.cur.dense {
 			i := &r.p.Code[pc]
 			if i.Op == iMatch {

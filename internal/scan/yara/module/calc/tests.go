@@ -34,7 +34,7 @@ func Tests() *module.Module {
 func testFunctions(f map[string]*module.Type) {
 	f["match"] = module.FuncOf(form("rs", module.Int, func(c *module.Call, a []module.Value) module.Value {
 		p, _ := a[0].P.(*module.Pattern)
-		return module.Of(c.Machine.Search(p.Prog, []byte(a[1].S)))
+		return module.Of(c.Search(p, a[1].S))
 	}))
 	isum := func(_ *module.Call, a []module.Value) module.Value {
 		var n int64

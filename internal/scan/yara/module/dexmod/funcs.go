@@ -23,8 +23,7 @@ func fits(c *module.Call, want module.Value, s string) bool {
 	if !ok {
 		return s == want.S
 	}
-	c.Spend(int64(16 * len(s)))
-	return s != "" && c.Machine.Search(p.Prog, []byte(s)) >= 0
+	return s != "" && c.Search(p, s) >= 0
 }
 
 // has makes a function that asks whether a method is there.
