@@ -11,7 +11,6 @@ import (
 	"hash"
 	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"time"
 
@@ -42,7 +41,7 @@ func LoadIndicators(paths []string) (*indicator.Set, []indicator.Problem, error)
 			if err != nil || d.IsDir() {
 				return err
 			}
-			f, err := os.Open(path)
+			f, err := openSource(path)
 			if err != nil {
 				return err
 			}

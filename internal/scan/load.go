@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/lapwing-defence/lapwing/internal/scan/yara"
 )
@@ -158,8 +159,28 @@ func ruleFiles(path string) ([]string, error) {
 	return out, nil
 }
 
+// errSource is what rules and lists cannot be read from: a pipe could let them wait for ever.
+var errSource = errors.New("it is a pipe or a device; write its content to a file and name that")
+
+// openSource opens a file of rules or indicators, which must be an ordinary one.
+func openSource(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() && !info.IsDir() {
+		err = fmt.Errorf("%s: %w", path, errSource)
+	}
+	if err != nil {
+		f.Close() //nolint:errcheck // nothing was read
+		return nil, err
+	}
+	return f, nil
+}
+
 func readRules(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := openSource(path)
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}

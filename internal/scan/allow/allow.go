@@ -37,6 +37,10 @@ const (
 // Load reads a list. A file that is not there is an empty list. Every fault is
 // an error with its line.
 func Load(file string) (*List, error) {
+	info, err := os.Stat(file)
+	if err == nil && !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("open the allow list: %s is no ordinary file", file)
+	}
 	f, err := os.Open(file)
 	if errors.Is(err, os.ErrNotExist) {
 		return &List{}, nil
