@@ -20,9 +20,8 @@
 //
 // With Config.Clock nil the machine's time counts. With a VirtualClock all
 // timers of the stacks, the delays of links, the deadlines of connections and
-// the stamps of captures follow it. A deadline that is nearer to the machine's
-// time than to the virtual time comes from a library that asked time.Now, and
-// means that much from now.
+// the stamps of captures follow it. A deadline with a reading of the monotonic
+// clock comes from a library that asked time.Now, and means that much from now.
 //
 // # Limits
 //

@@ -43,6 +43,7 @@ var (
 
 // NewVirtualClock makes a clock that reads start until something sleeps on it.
 func NewVirtualClock(start time.Time) *VirtualClock {
+	start = start.Round(0) // without a reading of the monotonic clock: see Network.until
 	c := &VirtualClock{now: start, start: start, done: make(chan struct{})}
 	c.wake = sync.NewCond(&c.mu)
 	go c.drive()
