@@ -89,7 +89,7 @@ func (f *scanFlags) job(ctx context.Context, g *globals, rules *yara.Rules, name
 	if f.cpu > 0 {
 		j.tree.Pace = scan.NewPace(f.cpu)
 	}
-	if err := j.clamd(ctx, f.clamd); err != nil {
+	if err := j.clamd(ctx, f.clamd, f.timeout); err != nil {
 		return nil, err
 	}
 	if f.cache != "" {
@@ -112,11 +112,11 @@ func (f *scanFlags) captured(g *globals) (scan.Scanner, error) {
 }
 
 // clamd adds a clamd, which must answer.
-func (j *scanJob) clamd(ctx context.Context, address string) error {
+func (j *scanJob) clamd(ctx context.Context, address string, timeout time.Duration) error {
 	if address == "" {
 		return nil
 	}
-	c, err := clamd.New(address, 0)
+	c, err := clamd.New(address, timeout)
 	if err != nil {
 		return usageError{err}
 	}
