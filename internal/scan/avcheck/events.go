@@ -78,10 +78,14 @@ func (f *eventFile) each(fn func(*defenderEvent)) error {
 	} else {
 		err = f.lines(r, fn)
 	}
-	if err != nil {
-		return fmt.Errorf("read the events of %s: %w", f.path, err)
+	if err == nil {
+		return nil
 	}
-	return nil
+	if now, serr := in.Stat(); serr == nil && (now.Size() != f.size || !now.ModTime().Equal(f.mtime)) {
+		f.size = -1 // it is being written: the next look reads it whole
+		return nil
+	}
+	return fmt.Errorf("read the events of %s: %w", f.path, err)
 }
 
 func (f *eventFile) chunks(r io.Reader, fn func(*defenderEvent)) error {

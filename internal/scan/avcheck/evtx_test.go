@@ -158,3 +158,37 @@ func TestDefendersOwnLog(t *testing.T) {
 		t.Errorf("%+v", rep.Results[0])
 	}
 }
+
+// TestEventsBeingWritten takes a file that grows while it is read: that is no
+// fault of it.
+func TestEventsBeingWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "e.jsonl")
+	line := `{"EventID":5001,"Channel":"Microsoft-Windows-Windows Defender/Operational"}` + "\n"
+	if err := os.WriteFile(path, []byte(line+`{"EventID":50`+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	e, err := openEvents(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.each(func(*defenderEvent) {}); err == nil {
+		t.Fatal("a line that is cut off is no fault")
+	}
+	e.size = 0
+	grown := false
+	err = e.each(func(*defenderEvent) {
+		if !grown {
+			grown = true
+			if err := os.WriteFile(path, []byte(line+line+line), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+	if err != nil || !grown {
+		t.Errorf("grown %v: %v", grown, err)
+	}
+	n := 0
+	if err := e.each(func(*defenderEvent) { n++ }); err != nil || n != 3 {
+		t.Errorf("%d events, not 3: %v", n, err)
+	}
+}
