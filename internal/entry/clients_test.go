@@ -15,11 +15,12 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/lapwing-defence/lapwing/internal/entry"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 	"github.com/lapwing-defence/lapwing/internal/vnet"
 )
 
 func TestCurlThroughSOCKS(t *testing.T) {
-	curl := program(t, "curl")
+	curl := sharedtest.Program(t, "curl")
 	s := newSite(t)
 	door := open(t, entry.SOCKSConfig{Seats: []entry.Seat{{User: "anna", Secret: secret, Dialer: s.tap.Dialer()}}})
 	outside := get(net.Listen("tcp", "127.0.0.1:0"))
@@ -118,7 +119,7 @@ func sshArgs(t *testing.T, password string, more ...string) (args, env []string)
 }
 
 func TestSSHThroughSOCKS(t *testing.T) {
-	client, ncat := program(t, "ssh"), program(t, "ncat")
+	client, ncat := sharedtest.Program(t, "ssh"), sharedtest.Program(t, "ncat")
 	s := newSite(t)
 	if err := sshd(t.Context(), s.web, "planted"); err != nil {
 		t.Fatal(err)

@@ -8,8 +8,6 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"os"
-	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -100,20 +98,6 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 			tb.Fatalf("it never came that %s", what)
 		}
 	}
-}
-
-// program is the path of a client, or a skip.
-func program(tb testing.TB, name string) string {
-	tb.Helper()
-	p, err := exec.LookPath(name)
-	if err == nil {
-		return p
-	}
-	if os.Getenv("CI") == "true" {
-		tb.Fatal(err)
-	}
-	tb.Skip(err)
-	return ""
 }
 
 func TestDoorsOpenOnLoopbackOnly(t *testing.T) {

@@ -17,6 +17,7 @@ import (
 	"golang.zx2c4.com/wireguard/tun"
 
 	"github.com/lapwing-defence/lapwing/internal/entry"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 // bound lists where this process has sockets, from the kernel's tables.
@@ -111,7 +112,7 @@ func missing(t *testing.T, what string) {
 // run is what a program writes.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), program(t, name), args...).CombinedOutput()
+	out, err := exec.CommandContext(t.Context(), sharedtest.Program(t, name), args...).CombinedOutput()
 	if err != nil {
 		t.Errorf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
 	}
@@ -123,7 +124,7 @@ func run(t *testing.T, name string, args ...string) string {
 // nothing but loopback beside it.
 func TestToolsThroughWireGuard(t *testing.T) {
 	for _, p := range []string{"ip", "nmap", "curl", "ssh"} {
-		program(t, p)
+		sharedtest.Program(t, p)
 	}
 	if !inNamespace(t) {
 		return
@@ -162,7 +163,7 @@ func TestToolsThroughWireGuard(t *testing.T) {
 		t.Errorf("nmap -sn:\n%s", got)
 	}
 	args, env := sshArgs(t, "planted")
-	cmd := exec.CommandContext(t.Context(), program(t, "ssh"), append(args, "backup@10.20.1.10", "id")...)
+	cmd := exec.CommandContext(t.Context(), sharedtest.Program(t, "ssh"), append(args, "backup@10.20.1.10", "id")...)
 	cmd.Env, cmd.Stdin = env, strings.NewReader("typed\n")
 	out, _ := cmd.Output()
 	if string(out) != from+" came as backup: id\ntyped\n" || cmd.ProcessState.ExitCode() != 7 {

@@ -100,12 +100,6 @@ type Sink interface {
 	Emit(ctx context.Context, e Event) error
 }
 
-// SinkFunc makes a Sink of a function.
-type SinkFunc func(ctx context.Context, e Event) error
-
-// Emit calls f.
-func (f SinkFunc) Emit(ctx context.Context, e Event) error { return f(ctx, e) }
-
 // Add appends a text field to Extra; an empty value is left out.
 func (e *Event) Add(name, value string) {
 	if value != "" {

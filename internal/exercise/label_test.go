@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"net/netip"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -13,20 +12,8 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/exercise"
 	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
-
-// program finds what people have; a missing one skips, and fails in CI.
-func program(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	return p
-}
 
 // actor says who does what to whom, by the scenario's file alone.
 type actor struct {
@@ -105,7 +92,7 @@ func of(all []actor, a, b netip.Addr) (steps []string, known bool) {
 // reader of other people. Who is red follows from the scenario's file alone: in
 // this one no two hosts have both an attack and ordinary business.
 func TestEveryLabelIsTrue(t *testing.T) {
-	tshark := program(t, "tshark")
+	tshark := sharedtest.Program(t, "tshark")
 	sc := shipped(t, "flax-typhoon")
 	dir := t.TempDir()
 	if _, err := exercise.Run(t.Context(), sc, exercise.Config{Start: monday, Dir: dir}); err != nil {

@@ -232,6 +232,3 @@ func child(n *yaml.Node, p any) *yaml.Node {
 func (d *Document) Fault(text, remedy string, path ...any) Fault {
 	return Fault{File: d.file, Line: d.Line(path...), Text: text, Remedy: remedy}
 }
-
-// Marshal writes v as YAML.
-func Marshal(v any) ([]byte, error) { return yaml.Marshal(v) }

@@ -220,7 +220,7 @@ func packets(t *testing.T, addr, id, command string) (types []string, stdout, st
 	if id != "" {
 		args = append(args, "-i", id, "-o", "IdentitiesOnly=yes")
 	}
-	c := exec.Command(need(t, "ssh"), append(args, "root@"+host, command)...)
+	c := exec.Command(sharedtest.Program(t, "ssh"), append(args, "root@"+host, command)...)
 	c.Env = append(os.Environ(), askpass(t)...)
 	var out, errs bytes.Buffer
 	c.Stdout, c.Stderr = &out, &errs

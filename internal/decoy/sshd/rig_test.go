@@ -31,6 +31,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host/programs"
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 	"github.com/lapwing-defence/lapwing/internal/persona"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 func TestMain(m *testing.M) {
@@ -220,19 +221,6 @@ func (r *rig) exec(t *testing.T, line, stdin string) (stdout, stderr string, err
 	return out.String(), errs.String(), err
 }
 
-// need skips a test where a program is missing; under CI it fails.
-func need(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatalf("%s is missing: .ci/setup should have installed it", name)
-		}
-		t.Skipf("%s is not installed", name)
-	}
-	return p
-}
-
 // debian is Debian's own sshd on a loopback port, with host keys of its own
 // and one key that root gets in with.
 type debian struct {
@@ -247,7 +235,7 @@ func newDebian(t *testing.T) *debian {
 		t.Skip("Debian's sshd is compared with only as root")
 	}
 	if _, err := os.Stat("/usr/sbin/sshd"); err != nil {
-		need(t, "sshd")
+		sharedtest.Program(t, "sshd")
 	}
 	os.MkdirAll("/run/sshd", 0o755)
 	dir := t.TempDir()

@@ -20,6 +20,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 // terminal is a session on a pseudo-terminal.
@@ -224,7 +225,7 @@ func (r *rig) run(t *testing.T, dir, stdin string, args ...string) (string, int)
 		flag = "-p"
 	}
 	full := append(append([]string{}, common...), flag, port)
-	c := exec.Command(need(t, args[0]), append(full, args[1:]...)...)
+	c := exec.Command(sharedtest.Program(t, args[0]), append(full, args[1:]...)...)
 	c.Dir, c.Stdin, c.Env = dir, strings.NewReader(stdin), append(os.Environ(), askpass(t)...)
 	out, _ := c.CombinedOutput()
 	return string(out), c.ProcessState.ExitCode()
@@ -283,7 +284,7 @@ func TestOtherClients(t *testing.T) {
 	})
 	t.Run("one connection for many sessions", func(t *testing.T) {
 		ctl := filepath.Join(t.TempDir(), "c")
-		c := exec.Command(need(t, "ssh"))
+		c := exec.Command(sharedtest.Program(t, "ssh"))
 		_ = c
 		if out, status := r.run(t, dir, "", "ssh", "-M", "-f", "-N", "-o", "ControlPath="+ctl, "root@127.0.0.1"); status != 0 {
 			t.Fatalf("%d %s", status, out)
@@ -299,7 +300,7 @@ func TestOtherClients(t *testing.T) {
 		}
 	})
 	t.Run("rsync", func(t *testing.T) {
-		need(t, "rsync")
+		sharedtest.Program(t, "rsync")
 		_, port, _ := net.SplitHostPort(r.addr)
 		c := exec.Command("rsync", "-e", "ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -p "+port, dir+"/f", "root@127.0.0.1:/tmp/")
 		c.Env = append(os.Environ(), askpass(t)...)
@@ -311,7 +312,7 @@ func TestOtherClients(t *testing.T) {
 	t.Run("paramiko", func(t *testing.T) {
 		python := "/usr/bin/python3"
 		if err := exec.Command(python, "-c", "import paramiko").Run(); err != nil {
-			need(t, "python3-paramiko")
+			sharedtest.Program(t, "python3-paramiko")
 		}
 		_, port, _ := net.SplitHostPort(r.addr)
 		c := exec.Command(python, "-c", `

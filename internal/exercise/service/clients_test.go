@@ -6,24 +6,13 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-)
 
-// client finds a program that people have; a missing one skips, and fails in CI.
-func client(t *testing.T, name string) string {
-	t.Helper()
-	p, err := exec.LookPath(name)
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
-	return p
-}
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
+)
 
 // TestCurl lets a client of other people meet the services.
 func TestCurl(t *testing.T) {
-	curl := client(t, "curl")
+	curl := sharedtest.Program(t, "curl")
 	accept := []Credential{{"anna", "pw"}}
 	files := []File{{"/srv/plan.txt", "the plan\n", ""}}
 	for _, tt := range []struct {
@@ -63,7 +52,7 @@ func TestCurl(t *testing.T) {
 }
 
 func TestPsql(t *testing.T) {
-	psql := client(t, "psql")
+	psql := sharedtest.Program(t, "psql")
 	b := start(t, "postgres", HostConfig{Persona: "linux-5", Accept: []Credential{{"app", "pw"}}}, Config{})
 	host, port, err := net.SplitHostPort(b.addr)
 	if err != nil {
@@ -101,7 +90,7 @@ func TestClients(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			program := client(t, tt.cmd[0])
+			program := sharedtest.Program(t, tt.cmd[0])
 			b := start(t, tt.kind, HostConfig{Persona: "linux-5", Accept: accept, Files: []File{{"/srv/plan.txt", "x", ""}}}, Config{Zone: zone})
 			host, port, err := net.SplitHostPort(b.addr)
 			if err != nil {
