@@ -123,10 +123,10 @@ func (l *lab) buildRouters(context.Context) error {
 		cfg := vnet.RouterConfig{Name: r.Name, Default: r.Default == "allow"}
 		for k := range l.sc.Networks {
 			if n := &l.sc.Networks[k]; n.Gateway == r.Name {
-				cfg.Ports = append(cfg.Ports, vnet.RouterPort{Segment: l.segments[n.Name], Addrs: l.gateways(n)})
+				cfg.Ports = append(cfg.Ports, vnet.RouterPort{Segment: l.segments[n.Name], Addrs: l.gateways(n), NAT: slices.Contains(r.NAT, n.Name)})
 			}
 		}
-		cfg.Ports = append(cfg.Ports, vnet.RouterPort{Segment: l.internet.Segment, Addrs: []netip.Addr{
+		cfg.Ports = append(cfg.Ports, vnet.RouterPort{Segment: l.internet.Segment, NAT: slices.Contains(r.NAT, "internet"), Addrs: []netip.Addr{
 			netip.AddrFrom4([4]byte{192, 0, 2, byte(250 - i)}), netip.AddrFrom16([16]byte{0x20, 1, 0x0d, 0xb8, 0xff, 0xff, 15: byte(250 - i)}),
 		}})
 		for _, rule := range r.Rules {

@@ -259,6 +259,7 @@ func (x *run) told(l *lab, t *timeline, end time.Time) *Played {
 		Steps: t.played(), Activities: t.activities(),
 	}
 	labelled(l, p.Truth.Steps, t.over)
+	l.translated(p.Truth.Activities)
 	for i := range x.sc.Networks {
 		n := &x.sc.Networks[i]
 		out := score.Network{Name: n.Name, Filled: n.Fill != nil}
@@ -302,8 +303,35 @@ func labelled(l *lab, steps []score.Step, before map[string]score.Step) {
 			continue
 		}
 		s.Flows = append(s.Flows, score.Flow{
-			Tuple: score.Tuple{Proto: protocolOf(f.Proto), Src: f.Src, Dst: f.Dst}, Start: f.Start, End: f.End, Bytes: int64(f.Bytes), Packets: int64(f.Packets),
+			Tuple: score.Tuple{Proto: protocolOf(f.Proto), Src: f.Src, Dst: f.Dst}, As: aliases(&f), Start: f.Start, End: f.End, Bytes: int64(f.Bytes), Packets: int64(f.Packets),
 		})
+	}
+}
+
+// aliases are what a flow is called behind routers that translate addresses.
+func aliases(f *vnet.Flow) []score.Tuple {
+	var out []score.Tuple
+	for _, t := range f.As {
+		out = append(out, score.Tuple{Proto: protocolOf(t.Proto), Src: t.Src, Dst: t.Dst})
+	}
+	return out
+}
+
+// translated adds to what people did what it is called behind such routers.
+func (l *lab) translated(acts []score.Activity) {
+	as := map[score.Tuple][]score.Tuple{}
+	for f := range l.net.Flows() {
+		if len(f.As) > 0 {
+			key := score.Tuple{Proto: protocolOf(f.Proto), Src: f.Src, Dst: f.Dst}
+			as[key] = append(as[key], aliases(&f)...)
+		}
+	}
+	for i := range acts {
+		for k := range acts[i].Flows {
+			if f := &acts[i].Flows[k]; len(as) > 0 {
+				f.As = as[f.Tuple]
+			}
+		}
 	}
 }
 

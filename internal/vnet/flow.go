@@ -17,8 +17,9 @@ type Flow struct {
 	Src, Dst   netip.AddrPort
 	Bytes      uint64 // of IP packets, both ways
 	Packets    uint64
-	Label      string // ground truth: "" is benign
-	State      State  // of TCP: how the attempt ended so far
+	Label      string         // ground truth: "" is benign
+	State      State          // of TCP: how the attempt ended so far
+	As         []packet.Tuple // how it looks behind routers that translate addresses
 
 	turn uint32 // how many flows from Src to the same service came before it
 	seq  uint32 // of the SYN that began it: one that is sent again begins nothing
@@ -107,6 +108,22 @@ func (t *flowTable) add(tuple packet.Tuple, now time.Time) *Flow {
 	t.live[tuple] = fl
 	t.all = append(t.all, fl)
 	return fl
+}
+
+// maxAlias is how many routers that translate addresses one flow is followed through.
+const maxAlias = 8
+
+// alias makes known that the flow of one tuple bears another beyond a router.
+func (t *flowTable) alias(from, to packet.Tuple) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fl := t.live[from]
+	if fl == nil || t.live[to] == fl || len(fl.As) >= maxAlias {
+		return
+	}
+	delete(t.live, to.Reverse())
+	t.live[to] = fl
+	fl.As = append(fl.As, to)
 }
 
 // idle is after what silence a UDP or ICMP flow with the same ports is a new one.

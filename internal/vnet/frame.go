@@ -27,6 +27,7 @@ type frame struct {
 	turn     uint32 // of its flow, among those to the same service
 	hops     int    // routers passed
 	pieces   int    // segments that it stands for; 0: itself
+	asIs     bool   // an answer: the router that has it does not translate its source
 }
 
 // release ends the frame: its memory may be used again by the stacks.

@@ -108,7 +108,9 @@ func (h *Host) touch() (*stack.Stack, *nic, error) {
 		return h.stack, h.nic, nil
 	}
 	c := &nic{port: h.port, mtu: uint32(h.port.seg.cfg.MTU), caps: stack.CapabilityRXChecksumOffload | stack.CapabilityTXChecksumOffload}
-	s, err := h.net.newStack(c, h.cfg.Traits)
+	var s *stack.Stack
+	var err error
+	alone(func() { s, err = h.net.newStack(c, h.cfg.Traits) })
 	if err != nil {
 		return nil, nil, fmt.Errorf("start host %s: %w", h.cfg.Name, err)
 	}

@@ -33,6 +33,9 @@ type Rule struct {
 type RouterPort struct {
 	Segment *Segment
 	Addrs   []netip.Addr
+	// NAT gives what others send out by this port its own first address of the
+	// family (source NAT). Rules and labels go by the true sources.
+	NAT bool
 }
 
 // RouterConfig describes a router. Rules are tried in order, on the first
@@ -69,6 +72,7 @@ const (
 type routerPort struct {
 	*port
 	router *Router
+	nat    *translation // nil: none
 }
 
 // route leads to prefix: out of port, to the router at via (invalid: direct).
@@ -109,6 +113,9 @@ func (n *Network) AddRouter(cfg RouterConfig) (*Router, error) {
 			return nil, fmt.Errorf("add router %q: %w", cfg.Name, err)
 		}
 		q.port = p
+		if rp.NAT {
+			q.nat = newTranslation(q)
+		}
 		r.ports = append(r.ports, q)
 		rp.Segment.offer(rp.Addrs)
 		n.zone.Add(cfg.Name, rp.Addrs...)
@@ -244,7 +251,7 @@ const maxHops = 64
 // receive forwards f, answers it, or says why not.
 func (p *routerPort) receive(f *frame) {
 	r, n := p.router, p.net
-	if slices.ContainsFunc(r.ports, func(q *routerPort) bool { return slices.Contains(q.addrs, f.info.Dst.Addr()) }) {
+	if q := r.owner(f.info.Dst.Addr()); q != nil && (q.nat == nil || !q.nat.come(f, n.clk.Now())) {
 		p.answer(f)
 		return
 	}
@@ -268,11 +275,22 @@ func (p *routerPort) receive(f *frame) {
 		return
 	}
 	f.info.TTL--
+	f.asIs = f.asIs || rt.out == p
 	if mtu := rt.out.seg.cfg.MTU; len(b) > mtu {
 		p.tooBig(f, rt, mtu)
 		return
 	}
 	rt.pass(f)
+}
+
+// owner is the port that has the address a, nil if none has.
+func (r *Router) owner(a netip.Addr) *routerPort {
+	for _, q := range r.ports {
+		if slices.Contains(q.addrs, a) {
+			return q
+		}
+	}
+	return nil
 }
 
 // pass sends f on its way.
@@ -283,6 +301,10 @@ func (rt route) pass(f *frame) {
 	}
 	if rt.out.cut.Load() {
 		rt.out.net.drop(f, dropIsolated)
+		return
+	}
+	if t := rt.out.nat; t != nil && !f.asIs && rt.out.router.owner(f.info.Src.Addr()) == nil && !t.leave(f, rt.out.net.clk.Now()) {
+		rt.out.net.drop(f, dropStates)
 		return
 	}
 	rt.out.transmit(f, hop)
@@ -330,7 +352,7 @@ func (p *routerPort) tooBig(f *frame, rt route, mtu int) {
 	}
 	for _, b := range pieces {
 		if g := rawFrame(b); g != nil {
-			g.label, g.nth, g.turn, g.hops = f.label, f.nth, f.turn, f.hops
+			g.label, g.nth, g.turn, g.hops, g.asIs = f.label, f.nth, f.turn, f.hops, f.asIs
 			rt.pass(g)
 		}
 	}
@@ -366,6 +388,7 @@ func (p *routerPort) unreachable(f *frame) {
 func (r *Router) judge(f *frame, now time.Time) (allow, reject bool) {
 	in := &f.info
 	tuple := in.Tuple
+	f.asIs = false
 	if in.Later { // its first fragment was judged
 		return true, false
 	}
@@ -378,8 +401,9 @@ func (r *Router) judge(f *frame, now time.Time) (allow, reject bool) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, t := range []packet.Tuple{tuple, tuple.Reverse()} {
+	for i, t := range []packet.Tuple{tuple, tuple.Reverse()} {
 		if until, ok := r.states[t]; ok && now.Before(until) {
+			f.asIs = i == 1 && !in.IsICMPError()
 			r.states[t] = now.Add(stateLife(in.Proto))
 			return true, false
 		}

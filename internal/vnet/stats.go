@@ -31,7 +31,7 @@ type Drops struct {
 	Malformed   uint64 // no IP packet
 	Spoofed     uint64 // came in from an attached port under somebody else's address
 	Group       uint64 // broadcast and multicast, which this network does not carry
-	States      uint64 // a router's table of states was full
+	States      uint64 // a router's table of states or translated flows was full
 }
 
 // Total is the sum of all drops.

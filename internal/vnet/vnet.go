@@ -5,12 +5,12 @@ import (
 	"fmt"
 	"math/rand"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	gvisorlog "gvisor.dev/gvisor/pkg/log"
 	"gvisor.dev/gvisor/pkg/tcpip"
 	"gvisor.dev/gvisor/pkg/tcpip/stack"
 
@@ -62,6 +62,7 @@ func New(cfg Config) (*Network, error) {
 	if cfg.MaxFlows == 0 {
 		cfg.MaxFlows = 1 << 18
 	}
+	gvisorlog.SetTarget(silent{})
 	n := &Network{cfg: cfg, hosts: map[string]*Host{}}
 	if cfg.Clock != nil {
 		n.clk, n.tcpip = cfg.Clock, tcpipClock{cfg.Clock}
@@ -73,9 +74,16 @@ func New(cfg Config) (*Network, error) {
 	n.ipt = stack.DefaultTables(n.tcpip, rand.New(n.rand))
 	n.zone = newZone()
 	n.flows.init(cfg.MaxFlows)
-	n.wire = newWire(n, min(max(runtime.GOMAXPROCS(0), 2), 8))
+	n.wire = newWire(n, min(max(processors(), 2), 8))
 	return n, nil
 }
+
+// silent is where the log of the stacks goes: it would tell on the standard error
+// of single segments, and who scans the range could flood it. What counts is in
+// Stats.
+type silent struct{}
+
+func (silent) Emit(int, gvisorlog.Level, time.Time, string, ...any) {}
 
 // Clock is the time of this network.
 func (n *Network) Clock() clock.Clock { return n.clk }

@@ -130,6 +130,7 @@ func (c *checker) services(root *yamldoc.Node, h *Host) {
 func (c *checker) rules(root *yamldoc.Node, s *Scenario) {
 	for i := range s.Routers {
 		r := &s.Routers[i]
+		c.translates(root, s, r)
 		list := value(value(value(root, "routers"), r.Name), "rules")
 		for k, rule := range r.Rules {
 			for _, w := range append(slices.Clone(rule.From), rule.To...) {
@@ -141,6 +142,17 @@ func (c *checker) rules(root *yamldoc.Node, s *Scenario) {
 				}
 				c.fault(list.Content[k].Line, suggest(w, append(slices.Clone(c.names[namesPlace].list), "any", "internet")), "routers.%s.rules[%d]: %q is no network, host or prefix of the scenario", r.Name, k, clip(w))
 			}
+		}
+	}
+}
+
+// translates checks where a router gives packets its own address.
+func (c *checker) translates(root *yamldoc.Node, s *Scenario, r *Router) {
+	at := c.at(root, "routers", r.Name, "nat")
+	for _, w := range r.NAT {
+		own := func(n Network) bool { return n.Name == w && n.Gateway == r.Name }
+		if w != "internet" && !slices.ContainsFunc(s.Networks, own) {
+			c.fault(at, "name a network whose gateway it is, or internet", "routers.%s.nat: %q is no network of this router", r.Name, clip(w))
 		}
 	}
 }

@@ -151,6 +151,7 @@ func TestFaults(t *testing.T) {
 		"a repeated key below":         {"    ip: 10.20.1.10", "    ip: 10.20.1.10\n    ip: 10.20.1.11", `t.yaml:15: hosts.web01 has the key "ip" twice, first in line 14`},
 		"not UTF-8":                    {"name: Small", "name: Sm\xe4ll", `t.yaml:3: the byte 0xe4`},
 		"a control character":          {"name: Small", "name: Sm\x00all", `t.yaml:3: the control character`},
+		"NAT to a network of another":  {"r1: {rules:", "r1: {nat: [internet, plant], rules:", `t.yaml:10: routers.r1.nat: "plant" is no network of this router (name a network whose gateway it is, or internet)`},
 		"too many networks":            {"routers:", lines(300, "  n%[1]d: {cidr: 10.30.%[1]d.0/29}\n") + "routers:", `networks has 301 entries, the limit is 256`},
 		"too many steps":               {"adversary:\n  steps:\n", "adversary:\n  steps:\n" + lines(1001, "    - {id: z%d, technique: {attack_id: T1046}, tactic: discovery, from: red01, action: http.get, target: {host: web01}}\n"), `adversary.steps has 1002 entries, the limit is 1000`},
 		"hosts without end":            {"credentials:", lines(100_000, "  h%d: {network: office}\n") + "credentials:", `t.yaml:10015: hosts has 100003 entries, the limit is 10000`},

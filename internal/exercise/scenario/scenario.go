@@ -98,6 +98,7 @@ type Router struct {
 	Persona string       `yaml:"persona"`
 	Default string       `yaml:"default"` // allow or deny what no rule names
 	Rules   []RouterRule `yaml:"rules"`   // the first that fits counts
+	NAT     Texts        `yaml:"nat"`     // networks of its own, or internet: what goes out there bears the router's address
 }
 
 // RouterRule lets packets through or not. From and To hold networks, hosts,

@@ -133,6 +133,7 @@ func routerSpec() Spec {
 	return block(
 		Field{Name: "persona", Doc: "system that it claims to be", Spec: name("persona"), Default: "router"},
 		Field{Name: "default", Doc: "what no rule names", Spec: word("deny", "allow"), Default: "deny"},
+		Field{Name: "nat", Doc: "networks of its own, or internet: what goes out there bears the router's address", Spec: listOrOne(64, matching(hostPattern))},
 		Field{Name: "rules", Doc: "the first that fits counts", Spec: list(1000, block(
 			Field{Name: "from", Doc: "networks, hosts, prefixes, any or internet", Spec: ends, Default: "any"},
 			Field{Name: "to", Doc: "networks, hosts, prefixes, any or internet", Spec: ends, Default: "any"},

@@ -117,6 +117,36 @@ func FuzzParse(f *testing.F) {
 				t.Fatalf("a piece of %d bytes", len(p))
 			}
 		}
+		readdress(t, c, in)
 		packet.Hop(c)
 	})
+}
+
+// readdress gives the packet b other addresses and ports: its sums stay right, and
+// the way back gives the packet that it was.
+func readdress(t *testing.T, b []byte, in packet.Info) {
+	t.Helper()
+	other := netip.MustParseAddr("203.0.113.9")
+	if in.V6 {
+		other = netip.MustParseAddr("2001:db8:ffff::9")
+	}
+	c := bytes.Clone(b)
+	src := netip.AddrPortFrom(other, in.Src.Port())
+	if in.Proto == packet.TCP || in.Proto == packet.UDP || in.IsEchoRequest() {
+		src = netip.AddrPortFrom(other, 61001)
+	}
+	packet.Readdress(c, in, src, in.Dst)
+	out, err := packet.Parse(c, len(c))
+	if err != nil || !packet.ChecksumsRight(c, out) || !in.Later && (out.Src != src || out.Dst != in.Dst) {
+		t.Fatalf("%+v became %+v, %v", in, out, err)
+	}
+	packet.Readdress(c, out, in.Src, in.Dst)
+	if !bytes.Equal(b, c) && in.Proto != packet.UDP && !in.Fragment { // 0 and 0xffff are one sum
+		t.Fatalf("%+v came back as\n%x, not\n%x", in, c, b)
+	}
+	if packet.ReaddressError(c, in, other, in.Dst.Addr(), src, in.Dst) {
+		if out, err := packet.Parse(c, len(c)); err != nil || !packet.ChecksumsRight(c, out) {
+			t.Fatalf("an error became %+v, %v", out, err)
+		}
+	}
 }
