@@ -43,6 +43,10 @@ type docScanner struct {
 	started bool
 	skip    bool // the open record is too long
 	head    []byte
+	indent  int  // blanks at the beginning of this line, -1 when more was seen of it
+	own     int  // blanks before the open record's brace, -1 when that is not first in its line
+	deeper  bool // its next line stands further in
+	second  bool // that next line was seen
 }
 
 func (d *docScanner) feed(b []byte) error {
@@ -74,8 +78,9 @@ func (d *docScanner) start() error {
 func (d *docScanner) scan(b []byte) error {
 	for i := range b {
 		ch := b[i]
-		if ch == '\n' {
-			d.c.line++
+		first := -1
+		if d.indent >= 0 || ch == '\n' {
+			first = d.layout(ch)
 		}
 		if d.doc >= 0 && !d.skip {
 			d.out = append(d.out, ch)
@@ -93,7 +98,7 @@ func (d *docScanner) scan(b []byte) error {
 		case ch == '"':
 			d.quoted = true
 		case ch == '{' || ch == '[':
-			if err := d.open(ch); err != nil {
+			if err := d.open(ch, first); err != nil {
 				return err
 			}
 		case ch == '}' || ch == ']':
@@ -111,7 +116,41 @@ func (d *docScanner) scan(b []byte) error {
 	return nil
 }
 
-func (d *docScanner) open(ch byte) error {
+// layout follows how the text is laid out, and gives the blanks before what
+// stands first in a line, -1 for all that is not first. In a record whose lines
+// stand further in than its brace, a brace where that stood begins the next
+// record, whatever is still open: the one before is broken, and must not take
+// the rest with it. The same holds for a text that goes over the end of a line,
+// which JSON has not.
+func (d *docScanner) layout(ch byte) int {
+	switch ch {
+	case '\n':
+		d.c.line++
+		d.indent = 0
+		return -1
+	case ' ', '\t':
+		d.indent++
+		return -1
+	}
+	first := d.indent
+	d.indent = -1
+	if d.doc < 0 || ch == '\r' {
+		return first
+	}
+	if !d.second {
+		d.second, d.deeper = true, d.own >= 0 && first > d.own
+	}
+	if ch == '{' && first == d.own && (d.deeper || d.quoted) {
+		d.quoted, d.escaped, d.depth = false, false, d.base
+		if !d.skip {
+			d.spans = append(d.spans, span{d.doc, len(d.out), d.line})
+		}
+		d.doc, d.skip = -1, false
+	}
+	return first
+}
+
+func (d *docScanner) open(ch byte, first int) error {
 	if d.doc < 0 && ch == '{' && d.depth == d.base {
 		if d.out == nil {
 			m, err := d.c.r.memory()
@@ -121,6 +160,7 @@ func (d *docScanner) open(ch byte) error {
 			d.out = m
 		}
 		d.doc, d.line = len(d.out), d.c.line
+		d.own, d.second, d.deeper = first, false, false
 		d.out = append(d.out, ch)
 	}
 	d.depth++

@@ -125,32 +125,6 @@ func (j *judge) chunk(b *block) {
 	j.h.Stats.Carved.Add(int64(after.Carved - before.Carved))
 }
 
-// object judges one JSON object.
-func (j *judge) object(obj []byte, line int64) {
-	j.head.Format = "json"
-	if obj[len(obj)-1] == ',' { // an array written one element a line
-		obj = obj[:len(obj)-1]
-	}
-	if len(obj) == 0 || (len(obj) == 1 && (obj[0] == '[' || obj[0] == ']')) {
-		return
-	}
-	if err := j.json.Scan(obj, j.rec, &j.head); err != nil {
-		j.damaged++
-		j.h.problem(j.in.name, partly, "line %d: %v: left out", line, err)
-		return
-	}
-	j.rec.Time, _ = j.route.Time(j.rec)
-	switch {
-	case j.rec.Has(j.ids.boot) && j.rec.Has(j.ids.message):
-		message, _, _ := j.rec.First(j.ids.message)
-		program, _, _ := j.rec.First(j.ids.ident)
-		j.text.JournalRecord(j.rec, program.Text, message.Text, &j.head)
-	case j.in.path != "" && j.rec.Has(j.ids.uid) && j.rec.Has(j.ids.ts) && !j.rec.Has(j.ids.path):
-		j.rec.Hide(j.ids.path, sigma.String(j.in.path))
-	}
-	j.judge(uint64(line), obj)
-}
-
 func (j *judge) textLine(line []byte, no int64) {
 	if line[0] == '#' && (j.in.format == textlog.W3C || j.in.format == textlog.Zeek) {
 		return

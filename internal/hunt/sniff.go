@@ -51,9 +51,10 @@ func jsonAfter(b []byte) bool {
 	return len(b) > 0 && (b[0] == '{' || b[0] == ']')
 }
 
-// jsonKind tells JSON lines from documents that go over lines.
+// jsonKind tells JSON lines from documents that go over lines, and from those
+// that stand behind each other without lines.
 func jsonKind(b []byte) string {
-	if b[0] == '[' || wrapper(b) {
+	if b[0] == '[' || wrapper(b) || another(b) {
 		return formatStream
 	}
 	end := bytes.IndexByte(b, '\n')
@@ -71,10 +72,43 @@ func jsonKind(b []byte) string {
 	return formatStream
 }
 
+// another tells whether a second object stands in the line in which the first ends.
+func another(b []byte) bool {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '{':
+			depth++
+		case c == '}':
+			if depth--; depth == 0 {
+				rest := bytes.TrimLeft(b[i+1:], " \t")
+				return len(rest) > 0 && rest[0] == '{'
+			}
+		}
+	}
+	return false
+}
+
 // wrapper tells whether an object is only there to hold an array of records,
-// as CloudTrail, Azure and others write them.
+// as CloudTrail, Azure and others write them; Microsoft Graph says first what
+// the array is.
 func wrapper(b []byte) bool {
 	b = bytes.TrimLeft(b[1:], " \t\r\n")
+	for range maxNotes {
+		if !bytes.HasPrefix(b, []byte(`"@odata.`)) {
+			break
+		}
+		_, rest, ok := bytes.Cut(b, []byte(","))
+		if !ok {
+			return false
+		}
+		b = bytes.TrimLeft(rest, " \t\r\n")
+	}
 	for _, k := range [...]string{`"Records"`, `"records"`, `"value"`, `"Events"`, `"events"`} {
 		if rest, ok := bytes.CutPrefix(b, []byte(k)); ok {
 			rest = bytes.TrimLeft(rest, " \t\r\n:")
@@ -83,6 +117,9 @@ func wrapper(b []byte) bool {
 	}
 	return false
 }
+
+// maxNotes is how many members may stand before the array of records.
+const maxNotes = 4
 
 // binaryLooking tells whether a sample holds what no text holds.
 func binaryLooking(b []byte) bool {

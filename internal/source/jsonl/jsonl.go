@@ -36,6 +36,8 @@ var ErrNotObject = errors.New("not a JSON object")
 type SyntaxError struct {
 	Offset int // in bytes from the start of the object
 	What   string
+	Whole  bool // the object is whole: at Offset something else begins
+	Seen   int  // how many bytes were looked at before it was known
 }
 
 // Error says it for people.
@@ -110,7 +112,7 @@ func (s *Scanner) Scan(obj []byte, rec *sigma.Record, head *logsource.Head) erro
 	s.arena = s.arena[:0]
 	s.rec, s.head = rec, head
 	head.Channel, head.Provider, head.EventID = nil, nil, nil
-	s.fault.What = ""
+	s.fault = SyntaxError{}
 	p := space(obj, 0)
 	if p >= len(obj) || obj[p] != '{' {
 		return ErrNotObject
@@ -119,7 +121,7 @@ func (s *Scanner) Scan(obj []byte, rec *sigma.Record, head *logsource.Head) erro
 		return &s.fault
 	}
 	if p = space(obj, p); p != len(obj) {
-		s.fail(p, "text after the object")
+		s.fault = SyntaxError{Offset: p, What: "text after the object", Whole: true, Seen: p}
 		return &s.fault
 	}
 	return nil
@@ -127,7 +129,15 @@ func (s *Scanner) Scan(obj []byte, rec *sigma.Record, head *logsource.Head) erro
 
 func (s *Scanner) fail(p int, what string) int {
 	if s.fault.What == "" {
-		s.fault = SyntaxError{p, what}
+		s.fault = SyntaxError{Offset: p, What: what, Seen: p}
+	}
+	return -1
+}
+
+// open is the fault of a string that begins at p and does not end.
+func (s *Scanner) open(b []byte, p int) int {
+	if s.fault.What == "" {
+		s.fault = SyntaxError{Offset: p, What: "the quote is not closed", Seen: len(b)}
 	}
 	return -1
 }
@@ -152,7 +162,7 @@ func (s *Scanner) object(b []byte, p int, parent int32, depth int, add bool) int
 		}
 		n, end := s.key(b, p+1, parent, prev)
 		if end < 0 {
-			return s.fail(p, "the quote is not closed")
+			return s.open(b, p)
 		}
 		prev = n
 		if p = space(b, end+1); p >= len(b) || b[p] != ':' {
@@ -183,7 +193,7 @@ func (s *Scanner) value(b []byte, p int, n int32, depth int, add bool) int {
 	case c == '"':
 		end, esc := quote(b, p+1)
 		if end < 0 {
-			return s.fail(p, "the quote is not closed")
+			return s.open(b, p)
 		}
 		text := b[p+1 : end]
 		if esc {
@@ -228,7 +238,7 @@ func (s *Scanner) deep(b []byte, p int) int {
 		case '"':
 			end, _ := quote(b, i+1)
 			if end < 0 {
-				return s.fail(i, "the quote is not closed")
+				return s.open(b, i)
 			}
 			i = end
 		}
