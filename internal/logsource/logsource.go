@@ -30,6 +30,7 @@ type document struct {
 }
 
 type jsonNames struct {
+	Wrappers []string          `yaml:"wrappers"`
 	Prefixes []prefix          `yaml:"prefixes"`
 	Names    map[string]string `yaml:"names"`
 }
@@ -62,6 +63,15 @@ type recordEntry struct {
 	When    map[string][]string `yaml:"when"`
 	Sources []source            `yaml:"sources"`
 	Alias   map[string]string   `yaml:"alias"`
+	// Windows: the record is one of an event log, and these fields say which.
+	Windows *windowsNames `yaml:"windows"`
+}
+
+// windowsNames are the names that a shipper gives the fields of an event log.
+type windowsNames struct {
+	Channel  string `yaml:"channel"`
+	EventID  string `yaml:"event_id"`
+	Provider string `yaml:"provider"`
 }
 
 type source struct {
@@ -95,8 +105,11 @@ func Parse(file string, data []byte) (*Mapping, error) {
 		}
 	}
 	for i, r := range m.doc.Records {
-		if len(r.Sources) == 0 || (len(r.Format) == 0 && len(r.When) == 0) {
-			faults = append(faults, d.Fault("a record entry needs sources, and format or when", "see docs/formats/logsources.md", "records", i))
+		switch w := r.Windows; {
+		case (w == nil) == (len(r.Sources) == 0) || (len(r.Format) == 0 && len(r.When) == 0):
+			faults = append(faults, d.Fault("a record entry needs sources or windows, and format or when", "see docs/formats/logsources.md", "records", i))
+		case w != nil && (w.Channel == "" || w.EventID == ""):
+			faults = append(faults, d.Fault("windows needs channel and event_id, the names of fields", "see docs/formats/logsources.md", "records", i, "windows"))
 		}
 	}
 	if len(faults) > 0 {
@@ -110,7 +123,10 @@ func Parse(file string, data []byte) (*Mapping, error) {
 func (m *Mapping) Before(first *Mapping) *Mapping {
 	a, b := first.doc, m.doc
 	out := &Mapping{doc: document{
-		JSON:     jsonNames{Prefixes: join(a.JSON.Prefixes, b.JSON.Prefixes), Names: merge(a.JSON.Names, b.JSON.Names)},
+		JSON: jsonNames{
+			Wrappers: join(a.JSON.Wrappers, b.JSON.Wrappers), Prefixes: join(a.JSON.Prefixes, b.JSON.Prefixes),
+			Names: merge(a.JSON.Names, b.JSON.Names),
+		},
 		Time:     join(a.Time, b.Time),
 		Alias:    merge(a.Alias, b.Alias),
 		Channels: join(a.Channels, b.Channels),
@@ -170,6 +186,9 @@ type Target struct {
 
 // Target resolves a path with dots, such as winlog.event_data.Image.
 func (m *Mapping) Target(path string) Target {
+	for _, w := range m.doc.JSON.Wrappers {
+		path = strings.TrimPrefix(path, w)
+	}
 	if name, ok := m.doc.JSON.Names[path]; ok {
 		return Target{Name: name, Weak: strings.HasPrefix(path, "Event.System.")}
 	}
@@ -180,6 +199,7 @@ func (m *Mapping) Target(path string) Target {
 		}
 		rest = strings.TrimSuffix(rest, ".#text")
 		rest = strings.ReplaceAll(rest, ".#attributes.", "_")
+		rest = strings.ReplaceAll(rest, "_attributes.", "_")
 		rest = strings.ReplaceAll(rest, ".@", "_")
 		if p.Spaces != nil && !*p.Spaces {
 			rest = strings.ReplaceAll(rest, " ", "")

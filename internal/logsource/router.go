@@ -2,6 +2,7 @@ package logsource
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 	"sort"
@@ -57,6 +58,7 @@ type recordRule struct {
 	formats []string
 	conds   []cond
 	kind    *kind
+	windows []aliasIDs // Channel, EventID, Provider_Name where the record is of an event log
 }
 
 type cond struct {
@@ -98,6 +100,10 @@ func (m *Mapping) Router(f *sigma.Fields) *Router {
 				c.patterns = append(c.patterns, newPattern(p))
 			}
 			rr.conds = append(rr.conds, c)
+		}
+		if n := e.Windows; n != nil {
+			from := f.Add(n.Channel, n.EventID, cmp.Or(n.Provider, "Provider_Name"))
+			rr.windows = []aliasIDs{{r.ids.channel, from[0]}, {r.ids.eventID, from[1]}, {r.ids.provider, from[2]}}
 		}
 		r.lists = append(r.lists, rr)
 	}
@@ -162,8 +168,8 @@ type Worker struct {
 // NewWorker makes a Worker.
 func (r *Router) NewWorker() *Worker { return &Worker{r: r, local: map[string]*kind{}} }
 
-// Route sets rec.Source and gives the record the other names of its fields. It
-// tells whether the record is of a known log source; one that is not is looked
+// Route sets rec.Source and gives the record the other names of its fields; of
+// an event log's record under other names it sets what h says of it. It tells whether the record is of a known log source; one that is not is looked
 // at only by rules that name none.
 func (w *Worker) Route(rec *sigma.Record, h *Head) bool {
 	if len(h.Channel) > 0 && len(h.EventID) > 0 {
@@ -172,10 +178,24 @@ func (w *Worker) Route(rec *sigma.Record, h *Head) bool {
 	}
 	for i := range w.r.lists {
 		rr := &w.r.lists[i]
-		if rr.fits(rec, h.Format) {
+		if !rr.fits(rec, h.Format) {
+			continue
+		}
+		if rr.windows == nil {
 			w.give(rec, rr.kind)
 			return true
 		}
+		for _, a := range rr.kind.alias {
+			rec.Alias(a.dst, a.src)
+		}
+		for i, field := range [...]*[]byte{&h.Channel, &h.EventID, &h.Provider} {
+			rec.Alias(rr.windows[i].dst, rr.windows[i].src)
+			if v, _, ok := rec.First(rr.windows[i].dst); ok {
+				*field = v.Text
+			}
+		}
+		w.windows(rec, h)
+		return true
 	}
 	rec.Source = w.r.unknown
 	return false
@@ -287,12 +307,19 @@ func (k *kind) dropConst() {
 	}
 }
 
+// eventNumber reads an event id: 4688, also 4688.0 of programs that count in
+// fractions only. What is no number is -1.
+func eventNumber(b []byte) int {
+	f, err := strconv.ParseFloat(string(bytes.TrimSpace(b)), 64)
+	if err != nil || f != float64(int32(f)) {
+		return -1
+	}
+	return int(f)
+}
+
 // build works out a kind of Windows event.
 func (r *Router) build(rec *sigma.Record, h *Head) *kind {
-	id, err := strconv.Atoi(string(h.EventID))
-	if err != nil {
-		id = -1
-	}
+	id := eventNumber(h.EventID)
 	chans := r.bySvc[strings.ToLower(string(h.Channel))]
 	if len(chans) == 0 {
 		chans = []channel{{}}
