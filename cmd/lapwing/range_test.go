@@ -28,7 +28,7 @@ hosts:
   web: {network: lan, ip: 10.9.1.10, persona: linux-6, services: [{port: tcp/80, type: http, site: intranet}]}
   mail: {network: lan, ip: 10.9.1.20, persona: linux-6, services: [{port: tcp/25, type: smtp}]}
   red: {network: lan, persona: linux-6, roles: [red], hidden: true}
-  tap: {network: lan, ip: 10.9.1.200, persona: linux-6, access: [socks5]}
+  tap: {network: lan, ip: 10.9.1.200, persona: linux-6, access: [socks5, wireguard]}
 adversary:
   steps:
     - id: knock

@@ -30,9 +30,10 @@ const (
 )
 
 type serveFlags struct {
-	trainees []string
-	listen   string
-	rules    []string
+	trainees  []string
+	listen    string
+	wireguard string
+	rules     []string
 }
 
 func newRangeServe(g *globals) *cobra.Command {
@@ -50,19 +51,9 @@ func newRangeServe(g *globals) *cobra.Command {
 	}
 	c.Flags().StringArrayVar(&f.trainees, "trainee", nil, "a trainee's name; may be given several times (default those who were here before, else trainee)")
 	c.Flags().StringVar(&f.listen, "listen", "127.0.0.1:0", "address of the SOCKS5 way in")
+	c.Flags().StringVar(&f.wireguard, "wireguard", "127.0.0.1:0", "address of the WireGuard way in of the first trainee, the next port for each further one; with port 0 each keeps a free one")
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "further Sigma rules: a file or a directory; the shipped ones always judge")
 	return c
-}
-
-// socksDoor lets trainees in by SOCKS5.
-type socksDoor struct{ *entry.SOCKS }
-
-// Seat implements training.Door.
-func (d socksDoor) Seat(g training.Guest) ([]training.Way, error) {
-	if err := d.SetSeat(entry.Seat{User: g.Name, Secret: g.Secret, Dialer: g.Host.Dialer()}); err != nil {
-		return nil, err
-	}
-	return []training.Way{{Kind: "socks5", Address: d.Addr().String(), User: g.Name}}, nil
 }
 
 func (g *globals) rangeServe(ctx context.Context, f *serveFlags, name string) error {
@@ -82,13 +73,13 @@ func (g *globals) rangeServe(ctx context.Context, f *serveFlags, name string) er
 		return err
 	}
 	defer ln.Close() //nolint:errcheck // the server has closed it
-	door, err := entry.NewSOCKS(ctx, entry.SOCKSConfig{Listen: f.listen})
+	door, err := newDoors(ctx, f, base, sc.ID)
 	if err != nil {
-		return usageError{fmt.Errorf("--listen: %w", err)}
+		return err
 	}
-	defer door.Close() //nolint:errcheck // Serve has closed it
+	defer door.close()
 	room, err := training.Open(ctx, training.Config{
-		Scenario: sc, Trainees: f.trainees, Dir: filepath.Join(base, "class", sc.ID), Tokens: filepath.Join(base, rangeTokens), Door: socksDoor{door}, Secret: entry.NewSecret,
+		Scenario: sc, Trainees: f.trainees, Dir: filepath.Join(base, "class", sc.ID), Tokens: filepath.Join(base, rangeTokens), Door: door, Secret: entry.NewSecret,
 		Rules: f.rules, Version: g.version, Log: g.log(),
 	})
 	if err != nil {
@@ -104,7 +95,7 @@ func (g *globals) rangeServe(ctx context.Context, f *serveFlags, name string) er
 // class is what serves an exercise.
 type class struct {
 	room *training.Room
-	door *entry.SOCKS
+	door *doors
 	ln   net.Listener
 }
 
@@ -119,7 +110,7 @@ func (g *globals) holdClass(ctx context.Context, c class) error {
 	var wg sync.WaitGroup
 	ended := make(chan error, 2)
 	wg.Go(func() { c.room.Run(ctx) })
-	wg.Go(func() { ended <- c.door.Serve(ctx) })
+	wg.Go(func() { ended <- c.door.serve(ctx) })
 	wg.Go(func() { ended <- srv.Serve(c.ln) })
 	g.tellWays(c.room)
 	var err error
@@ -146,7 +137,7 @@ func (g *globals) tellWays(room *training.Room) {
 		}
 		fmt.Fprintf(g.Out, "%s sits at %s:\n", a.Trainee, a.Host) //nolint:errcheck // as above
 		for _, w := range a.Ways {
-			fmt.Fprintf(g.Out, "  %s %s  user %s, password in %s\n", w.Kind, w.Address, w.User, a.TokenFile) //nolint:errcheck // as above
+			fmt.Fprintf(g.Out, "  %s\n", wayIn(w, a.TokenFile)) //nolint:errcheck // as above
 		}
 		fmt.Fprintf(g.Out, "  begins with: lapwing range join --trainee %s\n", a.Trainee) //nolint:errcheck // as above
 	}

@@ -285,7 +285,13 @@ func (g *globals) alertLines(all []training.AlertView) {
 func (g *globals) standing(s training.Status) {
 	g.put("%s: %s, %d of %d points, %s\n", s.Trainee, s.State, s.Points, s.Most, seconds(s.Elapsed))
 	for _, w := range s.Ways {
-		g.put("in by %s %s as %s (you sit at %s)\n", w.Kind, w.Address+w.File, w.User, s.Host)
+		g.put("in by %s (you sit at %s)\n", wayIn(w, ""), s.Host)
+	}
+	for _, t := range s.Traffic {
+		g.put("%s\n", traffic(t))
+	}
+	for _, v := range s.Services {
+		g.put("%s: %s\n", v.ID, availability(v))
 	}
 	w := tabwriter.NewWriter(g.Out, 0, 0, 2, ' ', 0)
 	for _, l := range s.LevelList {

@@ -40,6 +40,9 @@ func (w *WireGuard) ClientConfig(c Client) (string, error) {
 		addrs = append(addrs, netip.PrefixFrom(a, a.BitLen()).String())
 	}
 	var b strings.Builder
+	if len(c.DNS) > 0 {
+		b.WriteString(clientNames)
+	}
 	fmt.Fprintf(&b, "[Interface]\nPrivateKey = %s\nAddress = %s\nMTU = %d\n", c.Key.Text(), strings.Join(addrs, ", "), w.tun.mtu)
 	if len(c.DNS) > 0 {
 		dns := make([]string, 0, len(c.DNS))
@@ -51,6 +54,10 @@ func (w *WireGuard) ClientConfig(c Client) (string, error) {
 	fmt.Fprintf(&b, "\n[Peer]\nPublicKey = %s\nEndpoint = %s\nAllowedIPs = %s\n", w.public, w.at, strings.Join(nets, ", "))
 	return b.String(), nil
 }
+
+// clientNames is said before a line with servers of names.
+const clientNames = "# While this is up, names are looked up in the exercise alone. Take the DNS line out to\n" +
+	"# keep your own, or where wg-quick misses resolvconf: addresses do without names.\n"
 
 // tunnelled are the networks as AllowedIPs has them.
 func tunnelled(nets []netip.Prefix) ([]string, error) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync"
 
 	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
@@ -65,7 +66,7 @@ func (r *referee) run(ctx context.Context, i int) {
 	if to == nil || from == nil {
 		return
 	}
-	for r.lab.clk.Sleep(ctx, v.Interval) == nil {
+	for r.lab.pace.Sleep(ctx, v.Interval) == nil {
 		within, done := r.lab.patience(ctx)
 		began := r.lab.clk.Now()
 		state, err := from.net.Dialer().Probe(within, to.spec.IP, v.Services[i].Port.Number)
@@ -96,5 +97,23 @@ func (r *referee) told() ([]score.Service, []score.Activity) {
 	for i := range r.acts {
 		r.acts[i].Ended = r.lab.clk.Now()
 	}
-	return r.services, r.acts
+	services, acts := slices.Clone(r.services), slices.Clone(r.acts)
+	for i := range services { // they grow while this is read
+		services[i].Checks = slices.Clip(services[i].Checks)
+		acts[i].Flows = slices.Clip(acts[i].Flows)
+	}
+	return services, acts
+}
+
+// recall takes what was seen before a restart.
+func (r *referee) recall(before []score.Service) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, b := range before {
+		for i := range r.services {
+			if s := &r.services[i]; s.ID == b.ID {
+				s.Checks = append(b.Checks, s.Checks...)
+			}
+		}
+	}
 }

@@ -26,6 +26,7 @@ const (
 	keptEvents    = 40      // of one alert, in a Snapshot
 	keptAlerts    = 1_000   // in a Snapshot
 	keptFlows     = 200     // of one step, in a Snapshot
+	keptChecks    = 2_000   // of one service, in a Snapshot
 )
 
 // LiveConfig is what Start takes.
@@ -45,22 +46,25 @@ type Snapshot struct {
 	Steps      []score.Step      `json:"steps,omitempty"` // those that are over
 	Alerts     []score.Alert     `json:"alerts,omitempty"`
 	Isolations []score.Isolation `json:"isolations,omitempty"`
+	Services   []score.Service   `json:"services,omitempty"` // that must stay reachable
 }
 
 // Live is an exercise for people: it runs by the clock of the wall and can be
 // stopped, and whoever holds it may act in it. Its methods may be called at any
 // time by anybody.
 type Live struct {
-	x    *run
-	lab  *lab
-	pace *pace
-	t    *timeline
-	stop context.CancelFunc
-	over chan struct{} // closed when the timeline has ended
-	wg   sync.WaitGroup
-	own  map[netip.Addr]bool // of trainees' machines
+	x     *run
+	lab   *lab
+	pace  *pace
+	t     *timeline
+	stop  context.CancelFunc
+	over  chan struct{} // closed when the timeline has ended
+	wg    sync.WaitGroup
+	place Place
+	asked *referee
 
 	mu         sync.Mutex
+	own        []netip.Addr // of trainees' machines
 	recent     [][]byte
 	recentSize int
 	tokens     float64
@@ -80,7 +84,7 @@ func Start(ctx context.Context, sc *scenario.Scenario, cfg LiveConfig) (*Live, e
 	}
 	l := &Live{
 		x:    &run{sc: sc, cfg: Config{Rules: cfg.Rules, Version: cfg.Version, Tell: cfg.Tell, Log: cfg.Log, Real: true}},
-		over: make(chan struct{}), own: map[netip.Addr]bool{}, tokens: ownBurst, filled: time.Now(), isolations: cfg.From.Isolations,
+		over: make(chan struct{}), tokens: ownBurst, filled: time.Now(), isolations: cfg.From.Isolations,
 	}
 	j, err := newJudge(cfg.Rules, time.Now)
 	if err != nil {
@@ -91,13 +95,6 @@ func Start(ctx context.Context, sc *scenario.Scenario, cfg LiveConfig) (*Live, e
 	}
 	j.raised = int64(len(j.done))
 	l.x.judge, l.x.sink = j, &sink{id: ID(sc), judge: j, record: l.keep}
-	for i := range sc.Hosts {
-		if len(sc.Hosts[i].Access) > 0 {
-			for _, a := range addrs(&sc.Hosts[i]) {
-				l.own[a] = true
-			}
-		}
-	}
 	ctx, l.stop = context.WithCancel(context.WithoutCancel(ctx)) // it outlives the request that began it
 	if l.lab, err = newLab(ctx, sc, nil, l.x.sink, cfg.Log); err != nil {
 		l.stop()
@@ -113,6 +110,9 @@ func Start(ctx context.Context, sc *scenario.Scenario, cfg LiveConfig) (*Live, e
 
 // begin starts the timeline, which waits for Run.
 func (l *Live) begin(ctx context.Context, from Snapshot) error {
+	if err := l.seat(ctx); err != nil {
+		return err
+	}
 	for _, iso := range from.Isolations {
 		if m := l.lab.hosts[iso.Host]; m != nil && iso.Lifted.IsZero() {
 			l.lab.net.Isolate(m.net, true)
@@ -132,6 +132,9 @@ func (l *Live) begin(ctx context.Context, from Snapshot) error {
 	for _, s := range from.Steps {
 		l.t.over[s.ID] = s
 	}
+	l.asked = newReferee(l.lab)
+	l.asked.recall(from.Services)
+	l.asked.begin(ctx, &l.wg)
 	l.x.beside(ctx, &l.wg, l.lab, l.t, s)
 	l.wg.Go(func() {
 		defer close(l.over)
@@ -167,7 +170,7 @@ func (l *Live) Network() *vnet.Network { return l.lab.net }
 // records are counted and passed over.
 func (l *Live) keep(line []byte, s *score.Ref) error {
 	l.mu.Lock()
-	if l.own[s.Flow.Src.Addr()] && !l.spend() {
+	if slices.Contains(l.own, s.Flow.Src.Addr()) && !l.spend() {
 		l.left++
 		l.mu.Unlock()
 		return errPassedOver
@@ -301,6 +304,11 @@ func (l *Live) Snapshot() Snapshot {
 		a := &s.Alerts[i]
 		a.Events = a.Events[max(0, len(a.Events)-keptEvents):]
 	}
+	s.Services, _ = l.asked.told()
+	for i := range s.Services {
+		c := &s.Services[i].Checks
+		*c = (*c)[max(0, len(*c)-keptChecks):]
+	}
 	l.mu.Lock()
 	s.Isolations = slices.Clone(l.isolations)
 	l.mu.Unlock()
@@ -312,8 +320,13 @@ func (l *Live) Snapshot() Snapshot {
 func (l *Live) Played(tasks []score.Task) *Played {
 	p := l.x.told(l.lab, l.t, time.Now())
 	p.Truth.Tasks = tasks
+	services, acts := l.asked.told()
+	p.Truth.Services, p.Truth.Activities = services, append(p.Truth.Activities, acts...)
 	l.mu.Lock()
 	p.Truth.Isolations = slices.Clone(l.isolations)
+	p.Truth.Activities = append(p.Truth.Activities, score.Activity{
+		ID: "trainee", From: l.place.Spec.Name, Neutral: true, Addrs: slices.Clone(l.own), Acts: score.Acts{Started: p.Truth.Started, Ended: p.Truth.Ended},
+	})
 	l.mu.Unlock()
 	for i := range l.x.sc.Training.Levels {
 		if a := l.x.sc.Training.Levels[i].Answer; a != nil && a.State != nil && a.State.Isolated {
@@ -324,17 +337,10 @@ func (l *Live) Played(tasks []score.Task) *Played {
 	return p
 }
 
-// ErrNoEntry says that a scenario gives trainees no machine to sit at.
-var ErrNoEntry = errors.New("no host lets trainees in: give one access: [socks5]")
-
-// Entry is the host that the trainee sits at.
-func (l *Live) Entry() (*vnet.Host, *scenario.Host, error) {
-	for i := range l.x.sc.Hosts {
-		if h := &l.x.sc.Hosts[i]; len(h.Access) > 0 {
-			return l.lab.hosts[h.Name].net, h, nil
-		}
-	}
-	return nil, nil, fmt.Errorf("%s: %w", l.x.sc.ID, ErrNoEntry)
+// Services are those that must stay reachable, and how often they were.
+func (l *Live) Services() []score.Service {
+	services, _ := l.asked.told()
+	return services
 }
 
 // Isolations are the hosts that were cut off, oldest first.

@@ -211,11 +211,12 @@ func (e *evaluation) verdict(res *AlertResult, joins map[int]*Join, acts map[int
 		}
 		why = append(why, text)
 	}
-	neutral := len(acts) > 0
+	neutral, own := len(acts) > 0, false
 	for _, i := range sortedKeys(acts) {
 		act := &e.truth.Activities[i]
 		res.Activities = append(res.Activities, act.ID)
 		neutral = neutral && act.Neutral
+		own = own || len(act.Addrs) > 0
 		kind := "background"
 		if act.Neutral {
 			kind = "trainee's activity"
@@ -231,7 +232,7 @@ func (e *evaluation) verdict(res *AlertResult, joins map[int]*Join, acts map[int
 		res.Verdict = Informational
 	case len(joins) > 0:
 		res.Verdict = True
-	case neutral && res.Unjoined == 0:
+	case own, neutral && res.Unjoined == 0: // what a person does with his own hands is no alert too many
 		res.Verdict = Neutral
 	default:
 		res.Verdict = False

@@ -99,6 +99,7 @@ type index struct {
 	series  map[key]map[int]*series // by party
 	addrsOf map[string][]netip.Addr
 	hostAt  map[netip.Addr]string
+	own     map[netip.Addr]int // parties that everything from an address belongs to
 }
 
 func newIndex(t *Truth, r Rules) *index {
@@ -106,6 +107,7 @@ func newIndex(t *Truth, r Rules) *index {
 		series:  map[key]map[int]*series{},
 		addrsOf: map[string][]netip.Addr{},
 		hostAt:  map[netip.Addr]string{},
+		own:     map[netip.Addr]int{},
 	}
 	for i := range t.Hosts {
 		name := hostName(t.Hosts[i].Name)
@@ -127,6 +129,9 @@ func newIndex(t *Truth, r Rules) *index {
 	}
 	for i := range t.Activities {
 		a := &t.Activities[i]
+		for _, addr := range a.Addrs {
+			x.own[addr.Unmap().WithZone("")] = len(x.parties)
+		}
 		x.parties = append(x.parties, party{
 			acts: &a.Acts, step: -1, activity: i,
 			until: end(a.Started, a.Ended).Add(r.ZeroAt), lag: r.ZeroAt,

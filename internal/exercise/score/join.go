@@ -264,8 +264,14 @@ func nearer(m match) int {
 // pick is who e belongs to: for one event one party or none; for a whole alert
 // all steps that fit it as well as the best does.
 func (j *judge) pick(e *evidence, rule *alert.Rule) []match {
+	if i, ok := j.own[clean(e.tuple).Src.Addr()]; ok {
+		return []match{{party: i, links: bySource, n: 1}}
+	}
 	all := j.matches(e, rule)
 	if len(all) == 0 {
+		if i, ok := j.own[e.tuple.Dst.Addr()]; ok { // an answer
+			return []match{{party: i, links: bySource, n: 1}}
+		}
 		return nil
 	}
 	slices.SortFunc(all, j.order)

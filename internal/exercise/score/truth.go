@@ -171,6 +171,9 @@ type Activity struct {
 	// Neutral activity is a person's own (a trainee who scans): an alert about
 	// it is neither right nor a false alarm.
 	Neutral bool `json:"neutral,omitempty"`
+	// Addrs are machines of that person's own, that nobody else sends from:
+	// whatever comes from them is this activity's, at any time.
+	Addrs []netip.Addr `json:"addrs,omitempty"`
 	Acts
 }
 

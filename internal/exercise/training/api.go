@@ -226,11 +226,7 @@ type Status struct {
 
 func (d *desk) askStatus(*http.Request, *request) (any, error) {
 	s := Status{Standing: d.standing(), Ways: d.ways, LevelList: d.course.Levels()}
-	_, spec, err := d.live.Entry()
-	if err != nil {
-		return nil, err
-	}
-	s.Host = spec.Name
+	s.Host = d.live.Place().Spec.Name
 	return s, nil
 }
 

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -26,7 +27,9 @@ import (
 type Door interface {
 	// Seat gives a person his place, or instead of his old one another: what went
 	// through the old one ends.
-	Seat(Guest) ([]Way, error)
+	Seat(context.Context, Guest) ([]Way, error)
+	// Traffic is what went through, for each way of a person.
+	Traffic(name string) []Traffic
 }
 
 // Guest is a trainee who is let in.
@@ -35,14 +38,34 @@ type Guest struct {
 	Secret string
 	Host   *vnet.Host // that he sits at
 	Access []string   // ways that the scenario allows: wireguard, socks5, web-terminal
+	// Attach joins a machine of his own to his segment, under addresses that are
+	// the same on every network of the scenario.
+	Attach   func() (*vnet.AttachedPort, error)
+	Networks []netip.Prefix // that there are inside
+	Names    []netip.Addr   // of servers of names inside
 }
 
 // Way is how a trainee gets in.
 type Way struct {
-	Kind    string `json:"kind"` // socks5 or wireguard
-	Address string `json:"address,omitempty"`
-	User    string `json:"user,omitempty"`
-	File    string `json:"file,omitempty"` // a configuration
+	Kind    string       `json:"kind"` // socks5 or wireguard
+	Address string       `json:"address,omitempty"`
+	User    string       `json:"user,omitempty"`   // of socks5; the secret is his password
+	File    string       `json:"file,omitempty"`   // a configuration, of wireguard
+	Inside  []netip.Addr `json:"inside,omitempty"` // addresses that he has in the exercise that way
+	Names   []netip.Addr `json:"names,omitempty"`  // servers of names that way
+}
+
+// Traffic is what went through a way in since the range was started.
+type Traffic struct {
+	Kind        string    `json:"kind"`
+	Open        int       `json:"open"`               // connections now; of WireGuard 1 while it was heard of within three minutes
+	Connections uint64    `json:"connections"`        // of socks5
+	Packets     uint64    `json:"packets"`            // of WireGuard, both ways
+	In          uint64    `json:"bytes_in"`           // into the range
+	Out         uint64    `json:"bytes_out"`          // from it
+	Dropped     uint64    `json:"dropped"`            // connections, datagrams and packets refused: too many, or not allowed
+	Failed      uint64    `json:"failed"`             // connections that the range did not answer
+	Handshake   time.Time `json:"handshake,omitzero"` // the last one of WireGuard
 }
 
 // kept is what is written down of one trainee with every change.
@@ -156,10 +179,11 @@ func (d *desk) build(ctx context.Context, from exercise.Snapshot, state State) e
 	if err != nil {
 		return err
 	}
-	host, spec, err := live.Entry()
-	if err == nil {
-		d.ways, err = d.room.cfg.Door.Seat(Guest{Name: d.name(), Secret: d.kept.Secret, Host: host, Access: spec.Access})
-	}
+	p := live.Place()
+	d.ways, err = d.room.cfg.Door.Seat(ctx, Guest{
+		Name: d.name(), Secret: d.kept.Secret, Host: p.Host, Access: p.Spec.Access, Networks: p.Networks, Names: p.Names,
+		Attach: func() (*vnet.AttachedPort, error) { return live.Attach(d.name()) },
+	})
 	if err != nil {
 		live.Close()
 		return err

@@ -172,10 +172,7 @@ func (r *Room) Admissions() []Admission {
 	var out []Admission
 	for _, d := range r.all() {
 		d.mu.Lock()
-		a := Admission{Trainee: d.name(), Ways: d.ways, TokenFile: d.tokenFile()}
-		if _, spec, err := d.live.Entry(); err == nil {
-			a.Host = spec.Name
-		}
+		a := Admission{Trainee: d.name(), Ways: d.ways, TokenFile: d.tokenFile(), Host: d.live.Place().Spec.Name}
 		d.mu.Unlock()
 		out = append(out, a)
 	}
@@ -210,6 +207,8 @@ type Standing struct {
 	Fast     int                `json:"fast"` // levels solved sooner than a person can
 	Resets   int                `json:"resets"`
 	Isolated []string           `json:"isolated,omitempty"`
+	Services []Availability     `json:"services,omitempty"`
+	Traffic  []Traffic          `json:"traffic,omitempty"`
 	Exercise exercise.LiveStats `json:"exercise"`
 	Refused  int64              `json:"requests_refused"`
 	Fault    string             `json:"fault,omitempty"` // of keeping
@@ -254,10 +253,29 @@ func (d *desk) standing() Standing {
 			s.Isolated = append(s.Isolated, iso.Host)
 		}
 	}
+	for _, v := range d.live.Services() {
+		a := Availability{ID: v.ID, Checks: len(v.Checks)}
+		for _, c := range v.Checks {
+			a.Up = c.Up
+			if c.Up {
+				a.Answered++
+			}
+		}
+		s.Services = append(s.Services, a)
+	}
+	s.Traffic = d.room.cfg.Door.Traffic(d.name())
 	if f := d.fault.Load(); f != nil {
 		s.Fault = *f
 	}
 	return s
+}
+
+// Availability is how often a service that must stay reachable was.
+type Availability struct {
+	ID       string `json:"id"` // web01/tcp/80
+	Checks   int    `json:"checks"`
+	Answered int    `json:"answered"`
+	Up       bool   `json:"up"` // at the last check
 }
 
 func (d *desk) state() string {

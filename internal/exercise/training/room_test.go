@@ -10,11 +10,13 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/exercise/score"
 	"github.com/lapwing-defence/lapwing/internal/exercise/training"
 )
 
@@ -29,7 +31,9 @@ type door struct {
 	guests map[string]training.Guest
 }
 
-func (d *door) Seat(g training.Guest) ([]training.Way, error) {
+func (d *door) Traffic(string) []training.Traffic { return nil }
+
+func (d *door) Seat(_ context.Context, g training.Guest) ([]training.Way, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.guests[g.Name] = g
@@ -339,6 +343,42 @@ func TestFloodIsCounted(t *testing.T) {
 	})
 }
 
+// What a trainee does with his own hands is neither a false alarm nor a sight of
+// the adversary, though both do the same to the same host at the same time.
+func TestOwnDoingsAreNeutral(t *testing.T) {
+	t.Parallel()
+	c := open(t, t.TempDir(), strings.Replace(head, "action: http.path_probe", "expect: {level: technique, within: 10m}\n      action: http.path_probe", 1)+levels, "anna")
+	defer c.Close()
+	ctx, anna := t.Context(), c.trainee("anna")
+	g := c.door.guest("anna")
+	for i := range 60 { // before the stranger begins
+		if _, err := fetch(ctx, g, fmt.Sprintf("http://web/no-such-%d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	eventually(t, "an alert about her", func() bool { return len(must(anna.Alerts(ctx))(t)) > 0 })
+	must(anna.Task(ctx))(t)
+	eventually(t, "an alert about the stranger", func() bool { return len(must(anna.Alerts(ctx))(t)) > 1 })
+	p := must(c.Played("anna"))(t)
+	verdicts := map[string]score.Verdict{}
+	for _, a := range p.Result.Alerts {
+		if a.Source != "" {
+			verdicts[a.Source] = a.Verdict
+		}
+	}
+	if verdicts["10.9.1.200"] != score.Neutral || p.Result.FalseAlarms != 0 || len(verdicts) != 2 {
+		t.Errorf("verdicts %v, %d false alarms", verdicts, p.Result.FalseAlarms)
+	}
+	for _, j := range p.Result.Steps[0].Joins {
+		if i := slices.IndexFunc(p.Result.Alerts, func(a score.AlertResult) bool { return a.ID == j.Alert }); p.Result.Alerts[i].Source == "10.9.1.200" {
+			t.Errorf("the stranger's step is seen by an alert about her: %+v", j)
+		}
+	}
+	if len(p.Result.Steps[0].Joins) == 0 {
+		t.Error("the stranger is not seen")
+	}
+}
+
 func TestRoomGoesOn(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -374,7 +414,7 @@ func TestRoomsThatDoNotOpen(t *testing.T) {
 		{"no levels", head, "anna", "", "", "no training"},
 		{"a name that is a path", head + levels, "../anna", "", "", "lower-case letters"},
 		{"an empty name", head + levels, "", "", "", "lower-case letters"},
-		{"no way in", strings.Replace(head, ", access: [socks5]", "", 1) + levels, "anna", "", "", "access: [socks5]"},
+		{"no way in", strings.Replace(head, ", access: [socks5]", "", 1) + levels, "anna", "", "", "access: [socks5, wireguard]"},
 		{"a torn file", head + levels, "anna", "anna.course.json", `{"format":1,"sce`, "anna.course.json"},
 		{"another format", head + levels, "anna", "anna.course.json", `{"format":99,"trainee":"anna"}`, "not written by this program's version"},
 		{"another scenario since", head + levels, "anna", "anna.course.json", `{"format":1,"trainee":"anna","variables":{"flag":"x"}}`, "has changed since"},
