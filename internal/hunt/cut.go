@@ -173,22 +173,6 @@ func (c *cutter) boundary(b []byte) int {
 	return end
 }
 
-// auditBoundary moves a cut to where one event's lines end.
-func auditBoundary(b []byte) int {
-	last := []byte(nil)
-	end := len(b)
-	for end > 0 {
-		start := bytes.LastIndexByte(b[:end-1], '\n') + 1
-		id := textlog.AuditID(b[start:end])
-		if last != nil && !bytes.Equal(id, last) {
-			return end
-		}
-		last = append([]byte{}, id...)
-		end = start
-	}
-	return len(b)
-}
-
 // send hands on lines; in tables it watches for new headers.
 func (c *cutter) send(b []byte) error {
 	if c.to.format == textlog.W3C || c.to.format == textlog.Zeek {

@@ -137,45 +137,6 @@ func (j *judge) textLine(line []byte, no int64) {
 	j.judge(uint64(no), nil)
 }
 
-// maxAudit is how many lines one event of auditd may have.
-const maxAudit = 256
-
-func (j *judge) audit(b *block) {
-	var lines [][]byte
-	var id []byte
-	first := int64(0)
-	flush := func() {
-		if len(lines) == 0 {
-			return
-		}
-		j.rec.Reset()
-		j.head = logsource.Head{Format: textlog.Auditd}
-		if j.text.Audit(lines, j.rec) {
-			j.judge(uint64(first), nil)
-		} else {
-			for i, l := range lines {
-				j.textLine(l, first+int64(i))
-			}
-		}
-		lines = lines[:0]
-	}
-	eachLine(b.data, b.line, func(line []byte, no int64) {
-		this := textlog.AuditID(line)
-		if this == nil {
-			flush()
-			id = nil
-			j.textLine(line, no)
-			return
-		}
-		if !bytes.Equal(this, id) || len(lines) >= maxAudit {
-			flush()
-			id, first = this, no
-		}
-		lines = append(lines, line)
-	})
-	flush()
-}
-
 func (j *judge) journal(b *block) {
 	rest := b.data
 	var ok bool

@@ -37,43 +37,73 @@ func (d *Decoder) Audit(lines [][]byte, rec *sigma.Record) bool {
 	if i := bytes.IndexByte(id, ':'); i > 0 {
 		rec.Time, _ = logsource.ParseTime(id[:i])
 	}
-	var command, exe []byte
-	said := false
+	var a auditEvent
 	for _, line := range lines {
-		kind := between(line, "type=", " ")
-		typ := string(kind)
-		exec := typ == "EXECVE"
-		d.pairs(line, func(name, value []byte) {
-			value = d.unhex(typ, name, value)
-			switch {
-			case exec && isArg(name):
-				if command != nil {
-					command = append(command, ' ')
-				}
-				command = append(command, value...)
-			case string(name) == "exe":
-				exe = value
-			case string(name) == "syscall" && bytes.Contains(line, []byte("arch=c000003e")):
-				d.derive(d.id.syscall, []byte(syscalls[string(value)]))
+		typ := string(between(line, "type=", " "))
+		d.pairs(line, func(name, value []byte, quoted bool) {
+			if !quoted {
+				value = d.unhex(typ, name, value)
+			}
+			a.said = true
+			if typ == "EXECVE" && a.argument(d, name, value) {
+				return
+			}
+			switch string(name) {
+			case "exe":
+				a.exe = value
+			case "syscall":
+				arch := between(line, "arch=", " ")
+				d.derive(d.id.syscall, []byte(d.callNames(arch)[string(value)]))
 			}
 			rec.Add(name, sigma.Bytes(value))
-			said = true
 		})
 	}
-	d.derive(d.id.image, exe)
-	d.derive(d.id.commandLine, command)
-	return said
+	a.endPiece(d)
+	d.derive(d.id.image, a.exe)
+	d.derive(d.id.commandLine, a.command)
+	return a.said
 }
 
-// The system calls of x86-64 that rules name.
-//
+// auditEvent is what is gathered over the lines of one event.
+type auditEvent struct {
+	exe, command []byte
+	piece, name  []byte // an argument of which the kernel gave pieces: a1[0], a1[1]
+	said         bool
+}
 
-var syscalls = map[string]string{
-	"41": "socket", "42": "connect", "43": "accept", "49": "bind", "50": "listen", "56": "clone", "57": "fork", "59": "execve", "62": "kill", "82": "rename",
-	"87": "unlink", "90": "chmod", "91": "fchmod", "92": "chown", "101": "ptrace", "105": "setuid", "165": "mount", "166": "umount2", "175": "init_module",
-	"176": "delete_module", "188": "setxattr", "227": "clock_settime", "159": "adjtimex", "164": "settimeofday", "257": "openat", "2": "open", "263": "unlinkat",
-	"264": "renameat", "268": "fchmodat", "310": "process_vm_readv", "311": "process_vm_writev", "313": "finit_module", "317": "seccomp", "319": "memfd_create",
-	"321": "bpf", "322": "execveat", "83": "mkdir", "84": "rmdir", "170": "sethostname",
+// argument takes an argument of a program's start, or a piece of a long one;
+// what is neither it leaves to be a field.
+func (a *auditEvent) argument(d *Decoder, name, value []byte) bool {
+	whole, rest, pieces := bytes.Cut(name, []byte("["))
+	if !isArg(whole) || (pieces && !bytes.HasSuffix(rest, []byte("]"))) {
+		return false
+	}
+	if pieces && bytes.Equal(whole, a.name) {
+		a.piece = append(a.piece, value...)
+		return true
+	}
+	a.endPiece(d)
+	if pieces {
+		a.name, a.piece = whole, append([]byte{}, value...)
+		return true
+	}
+	a.add(d, name, value)
+	return true
+}
+
+func (a *auditEvent) endPiece(d *Decoder) {
+	if a.name != nil {
+		a.add(d, a.name, a.piece)
+		a.name, a.piece = nil, nil
+	}
+}
+
+func (a *auditEvent) add(d *Decoder, name, value []byte) {
+	if a.command != nil {
+		a.command = append(a.command, ' ')
+	}
+	a.command = append(a.command, value...)
+	d.rec.Add(name, sigma.Bytes(value))
 }
 
 func isArg(name []byte) bool {
@@ -89,7 +119,7 @@ func isArg(name []byte) bool {
 }
 
 // pairs calls fn for each name=value, also of those inside msg='...'.
-func (d *Decoder) pairs(b []byte, fn func(name, value []byte)) {
+func (d *Decoder) pairs(b []byte, fn func(name, value []byte, quoted bool)) {
 	for len(b) > 0 {
 		b = bytes.TrimLeft(b, " \x1d")
 		eq := bytes.IndexByte(b, '=')
@@ -114,7 +144,7 @@ func (d *Decoder) pairs(b []byte, fn func(name, value []byte)) {
 				d.pairs(value, fn)
 				continue
 			}
-			fn(name, value)
+			fn(name, value, true)
 			continue
 		default:
 			end := bytes.IndexAny(rest, " \x1d")
@@ -124,22 +154,25 @@ func (d *Decoder) pairs(b []byte, fn func(name, value []byte)) {
 			value, b = rest[:end], rest[end:]
 		}
 		if len(name) > 0 && !bytes.HasPrefix(value, []byte("audit(")) {
-			fn(name, value)
+			fn(name, value, false)
 		}
 	}
 }
 
-// unhex decodes values that the kernel writes in hexadecimal because they hold
-// spaces or worse. Arguments of system calls are numbers and stay.
+// unhex decodes values that the kernel writes in hexadecimal, and then without
+// quotes, because they hold spaces or worse. Arguments of system calls are
+// numbers and stay.
 func (d *Decoder) unhex(typ string, name, value []byte) []byte {
+	least := 4
 	switch string(name) {
-	case "proctitle", "cmd", "comm", "exe", "name", "cwd", "data", "acct":
+	case "proctitle", "cmd", "comm", "exe", "name", "cwd", "data", "acct", "key":
 	default:
-		if typ != "EXECVE" || !isArg(name) {
+		if whole, _, _ := bytes.Cut(name, []byte("[")); typ != "EXECVE" || !isArg(whole) {
 			return value
 		}
+		least = 2
 	}
-	if len(value) < 4 || len(value)%2 != 0 || !upperHex(value) {
+	if len(value) < least || len(value)%2 != 0 || !upperHex(value) {
 		return value
 	}
 	from := len(d.arena)

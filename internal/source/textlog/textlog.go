@@ -45,6 +45,7 @@ type Decoder struct {
 	table  *Header
 	cols   []column
 	rec    *sigma.Record
+	calls  map[string]map[string]string
 }
 
 // ids are the fields that the decoder writes itself.

@@ -1,6 +1,7 @@
 package textlog
 
 import (
+	"bytes"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -179,16 +180,42 @@ func TestW3C(t *testing.T) {
 func TestAuditEvent(t *testing.T) {
 	f := sigma.NewFields()
 	d, rec := New(f), sigma.NewRecord(f)
-	ok := d.Audit([][]byte{
-		[]byte(`type=SYSCALL msg=audit(1684329817.579:7): arch=c000003e syscall=59 a0=ABCD exe="/usr/bin/perl" key=(null)`),
-		[]byte(`type=EXECVE msg=audit(1684329817.579:7): argc=2 a0="perl" a1=2D652031`),
-	}, rec)
-	if !ok || rec.Time != 1684329817579000000 {
-		t.Fatal(ok, rec.Time)
-	}
-	want := "type=SYSCALL arch=c000003e SYSCALL=execve syscall=59 a0=ABCD exe=/usr/bin/perl key=(null) type=EXECVE argc=2 a0=perl a1=-e 1 Image=/usr/bin/perl CommandLine=perl -e 1"
-	if diff := cmp.Diff(want, fields(rec)); diff != "" {
-		t.Error(diff)
+	for _, tt := range []struct{ name, lines, want string }{
+		{
+			"a program", `type=SYSCALL msg=audit(1684329817.579:7): arch=c000003e syscall=59 a0=ABCD exe="/usr/bin/perl" key=(null)
+type=EXECVE msg=audit(1684329817.579:7): argc=2 a0="perl" a1=2D652031`,
+			"type=SYSCALL arch=c000003e SYSCALL=execve syscall=59 a0=ABCD exe=/usr/bin/perl key=(null) type=EXECVE argc=2 a0=perl a1=-e 1 Image=/usr/bin/perl CommandLine=perl -e 1",
+		},
+		{
+			"what is in quotes is no hexadecimal", `type=EXECVE msg=audit(1684329817.579:7): argc=3 a0="chmod" a1="4755" a2=0A`,
+			"type=EXECVE argc=3 a0=chmod a1=4755 a2=\n CommandLine=chmod 4755 \n",
+		},
+		{
+			"pieces of an argument", `type=EXECVE msg=audit(1684329817.579:7): argc=3 a0="sh" a1_len=9 a1[0]="echo " a1[1]=612062
+type=EXECVE msg=audit(1684329817.579:7):  a1[2]="c" a2="d"`,
+			"type=EXECVE argc=3 a0=sh a1_len=9 type=EXECVE a1=echo a bc a2=d CommandLine=sh echo a bc d",
+		},
+		{
+			"64-bit ARM", `type=SYSCALL msg=audit(1684329817.579:7): arch=c00000b7 syscall=221`,
+			"type=SYSCALL arch=c00000b7 SYSCALL=execve syscall=221",
+		},
+		{
+			"32-bit x86", `type=SYSCALL msg=audit(1684329817.579:7): arch=40000003 syscall=11`,
+			"type=SYSCALL arch=40000003 SYSCALL=execve syscall=11",
+		},
+		{"rare call", `type=SYSCALL msg=audit(1684329817.579:7): arch=c000003e syscall=133`, "type=SYSCALL arch=c000003e SYSCALL=mknod syscall=133"},
+		{"no such call", `type=SYSCALL msg=audit(1684329817.579:7): arch=c000003e syscall=9999`, "type=SYSCALL arch=c000003e syscall=9999"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			rec.Reset()
+			ok := d.Audit(bytes.Split([]byte(tt.lines), []byte("\n")), rec)
+			if !ok || rec.Time != 1684329817579000000 {
+				t.Fatal(ok, rec.Time)
+			}
+			if diff := cmp.Diff(tt.want, fields(rec)); diff != "" {
+				t.Error(diff)
+			}
+		})
 	}
 }
 
