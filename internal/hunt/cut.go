@@ -158,10 +158,7 @@ func (c *cutter) boundary(b []byte) int {
 	end := bytes.LastIndexByte(b, '\n') + 1
 	switch c.to.format {
 	case textlog.Journal:
-		if i := bytes.LastIndex(b, []byte("\n\n__")); i >= 0 {
-			return i + 2
-		}
-		return 0
+		return journalBoundary(b)
 	case textlog.XML:
 		if i := bytes.LastIndex(b, []byte("</Event>")); i >= 0 {
 			return i + len("</Event>")
@@ -171,6 +168,19 @@ func (c *cutter) boundary(b []byte) int {
 		return auditBoundary(b[:end])
 	}
 	return end
+}
+
+// journalBoundary is where the last whole entry ends. Entries are walked: what
+// looks like the end of one may stand in a field that a stranger wrote.
+func journalBoundary(b []byte) int {
+	at := 0
+	for {
+		n := textlog.EntryEnd(b[at:])
+		if n <= 0 {
+			return at
+		}
+		at += n
+	}
 }
 
 // send hands on lines; in tables it watches for new headers.

@@ -138,19 +138,27 @@ func (j *judge) textLine(line []byte, no int64) {
 }
 
 func (j *judge) journal(b *block) {
-	rest := b.data
-	var ok bool
+	data, line := b.data, b.line
 	for {
-		if rest = bytes.TrimLeft(rest, "\r\n \t"); len(rest) == 0 {
+		start := bytes.TrimLeft(data, "\r\n \t")
+		line += int64(bytes.Count(data[:len(data)-len(start)], []byte("\n")))
+		if data = start; len(data) == 0 {
 			return
 		}
-		at := b.line + int64(bytes.Count(b.data[:len(b.data)-len(rest)], []byte("\n")))
-		if rest, ok = j.text.Entry(rest, j.rec, &j.head); !ok {
+		rest, ok := j.text.Entry(data, j.rec, &j.head)
+		if ok {
+			j.judge(uint64(line), nil)
+		} else {
 			j.damaged++
-			j.h.problem(j.in.name, partly, "line %d: a journal entry that cannot be read", at)
-			return
+			j.h.problem(j.in.name, partly, "line %d: a journal entry that cannot be read", line)
+			at := textlog.Resync(data)
+			if at < 0 {
+				return
+			}
+			rest = data[at:]
 		}
-		j.judge(uint64(at), nil)
+		line += int64(bytes.Count(data[:len(data)-len(rest)], []byte("\n")))
+		data = rest
 	}
 }
 

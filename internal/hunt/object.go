@@ -3,6 +3,7 @@ package hunt
 import (
 	"bytes"
 	"errors"
+	"strconv"
 
 	"github.com/lapwing-defence/lapwing/internal/sigma"
 	"github.com/lapwing-defence/lapwing/internal/source/jsonl"
@@ -81,11 +82,28 @@ func (j *judge) scanned(obj []byte, line int64) {
 	j.rec.Time, _ = j.route.Time(j.rec)
 	switch {
 	case j.rec.Has(j.ids.boot) && j.rec.Has(j.ids.message):
-		message, _, _ := j.rec.First(j.ids.message)
 		program, _, _ := j.rec.First(j.ids.ident)
-		j.text.JournalRecord(j.rec, program.Text, message.Text, &j.head)
+		j.text.JournalRecord(j.rec, program.Text, j.message(), &j.head)
 	case j.in.path != "" && j.rec.Has(j.ids.uid) && j.rec.Has(j.ids.ts) && !j.rec.Has(j.ids.path):
 		j.rec.Hide(j.ids.path, sigma.String(j.in.path))
 	}
 	j.judge(uint64(line), obj)
+}
+
+// message is the message of a journal's record. One that is not UTF-8 is
+// written as an array of its bytes.
+func (j *judge) message() []byte {
+	first, more, _ := j.rec.First(j.ids.message)
+	if !more {
+		return first.Text
+	}
+	var text []byte
+	for v := range j.rec.Values(j.ids.message) {
+		n, err := strconv.ParseUint(string(v.Text), 10, 8)
+		if err != nil {
+			return first.Text
+		}
+		text = append(text, byte(n))
+	}
+	return text
 }

@@ -37,6 +37,9 @@ func sniff(sample []byte, name string) string {
 	if body[0] == '{' || (body[0] == '[' && jsonAfter(body[1:])) {
 		return jsonKind(body)
 	}
+	if bytes.HasPrefix(body, []byte("__CURSOR=")) {
+		return textlog.Journal // its fields may hold anything
+	}
 	if binaryLooking(sample) {
 		return ""
 	}

@@ -61,6 +61,49 @@ func (d *Decoder) JournalRecord(rec *sigma.Record, program, message []byte, head
 	d.Journal(program, message, head)
 }
 
+// EntryEnd is where the entry of the journal's export format that begins b ends,
+// with the empty line behind it; 0 when b does not hold all of it. Where the
+// format is broken it is where the next entry seems to begin.
+func EntryEnd(b []byte) int {
+	start := len(b)
+	b = bytes.TrimLeft(b, "\n")
+	for len(b) > 0 {
+		if b[0] == '\n' {
+			return start - len(b) + 1
+		}
+		_, _, rest, ok := pair(b)
+		if !ok {
+			if whole(b) {
+				return 0
+			}
+			return start - len(b) + max(0, Resync(b))
+		}
+		if len(rest) == 0 { // perhaps there is more of the line
+			return 0
+		}
+		b = rest
+	}
+	return 0
+}
+
+// whole tells whether the field at b, which does not end in it, may do so when
+// more is read.
+func whole(b []byte) bool {
+	_, b, found := bytes.Cut(b, []byte("\n"))
+	return !found || len(b) < 8 || binary.LittleEndian.Uint64(b) < maxEntry
+}
+
+// maxEntry is the size in bytes that a field of the journal may say it has.
+const maxEntry = 64 << 20
+
+// Resync is where the next entry begins behind a broken one, -1 when nowhere.
+func Resync(b []byte) int {
+	if i := bytes.Index(b, []byte("\n\n__")); i >= 0 {
+		return i + 2
+	}
+	return -1
+}
+
 // pair reads NAME=value, or NAME, a length and that many bytes.
 func pair(b []byte) (name, value, rest []byte, ok bool) {
 	end := bytes.IndexByte(b, '\n')
