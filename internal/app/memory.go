@@ -63,14 +63,44 @@ func tend(ctx context.Context, fixed bool) {
 	}}
 	t := time.NewTicker(tidyEvery)
 	defer t.Stop()
+	collected := make(chan struct{}, 1)
+	if !fixed {
+		onCollection(ctx, collected)
+	}
+	m.tune()
+	m.tidy()
 	for {
-		m.tune()
 		select {
 		case <-ctx.Done():
 			return
+		case <-collected: // between two looks a burst of visitors may have come
+			m.tune()
 		case <-t.C:
+			m.tune()
+			m.tidy()
 		}
 	}
+}
+
+// sentinel is garbage from the beginning; it has a pointer, so that it is an
+// object of its own to the collector.
+type sentinel struct{ self *sentinel }
+
+// onCollection tells of each collection until ctx ends; one that nobody has
+// heard of yet stands for those after it.
+func onCollection(ctx context.Context, collected chan<- struct{}) {
+	var again func(*sentinel)
+	again = func(s *sentinel) {
+		if ctx.Err() != nil {
+			return
+		}
+		select {
+		case collected <- struct{}{}:
+		default:
+		}
+		runtime.SetFinalizer(s, again)
+	}
+	runtime.SetFinalizer(&sentinel{}, again)
 }
 
 type memory struct {
@@ -81,15 +111,18 @@ type memory struct {
 	tidied  bool // since the last burst
 }
 
-// tune sets the collector's target and, where little is allocated, gives
-// unused memory back once.
+// tune sets the collector's target.
 func (m *memory) tune() {
 	metrics.Read(m.samples)
-	live, allocs := m.samples[0].Value.Uint64(), m.samples[1].Value.Uint64()
-	if p := percentFor(live); p != m.percent && !m.fixed {
+	if p := percentFor(m.samples[0].Value.Uint64()); p != m.percent && !m.fixed {
 		debug.SetGCPercent(p)
 		m.percent = p
 	}
+}
+
+// tidy gives unused memory back, once after a burst, where little is allocated.
+func (m *memory) tidy() {
+	allocs := m.samples[1].Value.Uint64()
 	calm := allocs-m.allocs < calmBelow
 	m.allocs = allocs
 	switch {
