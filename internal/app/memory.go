@@ -82,9 +82,9 @@ func tend(ctx context.Context, fixed bool) {
 	}
 }
 
-// sentinel is garbage from the beginning; it has a pointer, so that it is an
-// object of its own to the collector.
-type sentinel struct{ self *sentinel }
+// sentinel is garbage from the beginning. It is too large to share a block with
+// other small objects, which would keep it.
+type sentinel [32]byte
 
 // onCollection tells of each collection until ctx ends; one that nobody has
 // heard of yet stands for those after it.

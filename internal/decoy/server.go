@@ -132,33 +132,56 @@ func addrPort(a net.Addr) netip.AddrPort {
 	return netip.AddrPort{}
 }
 
-// visit serves one connection.
+// visit serves one connection. Its goroutine waits as long as the visitor
+// stays, many of them at once: what it needs only at the beginning is in
+// functions of its own, whose frames do not wait with it.
 func (c *ServerConfig) visit(ctx context.Context, conn net.Conn, grace time.Duration) {
-	s := &Session{
-		ID: c.IDs.New(), Source: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr()), Start: c.Clock.Now(),
-		Name: c.Name, Proto: c.Proto, Host: c.Host, Clock: c.Clock, IDs: c.IDs, Rec: c.Rec,
-	}
+	s := c.session(conn)
 	defer s.Wait()
 	defer conn.Close() //nolint:errcheck // may be closed already
-	key := host.Key(s.Source.Addr())
 	// Events must leave even when the process is about to stop.
 	last := context.WithoutCancel(ctx)
+	key := host.Key(s.Source.Addr())
 	if why := c.Gate.enter(key); why != "" {
 		c.refused(last, s, why)
 		return
 	}
 	defer c.Gate.leave(key)
+	lc := c.limited(s, conn)
+	c.opened(last, s)
+	ctx, end := c.bound(ctx, conn, grace)
+	defer end()
+	err := c.guarded(ctx, s)
+	c.closed(last, s, lc, err)
+}
+
+func (c *ServerConfig) session(conn net.Conn) *Session {
+	return &Session{
+		ID: c.IDs.New(), Source: addrPort(conn.RemoteAddr()), Local: addrPort(conn.LocalAddr()), Start: c.Clock.Now(),
+		Name: c.Name, Proto: c.Proto, Host: c.Host, Clock: c.Clock, IDs: c.IDs, Rec: c.Rec,
+	}
+}
+
+// limited gives s its connection, with limits.
+func (c *ServerConfig) limited(s *Session, conn net.Conn) *limitedConn {
 	lc := &limitedConn{Conn: conn, clock: c.Clock, idle: c.Gate.l.Idle, left: c.Gate.l.Bytes, until: s.Start.Add(c.Gate.l.Session)}
 	s.Conn = lc
-	c.opened(last, s)
+	return lc
+}
+
+// bound ends the context of a visit when its time is over, and closes its
+// connection grace after that.
+func (c *ServerConfig) bound(ctx context.Context, conn net.Conn, grace time.Duration) (context.Context, func()) {
 	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	defer c.Clock.AfterFunc(c.Gate.l.Session, cancel)()
+	over := c.Clock.AfterFunc(c.Gate.l.Session, cancel)
 	closed := context.AfterFunc(ctx, func() {
 		c.Clock.AfterFunc(grace, func() { conn.Close() }) //nolint:errcheck // ends the visit
 	})
-	defer closed()
-	c.closed(last, s, lc, c.guarded(ctx, s))
+	return ctx, func() {
+		closed()
+		over()
+		cancel()
+	}
 }
 
 func (c *ServerConfig) refused(ctx context.Context, s *Session, why string) {
@@ -242,16 +265,20 @@ func (c *limitedConn) deadline() time.Time {
 
 // Read fails with io.EOF when the visitor has sent as much as one may.
 func (c *limitedConn) Read(b []byte) (int, error) {
-	if c.in.Load() >= c.left {
-		c.spent.Store(true)
-		return 0, io.EOF
-	}
-	if err := again(&c.reads, c.deadline(), c.idle/64, c.SetReadDeadline); err != nil {
+	if err := c.mayRead(); err != nil {
 		return 0, err
 	}
 	n, err := c.Conn.Read(b)
 	c.in.Add(int64(n))
 	return n, err
+}
+
+func (c *limitedConn) mayRead() error {
+	if c.in.Load() >= c.left {
+		c.spent.Store(true)
+		return io.EOF
+	}
+	return again(&c.reads, c.deadline(), c.idle/64, c.SetReadDeadline)
 }
 
 // Reset makes the close a reset, as a close with unread data is.

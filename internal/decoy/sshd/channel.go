@@ -37,17 +37,29 @@ type channel struct {
 	ended      sync.Once
 }
 
-// serve answers requests until one starts a program, then runs it.
+// serve answers requests until one starts a program, then runs it. Its
+// goroutine waits as long as the program does: what comes before and after is
+// in functions of its own, whose frames do not wait with it.
 func (c *channel) serve(reqs <-chan *ssh.Request) {
 	defer c.ch.Close() //nolint:errcheck // the visitor may be gone
+	r := c.start(reqs)
+	if r == nil {
+		return
+	}
+	defer r.release()
+	r.finish(c.program(r))
+}
+
+// start answers requests until one starts a program; nil: none did.
+func (c *channel) start(reqs <-chan *ssh.Request) *running {
 	for r := range reqs {
 		if kind, command, ok := program(r); ok {
+			release := func() {}
 			if kind == "exec" && !c.pty {
-				defer c.v.together()()
+				release = c.v.together()
 			}
 			reply(r, true)
-			c.run(reqs, kind, command)
-			return
+			return c.open(reqs, kind, command, release)
 		}
 		switch r.Type {
 		case "pty-req":
@@ -64,6 +76,7 @@ func (c *channel) serve(reqs <-chan *ssh.Request) {
 			reply(r, false)
 		}
 	}
+	return nil
 }
 
 // startup is how long the answer to an exec request waits for the output of a
@@ -144,49 +157,78 @@ func size(n uint32, def int) int {
 	return int(n)
 }
 
-// run is the session itself.
-func (c *channel) run(reqs <-chan *ssh.Request, kind, command string) {
+// running is a session whose program runs.
+type running struct {
+	*channel
+	kind, command string
+
+	ctx     context.Context //nolint:containedctx // of the program
+	cancel  context.CancelCauseFunc
+	rec     *record.Session
+	p       *kernel.Proc
+	in      *input
+	pump    sync.WaitGroup // who brings input and answers requests
+	undo    []func()       // at the end, the last first
+	release func()         // sends what was held back
+}
+
+// open makes the session of a program.
+func (c *channel) open(reqs <-chan *ssh.Request, kind, command string, release func()) *running {
 	v := c.v
-	rec := record.New(v.last, v.s, c.user, kind)
+	r := &running{channel: c, kind: kind, command: command, release: release}
+	r.rec = record.New(v.last, v.s, c.user, kind)
 	sess, ctx, cancel := v.host.Open(v.ctx, host.Login{
-		User: c.user, From: v.s.Source, To: v.s.Local, Service: "ssh", Term: c.term, Recorder: rec,
+		User: c.user, From: v.s.Source, To: v.s.Local, Service: "ssh", Term: c.term, Recorder: r.rec,
 	})
-	defer cancel(nil)
-	rec.Watch(v.host.M.FS)
-	var pump sync.WaitGroup
-	in := &input{r: c.ch, shared: &v.stdin, most: v.c.StdinMemory}
-	fds := c.plain(in, sess.Budget)
+	r.ctx, r.cancel = ctx, cancel
+	r.undo = append(r.undo, func() { cancel(nil) })
+	r.rec.Watch(v.host.M.FS)
+	r.in = &input{r: c.ch, shared: &v.stdin, most: v.c.StdinMemory}
+	var fds map[int]*kernel.FD
 	if c.pty {
 		line, done := v.host.Line()
-		defer done()
+		r.undo = append(r.undo, done)
 		sess.Line = line
-		fds = c.terminal(rec, sess, &pump)
+		fds = c.terminal(r.rec, sess, &r.pump)
+	} else {
+		fds = c.plain(r.in, sess.Budget)
 	}
-	pump.Go(func() { c.requests(reqs, rec, cancel) })
+	r.pump.Add(1)
+	v.answer(requests{from: reqs, answer: r.request, end: func() {
+		cancel(kernel.Killed{Signal: kernel.SIGHUP}) // the end of the requests is the end of the channel
+		r.pump.Done()
+	}})
 	wake := kernel.OnKill(ctx, func(signal int) { // what waits for the visitor has to end too
 		if c.end(0, signal); c.tty != nil {
 			c.tty.HangUp()
 		}
 	})
-	defer wake()
-	p := host.Shell(sess, fds)
-	c.environment(p)
-	status := c.program(ctx, p, rec, kind, command)
+	r.undo = append(r.undo, func() { wake() })
+	r.p = host.Shell(sess, fds)
+	c.environment(r.p)
+	return r
+}
+
+// finish ends the session after its program.
+func (r *running) finish(status int) {
 	why := ""
-	if err := context.Cause(ctx); err != nil {
+	if err := context.Cause(r.ctx); err != nil {
 		why = err.Error()
 	}
-	cancel(nil)
-	if kind == "exec" && !transfer(command) { // what scp takes is captured as the files it makes
-		in.capture(rec)
+	r.cancel(nil)
+	if r.kind == "exec" && !transfer(r.command) { // what scp takes is captured as the files it makes
+		r.in.capture(r.rec)
 	}
-	in.free()
-	c.end(status, p.Killed)
-	if c.tty != nil {
-		c.tty.HangUp()
+	r.in.free()
+	r.end(status, r.p.Killed)
+	if r.tty != nil {
+		r.tty.HangUp()
 	}
-	pump.Wait()
-	rec.Close(v.host, why)
+	r.pump.Wait()
+	r.rec.Close(r.v.host, why)
+	for _, undo := range slices.Backward(r.undo) {
+		undo()
+	}
 }
 
 // environment adds what the client asked for.
@@ -203,19 +245,26 @@ func (c *channel) environment(p *kernel.Proc) {
 }
 
 // program runs what was asked for and gives its status.
-func (c *channel) program(ctx context.Context, p *kernel.Proc, rec *record.Session, kind, command string) int {
-	switch kind {
-	case "sftp":
-		return c.sftp(ctx, p, rec)
-	case "exec":
-		status := shell.Exec(ctx, p, command)
-		rec.Done(kernel.Line{Text: command, Dir: p.Dir, User: c.user, PID: p.PID, Exit: status})
-		return status
+func (c *channel) program(r *running) int {
+	switch {
+	case r.kind == "sftp":
+		return c.sftp(r.ctx, r.p, r.rec)
+	case r.kind == "exec":
+		return r.exec()
+	case c.pty:
+		r.greet()
 	}
-	if c.pty {
-		io.WriteString(p.Stdout(), c.v.host.Greeting(p.S)) //nolint:errcheck // a gone client is seen elsewhere
-	}
-	return shell.Login(ctx, p)
+	return shell.Login(r.ctx, r.p)
+}
+
+func (r *running) exec() int {
+	status := shell.Exec(r.ctx, r.p, r.command)
+	r.rec.Done(kernel.Line{Text: r.command, Dir: r.p.Dir, User: r.user, PID: r.p.PID, Exit: status})
+	return status
+}
+
+func (r *running) greet() {
+	io.WriteString(r.p.Stdout(), r.v.host.Greeting(r.p.S)) //nolint:errcheck // a gone client is seen elsewhere
 }
 
 // signalName is a signal's name as SSH sends it; one that RFC 4254 does not
@@ -396,29 +445,25 @@ func (c *channel) terminal(rec *record.Session, sess *kernel.Session, pump *sync
 	return map[int]*kernel.FD{0: fd, 1: fd.Dup(), 2: fd.Dup()}
 }
 
-// requests answers what comes while a program runs; the end of them is the
-// end of the channel.
-func (c *channel) requests(reqs <-chan *ssh.Request, rec *record.Session, cancel context.CancelCauseFunc) {
-	for r := range reqs {
-		ok := false
-		switch r.Type {
-		case "window-change":
-			var m struct{ Cols, Rows, W, H uint32 }
-			if ok = true; ssh.Unmarshal(r.Payload, &m) == nil && c.tty != nil {
-				rows, cols := size(m.Rows, 24), size(m.Cols, 80)
-				c.tty.Resize(rows, cols)
-				rec.Resize(rows, cols)
-			}
-		case "signal":
-			var m struct{ Name string }
-			if ssh.Unmarshal(r.Payload, &m) == nil && c.user != "root" { // sshd without privilege separation refuses
-				var n int
-				if n, ok = kernel.SignalNumber(m.Name); ok {
-					cancel(kernel.Killed{Signal: n})
-				}
+// request answers what comes while a program runs.
+func (r *running) request(q *ssh.Request) {
+	ok := false
+	switch q.Type {
+	case "window-change":
+		var m struct{ Cols, Rows, W, H uint32 }
+		if ok = true; ssh.Unmarshal(q.Payload, &m) == nil && r.tty != nil {
+			rows, cols := size(m.Rows, 24), size(m.Cols, 80)
+			r.tty.Resize(rows, cols)
+			r.rec.Resize(rows, cols)
+		}
+	case "signal":
+		var m struct{ Name string }
+		if ssh.Unmarshal(q.Payload, &m) == nil && r.user != "root" { // sshd without privilege separation refuses
+			var n int
+			if n, ok = kernel.SignalNumber(m.Name); ok {
+				r.cancel(kernel.Killed{Signal: n})
 			}
 		}
-		reply(r, ok)
 	}
-	cancel(kernel.Killed{Signal: kernel.SIGHUP})
+	reply(q, ok)
 }

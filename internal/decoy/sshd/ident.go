@@ -10,6 +10,7 @@ import (
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 )
 
 // maxIdent is the longest identification line that OpenSSH reads, in bytes.
@@ -30,7 +31,8 @@ type identConn struct {
 	client  string // the client's line
 	kex     []byte // the client's first packets, until its KEXINIT is whole
 	kexDone bool
-	sent    bool // the server's line went out
+	settled atomic.Bool // nothing is replayed or observed any more
+	sent    bool        // the server's line went out
 
 	// Of the one who writes:
 	extension bool // the next packet tells of extensions
@@ -147,8 +149,17 @@ func readIdent(c net.Conn) (line string, rest []byte, err error) {
 	}
 }
 
-// Read gives the replayed bytes first.
+// Read gives the replayed bytes first. The transport waits in here for as long
+// as the visitor is silent: it has little on its stack.
 func (c *identConn) Read(b []byte) (int, error) {
+	if c.settled.Load() {
+		return c.Conn.Read(b)
+	}
+	return c.early(b)
+}
+
+// early is Read until the client has logged in.
+func (c *identConn) early(b []byte) (int, error) {
 	c.mu.Lock()
 	if len(c.replay) > 0 {
 		n := copy(b, c.replay)
@@ -262,7 +273,8 @@ func ParseKex(p []byte) (Kex, bool) {
 func (c *identConn) forget() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.kex, c.kexDone, c.replay = nil, true, nil
+	c.kex, c.kexDone = nil, true
+	c.settled.Store(len(c.replay) == 0)
 }
 
 func (c *identConn) clientKex() (Kex, bool) {

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 
 	"golang.org/x/crypto/ssh"
 
@@ -148,10 +147,10 @@ func (v *visit) proof(session, key []byte) []byte {
 }
 
 // channel answers one request for a channel.
-func (v *visit) channel(wg *sync.WaitGroup, sc *ssh.ServerConn, nc ssh.NewChannel) {
+func (v *visit) channel(sc *ssh.ServerConn, nc ssh.NewChannel) {
 	switch kind := nc.ChannelType(); kind {
 	case "session":
-		v.session(wg, sc, nc)
+		v.session(sc, nc)
 	case "direct-tcpip", "direct-streamlocal@openssh.com":
 		v.tunnel(kind, nc)
 	default: // as OpenSSH: the reason it begins with
@@ -159,7 +158,7 @@ func (v *visit) channel(wg *sync.WaitGroup, sc *ssh.ServerConn, nc ssh.NewChanne
 	}
 }
 
-func (v *visit) session(wg *sync.WaitGroup, sc *ssh.ServerConn, nc ssh.NewChannel) {
+func (v *visit) session(sc *ssh.ServerConn, nc ssh.NewChannel) {
 	v.mu.Lock()
 	over := v.opened >= maxChannels
 	if !over {
@@ -177,9 +176,10 @@ func (v *visit) session(wg *sync.WaitGroup, sc *ssh.ServerConn, nc ssh.NewChanne
 		done()
 		return
 	}
-	wg.Go(func() {
+	c := &channel{v: v, ch: ch, user: sc.User()}
+	v.sessions.Go(func() {
 		defer done()
-		(&channel{v: v, ch: ch, user: sc.User()}).serve(reqs)
+		c.serve(reqs)
 	})
 }
 

@@ -103,18 +103,23 @@ func New(c Config) (*Server, error) {
 // visit is one connection.
 type visit struct {
 	*Server
-	s      *decoy.Session
-	ctx    context.Context //nolint:containedctx // of the connection
-	last   context.Context //nolint:containedctx // outlives the connection, for its last events
-	conn   *identConn
-	once   sync.Once
-	host   *host.Visit
-	tries  int
-	posts  sync.WaitGroup
-	events atomic.Int64
-	late   atomic.Bool // the time to log in is over
+	s        *decoy.Session
+	ctx      context.Context //nolint:containedctx // of the connection
+	last     context.Context //nolint:containedctx // outlives the connection, for its last events
+	conn     *identConn
+	once     sync.Once
+	host     *host.Visit
+	tries    int
+	posts    sync.WaitGroup
+	sessions sync.WaitGroup
+	events   atomic.Int64
+	late     atomic.Bool // the time to log in is over
+
+	adopt chan requests // of a session, for loop to answer
 
 	mu       sync.Mutex
+	adopted  bool // loop has the requests of a session
+	over     bool // loop takes no more of them
 	opened   int
 	tunnels  int
 	forwards map[string]bool
@@ -122,34 +127,34 @@ type visit struct {
 
 // Serve speaks with one visitor.
 func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
-	v := &visit{Server: d, s: s, ctx: ctx, last: context.WithoutCancel(ctx)}
+	v := &visit{Server: d, s: s, ctx: ctx, last: context.WithoutCancel(ctx), adopt: make(chan requests, 1)}
 	defer v.leave()
-	n := int(d.startups.Add(1))
-	starting := true
-	started := func() {
-		if starting {
-			starting = false
-			d.startups.Add(-1)
-		}
+	sc, chans, reqs, err := v.admit()
+	if sc == nil {
+		return err
 	}
-	defer started()
-	if d.c.Startups.drop(n-1, int(d.dice.Add(37)%100)) {
-		io.WriteString(s.Conn, "Exceeded MaxStartups\r\n") //nolint:errcheck // the connection ends
-		v.limit("MaxStartups")
-		return nil
-	}
-	stopGrace := s.Clock.AfterFunc(d.c.Grace, func() { v.late.Store(true); s.Conn.Close() }) //nolint:errcheck // ends the handshake
-	sc, chans, reqs, err := v.handshake()
-	stopGrace()
-	started()
-	if err != nil {
-		return v.failed(err)
-	}
-	defer sc.Close() //nolint:errcheck // the visit ends
-	v.hostKeys(sc)
-	v.conn.out.release() //nolint:errcheck // a gone client is seen elsewhere
 	v.loop(sc, chans, reqs)
 	return nil
+}
+
+// admit lets the visitor log in; without a connection he did not.
+func (v *visit) admit() (*ssh.ServerConn, <-chan ssh.NewChannel, <-chan *ssh.Request, error) {
+	n := int(v.startups.Add(1))
+	defer v.startups.Add(-1)
+	if v.c.Startups.drop(n-1, int(v.dice.Add(37)%100)) {
+		io.WriteString(v.s.Conn, "Exceeded MaxStartups\r\n") //nolint:errcheck // the connection ends
+		v.limit("MaxStartups")
+		return nil, nil, nil, nil
+	}
+	stopGrace := v.s.Clock.AfterFunc(v.c.Grace, func() { v.late.Store(true); v.s.Conn.Close() }) //nolint:errcheck // ends the handshake
+	sc, chans, reqs, err := v.handshake()
+	stopGrace()
+	if err != nil {
+		return nil, nil, nil, v.failed(err)
+	}
+	v.hostKeys(sc)
+	v.conn.out.release() //nolint:errcheck // a gone client is seen elsewhere
+	return sc, chans, reqs, nil
 }
 
 func (v *visit) leave() {
@@ -208,10 +213,38 @@ func (v *visit) limit(what string) {
 	v.post(e)
 }
 
+// requests are those of a session whose program runs.
+type requests struct {
+	from   <-chan *ssh.Request
+	answer func(*ssh.Request)
+	end    func() // from is closed
+}
+
+func (r requests) run() {
+	for q := range r.from {
+		r.answer(q)
+	}
+	r.end()
+}
+
+// answer answers the requests of a session: those of one in loop, so that a
+// visitor who has one shell, as nearly all have, costs no goroutine for them;
+// those of others on goroutines of their own.
+func (v *visit) answer(r requests) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if v.adopted || v.over {
+		go r.run()
+		return
+	}
+	v.adopted = true
+	v.adopt <- r // there is room: the last one was taken before adopted became false
+}
+
 // loop answers requests and opens channels until the connection ends, then
 // waits for the channels.
 func (v *visit) loop(sc *ssh.ServerConn, chans <-chan ssh.NewChannel, reqs <-chan *ssh.Request) {
-	var wg sync.WaitGroup
+	var session requests
 	for chans != nil || reqs != nil {
 		select {
 		case nc, ok := <-chans:
@@ -219,17 +252,51 @@ func (v *visit) loop(sc *ssh.ServerConn, chans <-chan ssh.NewChannel, reqs <-cha
 				chans = nil
 				continue
 			}
-			v.channel(&wg, sc, nc)
+			v.channel(sc, nc)
 		case r, ok := <-reqs:
 			if !ok {
 				reqs = nil
 				continue
 			}
 			v.global(sc, r)
+		case session = <-v.adopt:
+		case r, ok := <-session.from:
+			if ok {
+				session.answer(r)
+				continue
+			}
+			v.orphan(&session)
 		}
 	}
 	sc.Close() //nolint:errcheck // the visit ends
-	wg.Wait()
+	v.drain(session)
+}
+
+// drain answers what is left of the requests of session, or of one that comes
+// only now, and waits for all sessions.
+func (v *visit) drain(session requests) {
+	v.mu.Lock()
+	v.over = true
+	v.mu.Unlock()
+	if session.from == nil {
+		select {
+		case session = <-v.adopt:
+		default:
+		}
+	}
+	if session.from != nil {
+		session.run()
+	}
+	v.sessions.Wait()
+}
+
+// orphan ends the answering of a session's requests.
+func (v *visit) orphan(r *requests) {
+	r.end()
+	*r = requests{}
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.adopted = false
 }
 
 func quote(s string) string { return fmt.Sprintf("%.200q", s) }

@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"bytes"
 	"io"
 	"sync"
 
@@ -235,25 +236,27 @@ type slave struct{ t *TTY }
 func (s slave) Read(b []byte) (int, error) {
 	t := s.t
 	t.mu.Lock()
-	defer t.mu.Unlock()
 	breaks := t.breaks
 	for len(t.ready) == 0 {
-		if t.breaks != breaks {
-			return 0, io.EOF // the program was sent a signal
-		}
-		if t.hungUp || t.eof {
-			t.eof = false
-			return 0, io.EOF
+		if t.breaks != breaks || t.hungUp || t.eof {
+			t.eof = t.eof && t.breaks != breaks // else this is it
+			t.mu.Unlock()
+			return 0, io.EOF // or the program was sent a signal
 		}
 		t.cond.Wait()
 	}
+	n := t.take(b)
+	t.mu.Unlock()
+	t.cond.Broadcast()
+	return n, nil
+}
+
+// take moves one line into b, in raw mode all there is. t.mu is held.
+func (t *TTY) take(b []byte) int {
 	n := len(t.ready)
 	if !t.raw {
-		for i, c := range t.ready {
-			if c == '\n' {
-				n = i + 1
-				break
-			}
+		if i := bytes.IndexByte(t.ready, '\n'); i >= 0 {
+			n = i + 1
 		}
 	}
 	n = copy(b, t.ready[:n])
@@ -261,8 +264,7 @@ func (s slave) Read(b []byte) (int, error) {
 	if len(t.ready) == 0 {
 		t.ready = nil
 	}
-	t.cond.Broadcast()
-	return n, nil
+	return n
 }
 
 // Write sends to the visitor; a newline becomes CR LF.

@@ -12,38 +12,48 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 )
 
-// interact is the loop of a shell on a terminal.
+// interact is the loop of a shell on a terminal. Most shells wait in it, many
+// at once: it has little on its stack.
 func (s *sh) interact(ctx context.Context) int {
+	ed := s.begin()
+	for ctx.Err() == nil && s.jump.kind != jumpExit {
+		s.jump = jump{}
+		text, ok := s.readCommand(ctx, ed)
+		if !s.typed(ctx, text, ok) {
+			break
+		}
+	}
+	s.runExitTrap(ctx)
+	return s.status
+}
+
+// begin makes s a shell on a terminal.
+func (s *sh) begin() *editor {
 	s.opts.interactive = true
-	tty := s.p.S.TTY
-	s.loadHistory()
 	s.startAliases()
 	if s.dialect == Ash {
 		s.welcome()
 	}
-	ed := &editor{s: s, tty: tty, in: s.p.Stdin(), out: s.p.Stdout()}
-	for ctx.Err() == nil && s.jump.kind != jumpExit {
-		s.jump = jump{}
-		text, ok := s.readCommand(ctx, ed)
-		if !ok {
-			if s.leave(s.p.Stdout()) || ctx.Err() != nil {
-				break
-			}
-			continue
-		}
-		if strings.TrimSpace(text) == "" {
-			continue
-		}
-		if !leaving(text) {
-			s.warned = false
-		}
-		s.remember(strings.TrimSuffix(text, "\n"))
-		dir := s.p.Dir
-		s.runLine(ctx, tty, text)
-		s.p.S.Recorder.Line(ctx, kernel.Line{Text: strings.TrimSuffix(text, "\n"), Dir: dir, User: s.p.S.User.Name, PID: s.p.PID, Exit: s.status})
+	return &editor{s: s, tty: s.p.S.TTY, in: s.p.Stdin(), out: s.p.Stdout()}
+}
+
+// typed runs what was typed, or the end of input where it is not ok, and
+// reports whether the shell goes on.
+func (s *sh) typed(ctx context.Context, text string, ok bool) bool {
+	if !ok {
+		return !s.leave(s.p.Stdout()) && ctx.Err() == nil
 	}
-	s.runExitTrap(ctx)
-	return s.status
+	if strings.TrimSpace(text) == "" {
+		return true
+	}
+	if !leaving(text) {
+		s.warned = false
+	}
+	s.remember(strings.TrimSuffix(text, "\n"))
+	dir := s.p.Dir
+	s.runLine(ctx, s.p.S.TTY, text)
+	s.p.S.Recorder.Line(ctx, kernel.Line{Text: strings.TrimSuffix(text, "\n"), Dir: dir, User: s.p.S.User.Name, PID: s.p.PID, Exit: s.status})
+	return true
 }
 
 // leaving reports whether a line only asks to end the shell, or what holds it.
@@ -97,6 +107,7 @@ func (s *sh) remember(line string) {
 	if s.dialect == Bash && strings.HasPrefix(line, " ") {
 		return
 	}
+	s.loadHistory()
 	if n := len(s.hist); n > 0 && s.hist[n-1] == line {
 		return
 	}
@@ -105,7 +116,12 @@ func (s *sh) remember(line string) {
 	}
 }
 
+// loadHistory reads the history file, once: many shells never need it.
 func (s *sh) loadHistory() {
+	if s.histRead {
+		return
+	}
+	s.histRead = true
 	name := ".bash_history"
 	if s.dialect != Bash {
 		name = ".ash_history"
@@ -154,7 +170,8 @@ func (s *sh) incomplete(text string) bool {
 type readResult uint8
 
 const (
-	readWhole readResult = iota
+	readOn readResult = iota
+	readWhole
 	readEOF
 	readInterrupt
 )
@@ -168,60 +185,68 @@ type editor struct {
 	buf  []rune
 	pos  int
 	kill string
-	hist int
+	hist int    // how many lines back, 0: the line being typed
 	held string // the line being typed while older ones are shown
 	tabs int
 }
 
 const maxLine = 16 << 10 // characters of one line
 
+// read lets a line be typed. The visitor's pauses are spent in here.
 func (e *editor) read(ctx context.Context, prompt string) (string, readResult) {
 	old := e.tty.SetRaw(true)
 	defer e.tty.SetRaw(old)
-	bash := e.s.dialect == Bash
-	if bash {
-		e.put("\x1b[?2004h")
-	}
-	e.put(prompt)
-	e.buf, e.pos, e.hist, e.tabs = nil, 0, len(e.s.hist), 0
-	end := func(text string) {
-		e.put(text + "\n")
-		if bash {
-			e.put("\x1b[?2004l\r")
-		}
-	}
+	e.start(prompt)
 	for ctx.Err() == nil {
 		c, ok := e.key()
 		if !ok || e.s.p.Step(1) != nil {
-			return "", readEOF
+			break
 		}
-		if c != '\t' {
-			e.tabs = 0
-		}
-		switch c {
-		case '\r', '\n':
-			end("")
-			return string(e.buf), readWhole
-		case 3:
-			e.put("^C\n")
-			if bash {
-				e.put("\x1b[?2004l\r")
-			}
-			return "", readInterrupt
-		case 4:
-			if len(e.buf) == 0 {
-				if bash {
-					e.put("\x1b[?2004l\r")
-				}
-				e.put("\n")
-				return "", readEOF
-			}
-			e.remove(e.pos, e.pos+1)
-		default:
-			e.edit(c, prompt)
+		if res := e.press(c, prompt); res != readOn {
+			return string(e.buf), res
 		}
 	}
 	return "", readEOF
+}
+
+func (e *editor) start(prompt string) {
+	if e.s.dialect == Bash {
+		e.put("\x1b[?2004h")
+	}
+	e.put(prompt)
+	e.buf, e.pos, e.hist, e.tabs = nil, 0, 0, 0
+}
+
+// press handles one key.
+func (e *editor) press(c rune, prompt string) readResult {
+	if c != '\t' {
+		e.tabs = 0
+	}
+	off := ""
+	if e.s.dialect == Bash {
+		off = "\x1b[?2004l\r"
+	}
+	switch c {
+	case '\r', '\n':
+		e.put("\n")
+		e.put(off)
+		return readWhole
+	case 3:
+		e.buf = nil
+		e.put("^C\n")
+		e.put(off)
+		return readInterrupt
+	case 4:
+		if len(e.buf) == 0 {
+			e.put(off)
+			e.put("\n")
+			return readEOF
+		}
+		e.remove(e.pos, e.pos+1)
+	default:
+		e.edit(c, prompt)
+	}
+	return readOn
 }
 
 func (e *editor) put(s string) { io.WriteString(e.out, s) } //nolint:errcheck // a broken connection ends the read
@@ -238,6 +263,11 @@ func (e *editor) key() (rune, bool) {
 	if !ok || c < 0x80 {
 		return rune(c), ok
 	}
+	return e.wide(c)
+}
+
+// wide reads the rest of a character that begins with c.
+func (e *editor) wide(c byte) (rune, bool) {
 	n := 1
 	switch {
 	case c >= 0xf0:
@@ -386,18 +416,19 @@ func (e *editor) remove(from, to int) {
 }
 
 func (e *editor) recall(step int) {
-	i := e.hist + step
+	e.s.loadHistory()
+	i := e.hist - step
 	if i < 0 || i > len(e.s.hist) {
 		e.bell()
 		return
 	}
-	if e.hist == len(e.s.hist) {
+	if e.hist == 0 {
 		e.held = string(e.buf)
 	}
 	e.hist = i
 	line := e.held
-	if i < len(e.s.hist) {
-		line = e.s.hist[i]
+	if i > 0 {
+		line = e.s.hist[len(e.s.hist)-i]
 	}
 	e.move(0)
 	old := len(e.buf)

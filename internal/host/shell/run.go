@@ -155,11 +155,15 @@ func Exec(ctx context.Context, p *kernel.Proc, line string) int {
 // Login runs the user's login shell: interactively on a terminal, else with
 // the commands on standard input.
 func Login(ctx context.Context, p *kernel.Proc) int {
+	return start(ctx, p, login(p))
+}
+
+func login(p *kernel.Proc) kernel.Program {
 	shell := p.S.User.Shell
 	d := DialectOf(shell, p.M.Persona.Family == "busybox")
 	p.Args = []string{"-" + shell[strings.LastIndexByte(shell, '/')+1:]}
 	p.Path = shell
-	return start(ctx, p, func(ctx context.Context, p *kernel.Proc) int {
+	return func(ctx context.Context, p *kernel.Proc) int {
 		s := newShell(p, d)
 		s.opts.login = true
 		if p.IsTTY(0) && p.S.TTY != nil {
@@ -167,7 +171,7 @@ func Login(ctx context.Context, p *kernel.Proc) int {
 		}
 		s.name = strings.TrimPrefix(s.name, "-")
 		return s.runStdin(ctx)
-	})
+	}
 }
 
 func start(ctx context.Context, p *kernel.Proc, prog kernel.Program) int {

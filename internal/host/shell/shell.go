@@ -92,6 +92,7 @@ type sh struct {
 	jobs      []*job
 	life      context.Context //nolint:containedctx // of an interactive shell: its jobs outlive the line that began them
 	hist      []string
+	histRead  bool // hist has the lines of the file
 	sub       bool // a subshell
 	noExit    int  // errexit is off while > 0 (conditions)
 	dirs      []string
