@@ -17,6 +17,7 @@ import (
 type judge struct {
 	h      *Hunt
 	rec    *sigma.Record
+	spare  *sigma.Record // of a record inside another
 	match  *sigma.Worker
 	route  *logsource.Worker
 	evtx   *evtx.Decoder
@@ -24,7 +25,7 @@ type judge struct {
 	text   *textlog.Decoder
 	wanted map[*sigma.Rule]bool
 	head   logsource.Head
-	ids    struct{ boot, message, ident, uid, ts, path, recordID sigma.FieldID }
+	ids    struct{ boot, message, ident, uid, ts, path, recordID, text, log, stream sigma.FieldID }
 
 	in            *input
 	out           *result
@@ -38,12 +39,13 @@ type judge struct {
 func (h *Hunt) newJudge() *judge {
 	f := h.cfg.Rules.Fields
 	j := &judge{
-		h: h, rec: sigma.NewRecord(f), match: h.cfg.Rules.Engine.NewWorker(), route: h.router.NewWorker(), evtx: evtx.NewDecoder(f),
+		h: h, rec: sigma.NewRecord(f), spare: sigma.NewRecord(f), match: h.cfg.Rules.Engine.NewWorker(), route: h.router.NewWorker(), evtx: evtx.NewDecoder(f),
 		json: jsonl.NewScanner(f, h.cfg.Mapping), text: textlog.New(f), wanted: map[*sigma.Rule]bool{}, points: h.cfg.Rules.Engine.Correlations() > 0,
 	}
 	j.evtx.Carve = h.cfg.Carve
-	ids := f.Add("__REALTIME_TIMESTAMP", "MESSAGE", "SYSLOG_IDENTIFIER", "uid", "ts", "_path", "EventRecordID")
+	ids := f.Add("__REALTIME_TIMESTAMP", "MESSAGE", "SYSLOG_IDENTIFIER", "uid", "ts", "_path", "EventRecordID", "message", "log", "stream")
 	j.ids.boot, j.ids.message, j.ids.ident, j.ids.uid, j.ids.ts, j.ids.path, j.ids.recordID = ids[0], ids[1], ids[2], ids[3], ids[4], ids[5], ids[6]
+	j.ids.text, j.ids.log, j.ids.stream = ids[7], ids[8], ids[9]
 	if !h.cfg.Since.IsZero() {
 		j.since = h.cfg.Since.UnixNano()
 	}
@@ -134,6 +136,9 @@ func (j *judge) textLine(line []byte, no int64) {
 		return
 	}
 	j.text.Line(j.in.format, line, j.rec, &j.head)
+	if j.head.Format == textlog.Syslog && j.inMessage(uint64(no)) {
+		return
+	}
 	j.judge(uint64(no), nil)
 }
 

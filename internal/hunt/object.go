@@ -86,6 +86,8 @@ func (j *judge) scanned(obj []byte, line int64) {
 		j.text.JournalRecord(j.rec, program.Text, j.message(), &j.head)
 	case j.in.path != "" && j.rec.Has(j.ids.uid) && j.rec.Has(j.ids.ts) && !j.rec.Has(j.ids.path):
 		j.rec.Hide(j.ids.path, sigma.String(j.in.path))
+	case j.rec.Has(j.ids.log) && j.rec.Has(j.ids.stream) && j.inContainer(uint64(line)):
+		return
 	}
 	j.judge(uint64(line), obj)
 }

@@ -162,7 +162,8 @@ func (d *Decoder) message(program, msg []byte, head *logsource.Head) {
 		d.ssh(msg)
 	case string(program) == "sudo":
 		d.sudo(msg)
-	case bytes.HasPrefix(program, []byte("named")), bytes.HasPrefix(program, []byte("dnsmasq")), bytes.HasPrefix(program, []byte("unbound")):
+	case bytes.HasPrefix(program, []byte("named")), bytes.HasPrefix(program, []byte("dnsmasq")), bytes.HasPrefix(program, []byte("unbound")),
+		string(program) == "queries": // BIND's own file with ISO times: its category stands where a program does
 		d.resolver(msg)
 	case bytes.HasPrefix(program, []byte("nginx")), bytes.HasPrefix(program, []byte("apache")), string(program) == "httpd", string(program) == "haproxy":
 		if fits(Access, msg) && d.access(msg) {

@@ -163,8 +163,7 @@ func (d *Decoder) try(format string, line []byte, head *logsource.Head) bool {
 	case XML:
 		return d.xml(line, head)
 	case DNS:
-		d.rec.SetID(d.id.message, nil, sigma.Bytes(line))
-		return d.resolver(line)
+		return d.dnsLine(line)
 	}
 	return false
 }
@@ -185,7 +184,7 @@ func fits(format string, line []byte) bool {
 	case WebError:
 		return len(line) > 20 && (line[0] == '[' || (line[4] == '/' && line[7] == '/'))
 	case DNS:
-		return bytes.Contains(line, []byte("query"))
+		return dnsStart(line)
 	}
 	return false
 }

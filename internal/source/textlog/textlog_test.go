@@ -51,6 +51,22 @@ func TestLine(t *testing.T) {
 			"hostname=k program=dnsmasq pid=2 message=query[A] www.example.org from 192.0.2.3 query=www.example.org record_type=A src_ip=192.0.2.3",
 		},
 		{
+			"bind's own file, ISO time", Syslog, "2024-01-05T10:11:12.123Z queries: info: client @0x7f 192.0.2.9#3076 (example.com): query: example.com IN ANY + (1.1.1.1)", Syslog,
+			"program=queries message=info: client @0x7f 192.0.2.9#3076 (example.com): query: example.com IN ANY + (1.1.1.1) query=example.com record_type=ANY src_ip=192.0.2.9",
+		},
+		{
+			"unbound's own file", DNS, "[1704449472] unbound[9:0] info: 192.0.2.9 example.com. TXT IN", DNS,
+			"message=[1704449472] unbound[9:0] info: 192.0.2.9 example.com. TXT IN query=example.com record_type=TXT src_ip=192.0.2.9",
+		},
+		{
+			"Windows DNS, a question", DNS, "1/5/2024 10:11:12 PM 0B8C PACKET  000001F5C6C0A0B0 UDP Rcv 192.0.2.9       0004   Q [0001   D   NOERROR] A      (3)w)w(7)example(0)", DNS,
+			"message=1/5/2024 10:11:12 PM 0B8C PACKET  000001F5C6C0A0B0 UDP Rcv 192.0.2.9       0004   Q [0001   D   NOERROR] A      (3)w)w(7)example(0) query=w)w.example record_type=A src_ip=192.0.2.9",
+		},
+		{
+			"Windows DNS, an answer", DNS, "05.01.2024 22:11:12 0B8C PACKET  000001F5C6C0A0B0 UDP Snd 192.0.2.9       0004 R Q [8081   DR  NOERROR] A      (3)www(7)example(0)", DNS,
+			"message=05.01.2024 22:11:12 0B8C PACKET  000001F5C6C0A0B0 UDP Snd 192.0.2.9       0004 R Q [8081   DR  NOERROR] A      (3)www(7)example(0)",
+		},
+		{
 			"combined", Access, `192.0.2.1 - bob [04/Jan/2020:07:25:02 +0000] "GET /a?b=\"c HTTP/1.1" 404 522 "-" "Go \"x\""`, Access,
 			`c-ip=192.0.2.1 cs-username=bob cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a?b=\"c cs-uri-stem=/a sc-status=404 sc-bytes=522 cs-user-agent=Go \"x\"`,
 		},
@@ -219,6 +235,23 @@ type=EXECVE msg=audit(1684329817.579:7):  a1[2]="c" a2="d"`,
 	}
 }
 
+func TestDNSTime(t *testing.T) {
+	at := time.Date(2024, 1, 5, 22, 11, 12, 0, time.UTC).UnixNano()
+	for _, in := range []string{
+		"05-Jan-2024 22:11:12.000 queries: info: client", "[1704492672] unbound[9:0] info: x", "1/5/2024 10:11:12 PM 0B8C PACKET", "5/1/2024 22:11:12 0B8C PACKET",
+		"05.01.2024 22:11:12 0B8C PACKET", "2024-01-05 22:11:12 0B8C PACKET", "05-01-2024 22:11:12 0B8C PACKET",
+	} {
+		if got := dnsTime([]byte(in)); got != at {
+			t.Errorf("%s: %v", in, time.Unix(0, got).UTC())
+		}
+	}
+	for _, in := range []string{"", "[", "13/13/2024 1:2:3 AM", "1/5/2024 10:11 PM", "1/5/24 1:2:3", "05-Foo-2024 22:11:12.000 x"} {
+		if got := dnsTime([]byte(in)); got != 0 {
+			t.Errorf("%q is a time", in)
+		}
+	}
+}
+
 func TestJournal(t *testing.T) {
 	f := sigma.NewFields()
 	d, rec, head := New(f), sigma.NewRecord(f), logsource.Head{}
@@ -250,7 +283,8 @@ var seeds = []string{
 	"<38>Feb  2 14:10:21 h sshd[1]: Failed password for a from 192.0.2.1 port 5 ssh2", `<165>1 2003-10-11T22:14:15.003Z m e - - [x a="b"] y`,
 	`192.0.2.1 - bob [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 404 522 "-" "x"`, `type=EXECVE msg=audit(1684329817.579:7): argc=2 a0="perl" a1=2D65 msg='x=y'`,
 	`<Event><System><Provider Name="x"/><EventID>1</EventID></System><EventData><Data Name="a">b</Data></EventData></Event>`,
-	"[Mon Jan 02 15:04:05 2006] [error] x", "query[A] a from b", "client 1.1.1.1#2: query: a IN A",
+	"[Mon Jan 02 15:04:05 2006] [error] x", "query[A] a from b", "1/5/2024 10:11:12 AM 0B8C PACKET  00 UDP Rcv 10.0.0.5  0004   Q [0001   D   NOERROR] TXT    (4)evil(7)example(0)",
+	"[1704449472] unbound[9:0] info: 10.0.0.5 a. TXT IN", "client 1.1.1.1#2: query: a IN A",
 }
 
 // check holds that a line always becomes a record with text in it.
