@@ -92,7 +92,7 @@ var table = map[string][]string{
 	"yamldoc":             {},
 
 	"eventlog":              {"event"},
-	"eventlog/victoria":     {},
+	"eventlog/victoria":     {"eventlog"},
 	"keep":                  {"eventlog", "journal"},
 	"eventlog/eventlogtest": {"event", "eventlog"},
 

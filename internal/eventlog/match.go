@@ -13,7 +13,7 @@ import (
 type Matcher struct {
 	expr   Expr
 	span   Range
-	row    Batch
+	row    Row
 	fields []pair
 }
 
@@ -30,32 +30,23 @@ func (m *Matcher) Match(line []byte, fallback string) (key [16]byte, ok bool) {
 	if m.expr.n == nil && m.span == (Range{}) {
 		return keyOf(line, fallback)
 	}
-	m.row.Reset()
-	if m.row.Add(line, fallback) != nil {
+	if m.row.Parse(line, fallback) != nil {
 		return key, false
 	}
-	ref := m.row.at[0]
-	if !m.span.holds(ref.time) {
-		return ref.id, false
+	key = parseID(m.row.id)
+	if !m.span.holds(m.row.Time) {
+		return key, false
 	}
 	if m.expr.n == nil {
-		return ref.id, true
+		return key, true
 	}
 	m.fields = m.fields[:0]
-	s := scanner{data: m.row.rows[:len(m.row.rows)-1]}
-	if s.each(func(f field) {
-		if string(f.name) == columnTime {
-			return
+	m.row.Columns(nil, func(name string, text []byte) {
+		if name != columnMark {
+			m.fields = append(m.fields, pair{name, string(text)})
 		}
-		text := string(f.value)
-		if f.value[0] == '"' {
-			text = string(unescape(f.value))
-		}
-		m.fields = append(m.fields, pair{string(f.name), text})
-	}) != nil {
-		return ref.id, false
-	}
-	return ref.id, m.expr.n.match(m.fields)
+	})
+	return key, m.expr.n.match(m.fields)
 }
 
 // keyOf is the key of an event that is asked for in any case.
@@ -63,7 +54,7 @@ func keyOf(line []byte, fallback string) (key id, ok bool) {
 	s := scanner{data: line}
 	text := []byte(fallback)
 	err := s.each(func(f field) {
-		if string(f.name) == "event.id" && columns["event.id"].kind.fits(f.value) {
+		if string(f.name) == "event.id" && kindText.fits(f.value) {
 			text = unescape(f.value)
 		}
 	})

@@ -316,7 +316,7 @@ func (p *parser) value(field string) (*node, error) {
 			return nil, p.fail(at, "the regular expression is wrong ("+strings.TrimPrefix(err.Error(), "error parsing regexp: ")+")")
 		}
 	default:
-		if k := columns[field].kind; k != kindInt && k != kindFloat {
+		if k := kinds[field]; k != kindInt && k != kindFloat {
 			return nil, p.fail(at, "only a field that holds numbers can be compared")
 		}
 		if n.num, err = strconv.ParseFloat(text, 64); err != nil {
@@ -375,7 +375,7 @@ func (p *parser) words(n *node, at int) (*node, error) {
 
 // address makes of the value of an address field what a person means by it.
 func (n *node) address() *node {
-	if !strings.HasSuffix(n.field, ".ip") || columns[n.field].kind != kindText {
+	if !strings.HasSuffix(n.field, ".ip") || kinds[n.field] != kindText {
 		return n
 	}
 	if a, err := netip.ParseAddr(n.text); err == nil {

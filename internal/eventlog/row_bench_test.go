@@ -44,6 +44,24 @@ func BenchmarkBatchAdd(b *testing.B) {
 	}
 }
 
+func BenchmarkRow(b *testing.B) {
+	ids := event.NewIDs(nil, time.Now)
+	var lines [1000][]byte
+	for i := range lines {
+		lines[i] = commandLine(ids, i)
+	}
+	var r Row
+	n, size := 0, 0
+	b.SetBytes(int64(len(lines[0])))
+	for b.Loop() {
+		if err := r.Parse(lines[n%len(lines)], ""); err != nil {
+			b.Fatal(err)
+		}
+		r.Columns(nil, func(_ string, text []byte) { size += len(text) })
+		n++
+	}
+}
+
 func BenchmarkDecodeEncode(b *testing.B) {
 	line := commandLine(event.NewIDs(nil, time.Now), 1)
 	var out []byte

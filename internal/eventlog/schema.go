@@ -1,5 +1,10 @@
 package eventlog
 
+import (
+	"maps"
+	"slices"
+)
+
 // kind is what a column holds. The store knows text alone.
 type kind uint8
 
@@ -21,7 +26,10 @@ const (
 // MaxColumns is the most columns that the table may grow to.
 const MaxColumns = 400
 
-// columns are the fields that get a column of their own, by name. A field that
+// places are for the columns, for lapwing.mark and for none.
+const places = MaxColumns + 2
+
+// kinds are the fields that get a column of their own, by name. A field that
 // is not here, or whose value is of another kind, is kept in columnOther:
 // nobody outside can add columns.
 var kinds = map[string]kind{
@@ -81,18 +89,66 @@ var kinds = map[string]kind{
 	columnOther: kindText,
 }
 
-// column is a row of the table; n numbers them.
+// role is what a column means to this package.
+type role uint8
+
+const (
+	rolePlain role = iota
+	roleTime
+	roleID
+	roleIngested
+	roleOther
+	roleMark
+)
+
+// column is a row of the table, in which columns are in the order of names.
 type column struct {
+	name string
+	key  string // as it stands in a line: in quotes, a colon behind
 	kind kind
-	n    int
+	role role
+	n    uint16 // its number, from 1
 }
 
-var columns = number(kinds) //nolint:gochecknoglobals // a table that nobody writes
+var (
+	table      = number(kinds)         //nolint:gochecknoglobals // nobody writes it
+	columns    = byName(table)         //nolint:gochecknoglobals // as above; without lapwing.mark, which events cannot have
+	markColumn = uint16(markOf(table)) //nolint:gochecknoglobals // as above
+)
 
-func number(kinds map[string]kind) map[string]column {
-	out := make(map[string]column, len(kinds))
-	for name, k := range kinds {
-		out[name] = column{k, len(out)}
+func number(kinds map[string]kind) []column {
+	names := append(slices.Sorted(maps.Keys(kinds)), columnMark)
+	slices.Sort(names)
+	out := make([]column, 1, len(names)+1)
+	for i, name := range names {
+		c := column{name: name, key: `"` + name + `":`, kind: kinds[name], n: uint16(i + 1)}
+		switch name {
+		case "@timestamp":
+			c.role = roleTime
+		case "event.id":
+			c.role = roleID
+		case "event.ingested":
+			c.role = roleIngested
+		case columnOther:
+			c.role = roleOther
+		case columnMark:
+			c.kind, c.role = kindText, roleMark
+		}
+		out = append(out, c)
 	}
 	return out
+}
+
+func byName(table []column) map[string]*column {
+	out := make(map[string]*column, len(table))
+	for i := range table {
+		if c := &table[i]; c.n > 0 && c.role != roleMark {
+			out[c.name] = c
+		}
+	}
+	return out
+}
+
+func markOf(table []column) int {
+	return slices.IndexFunc(table, func(c column) bool { return c.role == roleMark })
 }

@@ -11,16 +11,30 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/lapwing-defence/lapwing/internal/event"
 )
+
+// InsertPath is where the embedded store takes events as they are in the
+// journal, a line each, for the mark in the query's argument "mark". What is no
+// event it leaves out.
+const InsertPath = "/insert/events"
+
+// StreamField is the only column that makes a stream of the store.
+const StreamField = "observer.name"
+
+// InsertingMetric is the number of requests at InsertPath that are being worked on.
+const InsertingMetric = "lapwing_inserting"
 
 // Insert implements Writer.
 func (c *Client) Insert(ctx context.Context, mark string, b *Batch) error {
 	if b.Len() == 0 {
 		return nil
 	}
-	_, err := c.answer(ctx, "/insert/jsonline", url.Values{"_stream_fields": {"observer.name"}, "_time_field": {columnTime}, "extra_fields": {columnMark + "=" + mark}}, b.rows)
+	var err error
+	if c.cfg.Socket != "" { // our own: it takes the lines as they are
+		_, err = c.answer(ctx, InsertPath, url.Values{"mark": {mark}}, b.lines)
+	} else {
+		_, err = c.answer(ctx, "/insert/jsonline", url.Values{"_stream_fields": {StreamField}, "_time_field": {columnTime}, "extra_fields": {columnMark + "=" + mark}}, b.jsonRows())
+	}
 	if err != nil {
 		return fmt.Errorf("insert into the event log: %w", err)
 	}
@@ -111,85 +125,6 @@ func (c *Client) Missing(ctx context.Context, b *Batch) error {
 	}
 	b.remove(have)
 	return nil
-}
-
-func (b *Batch) idText(ref *rowRef) string {
-	if ref.text != "" {
-		return ref.text
-	}
-	return formatID(ref.id)
-}
-
-// remove takes rows out.
-func (b *Batch) remove(ids map[id]bool) {
-	if len(ids) > 0 {
-		b.filter(func(ref rowRef) bool { return !ids[ref.id] })
-	}
-}
-
-// Filter takes out the rows whose event.id keep does not want.
-func (b *Batch) Filter(keep func(id string) bool) {
-	b.filter(func(ref rowRef) bool { return keep(b.idText(&ref)) })
-}
-
-// Expire takes out the rows that are filed before t and tells how many.
-func (b *Batch) Expire(t time.Time) int {
-	n, limit := b.Len(), t.UnixNano()
-	for i := range b.at {
-		if b.at[i].time < limit {
-			b.filter(func(ref rowRef) bool { return ref.time >= limit })
-			break
-		}
-	}
-	return n - b.Len()
-}
-
-// Each calls fn with every row as an event's line.
-func (b *Batch) Each(fn func(line []byte) error) error {
-	for i := range b.at {
-		line, err := Restore(nil, b.quotedRow(i))
-		if err == nil {
-			err = fn(line)
-		}
-		if err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (b *Batch) end(i int) int {
-	if i+1 < len(b.at) {
-		return b.at[i+1].start
-	}
-	return len(b.rows)
-}
-
-// quotedRow is a row as the store would answer it: every value a text.
-func (b *Batch) quotedRow(i int) []byte {
-	out := []byte{'{'}
-	s := scanner{data: b.rows[b.at[i].start : b.end(i)-1]}
-	s.each(func(f field) { //nolint:errcheck // we wrote it
-		if f.value[0] != '"' {
-			f.value = event.AppendString(nil, string(f.value))
-		}
-		out = appendField(out, f)
-	})
-	return append(append(out[:1], out[2:]...), '}') // without the first comma
-}
-
-func (b *Batch) filter(keep func(rowRef) bool) {
-	rows, at := b.rows[:0], b.at[:0]
-	for i, ref := range b.at {
-		row := b.rows[ref.start:b.end(i)]
-		if !keep(ref) {
-			delete(b.have, ref.id)
-			continue
-		}
-		ref.start = len(rows)
-		rows, at = append(rows, row...), append(at, ref)
-	}
-	b.rows, b.at = rows, at
 }
 
 // Checkpoint implements Writer.
@@ -363,7 +298,7 @@ func (c *Client) Stats(ctx context.Context) (Stats, error) {
 			st.Free = n
 		case "vl_storage_is_read_only":
 			st.ReadOnly = n != 0
-		case "vl_insert_processors_count":
+		case "vl_insert_processors_count", InsertingMetric:
 			st.Inserting += n
 		}
 	}

@@ -25,6 +25,8 @@ import (
 	"github.com/VictoriaMetrics/VictoriaLogs/app/vlstorage"
 	"github.com/VictoriaMetrics/VictoriaMetrics/lib/logger"
 	"github.com/VictoriaMetrics/metrics"
+
+	"github.com/lapwing-defence/lapwing/internal/eventlog"
 )
 
 // Config is what Serve takes.
@@ -53,8 +55,9 @@ func Serve(ctx context.Context, cfg Config, ln net.Listener, ready func() error)
 	vlstorage.Init()
 	vlselect.Init()
 	insertutil.SetLogRowsStorage(&vlstorage.Storage{}) // before anything can be inserted
+	in := newInserter()
 	srv := &http.Server{
-		Handler: http.HandlerFunc(handle), ReadHeaderTimeout: 10 * time.Second,
+		Handler: handler(in), ReadHeaderTimeout: 10 * time.Second,
 		BaseContext: func(net.Listener) context.Context { return ctx },
 	}
 	failed := make(chan error, 1)
@@ -70,6 +73,7 @@ func Serve(ctx context.Context, cfg Config, ln net.Listener, ready func() error)
 	defer cancel()
 	srv.Shutdown(stop) //nolint:errcheck // what is not done in time is cut
 	srv.Close()        //nolint:errcheck // as above
+	in.flush(0)
 	vlselect.Stop()
 	vlstorage.Stop()
 	if errors.Is(err, http.ErrServerClosed) {
@@ -125,21 +129,28 @@ func removeSnapshots(dir string) error {
 	return nil
 }
 
-// handle answers what Client asks.
-func handle(w http.ResponseWriter, r *http.Request) {
-	switch r.URL.Path {
-	case "/health":
-		w.Write([]byte("OK")) //nolint:errcheck // the client sees
-		return
-	case "/metrics":
-		metrics.WritePrometheus(w, false)
-		return
-	case "/insert/jsonline":
-		jsonline.RequestHandler(w, r)
-		return
+// handler answers what Client asks.
+func handler(in *inserter) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/health":
+			w.Write([]byte("OK")) //nolint:errcheck // the client sees
+			return
+		case "/metrics":
+			metrics.WritePrometheus(w, false)
+			return
+		case eventlog.InsertPath:
+			in.ServeHTTP(w, r)
+			return
+		case "/insert/jsonline":
+			jsonline.RequestHandler(w, r)
+			return
+		case "/internal/force_flush":
+			in.flush(0)
+		}
+		if vlselect.RequestHandler(w, r) || vlstorage.RequestHandler(w, r) {
+			return
+		}
+		http.NotFound(w, r)
 	}
-	if vlselect.RequestHandler(w, r) || vlstorage.RequestHandler(w, r) {
-		return
-	}
-	http.NotFound(w, r)
 }
