@@ -52,23 +52,12 @@ func (r *Row) Parse(line []byte, fallback string) error {
 	var f field
 	s := scanner{data: line}
 	for after := uint16(0); ; {
-		c := &table[r.next[after]]
-		if c.n != 0 && s.expect(c.key) { // where it was after the same name the last time
-			var err error
-			if f.value, err = s.value(); err != nil {
-				return err
-			}
-		} else {
-			more, err := s.member(&f)
-			if err != nil {
-				return err
-			}
-			if !more {
-				break
-			}
-			if c = columns[string(f.name)]; c != nil {
-				r.next[after] = c.n
-			}
+		c, more, err := r.member(&s, &f, after)
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
 		}
 		if c != nil {
 			after = c.n
@@ -113,6 +102,23 @@ func (r *Row) Parse(line []byte, fallback string) error {
 		r.set[n/64] &^= 1 << (n % 64)
 	}
 	return nil
+}
+
+// member takes the next member of s, and its column if it has one: it is looked
+// for first where it was after the same column the last time. f.name is set
+// where there is none.
+func (r *Row) member(s *scanner, f *field, after uint16) (c *column, more bool, err error) {
+	if c = &table[r.next[after]]; c.n != 0 && s.expect(c.key) {
+		f.value, err = s.value()
+		return c, true, err
+	}
+	if more, err = s.member(f); !more {
+		return nil, false, err
+	}
+	if c = columns[string(f.name)]; c != nil {
+		r.next[after] = c.n
+	}
+	return c, true, nil
 }
 
 // rowTime is when a row is filed.
@@ -189,7 +195,7 @@ func (r *Row) text(v []byte) []byte {
 }
 
 // short are the escapes of one letter, by it.
-var short = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'} //nolint:gochecknoglobals // a table that nobody writes
+var short = [256]byte{'"': '"', '\\': '\\', '/': '/', 'b': '\b', 'f': '\f', 'n': '\n', 'r': '\r', 't': '\t'}
 
 // appendUnescaped appends the text of what stands between the quotes of a JSON
 // string, whose first backslash is at i; false where it has escapes by number.

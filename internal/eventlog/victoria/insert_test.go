@@ -206,8 +206,8 @@ func TestBlocks(t *testing.T) {
 	began := time.Now().Add(-time.Minute)
 	for i := range 12_000 {
 		e := strange(ids, "here", 5)
-		e.Time = began.Add(time.Duration(i+(i*7919)%50) * time.Millisecond)
-		e.CommandLine = strings.Repeat("x", 300+i%700)
+		e.Time = began.Add(time.Duration(i+(i*7919)%500) * time.Millisecond)
+		e.CommandLine = strings.Repeat("x", 50+i%2*1200)
 		lines.Write(append(e.AppendJSON(nil), '\n'))
 	}
 	var full, part int
