@@ -125,11 +125,15 @@ func (in *inserter) add(mark string, lines []byte) {
 			fields = append(fields, logstorage.Field{Name: name, Value: bytesutil.ToUnsafeString(text)}) // copied by add
 		})
 		size := logstorage.EstimatedJSONRowLen(fields)
-		if full := now.size+size >= blockSize; full && !now.fills(row.Time, size) && next == nil {
-			next = in.take(mark)
+		full := now.size+size >= blockSize
+		if full && !now.fills(row.Time, size) && (next == nil || next.size+size < blockSize) {
+			if next == nil {
+				next = in.take(mark)
+			}
 			next.add(row.Time, size, fields)
 			continue
-		} else if now.add(row.Time, size, fields); full {
+		}
+		if now.add(row.Time, size, fields); full {
 			in.handOver(now)
 			if now, next = next, nil; now == nil {
 				now = in.take(mark)
