@@ -77,7 +77,8 @@ type template struct {
 		Section string `yaml:"s"`
 		Summary string `yaml:"d"`
 	} `yaml:"packages"`
-	Router *routerTemplate `yaml:"router"`
+	Inventory string          `yaml:"inventory"` // "debian-12": the packages are those of the embedded inventory
+	Router    *routerTemplate `yaml:"router"`
 }
 
 // service is a resident program of a template beside those of every Debian.
@@ -181,6 +182,9 @@ func (d *drawer) system() {
 		p.Packages = append(p.Packages, Package{n, rel.SSH, "amd64", "net", 1800, "secure shell (SSH) " + n[len("openssh-"):] + ", for secure access to remote machines"})
 	}
 	p.Packages = append(p.Packages, Package{"linux-image-" + rel.Release, rel.Package, "amd64", "kernel", 396_000, "Linux for 64-bit PCs (signed)"})
+	if t.Inventory != "" {
+		d.install()
+	}
 	sort.Slice(p.Packages, func(i, j int) bool { return p.Packages[i].Name < p.Packages[j].Name })
 	p.BashVersion = t.Bash
 	if bash, ok := p.Package("bash"); ok && t.Bash == "" {

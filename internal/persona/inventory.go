@@ -15,16 +15,16 @@ chcon chgrp chmod chown chrt cksum clear cmp column comm cp crontab csplit curl 
 dircolors dirname dmesg dpkg dpkg-deb dpkg-query du echo egrep env expand expr factor faillog fallocate false fgrep file find findmnt flock fmt
 fold free getconf getent getopt gpasswd gpgv grep groups gunzip gzip head hexdump hostid hostname hostnamectl id infocmp install ionice ipcs
 join journalctl kill killall last lastb lastlog ldd less lesspipe link ln locale localectl logger login loginctl logname lsattr ls lsblk lscpu lspci lsipc lslocks
-lslogins lsmem lsns man mawk mcookie md5sum mesg mkdir mkfifo mknod mktemp more mount mountpoint mv nano newgrp nice nl nohup nproc nsenter numfmt od openssl
+lslogins lsmem lsns man mawk mcookie md5sum mesg mkdir mkfifo mknod mktemp more mount mountpoint mv nano newgrp netstat nice nl nohup nproc nsenter numfmt od openssl
 partx passwd paste pathchk perl pgrep pidof pidwait pinky ping pkill pmap pr printenv printf prlimit ps ptx pwd pwdx python3 python3.11 readlink realpath
 renice reset rev rgrep rm rmdir run-parts scp script sed select-editor seq setsid sftp sg sh sha1sum sha224sum sha256sum sha384sum sha512sum shred shuf slabtop sleep sort
-split ssh ssh-add ssh-agent ssh-copy-id ssh-keygen ssh-keyscan stat stdbuf strings stty su sudo sum sync systemctl systemd-analyze systemd-cat tabs tac tail tar taskset tee
+split ss ssh ssh-add ssh-agent ssh-copy-id ssh-keygen ssh-keyscan stat stdbuf strings stty su sudo sum sync systemctl systemd-analyze systemd-cat tabs tac tail tar taskset tee
 tempfile test timedatectl timeout tload toe top touch tput tr true truncate tset tsort tty umount uname uncompress unexpand uniq unlink unlzma unshare unxz update-alternatives uptime
 users utmpdump uuidgen vdir vi view vmstat w wall watch wc wdctl wget whereis which who whoami write xargs xz xzcat xxd yes zcat zcmp zdiff zegrep zgrep zless zmore znew`
 	usrSbin = `addgroup adduser agetty arp blkid blockdev chpasswd chroot cron ctrlaltdel delgroup deluser depmod dpkg-reconfigure dumpe2fs e2fsck fdisk fsck fsck.ext4
 getcap groupadd groupdel groupmod halt hwclock ifconfig ifdown ifup init insmod invoke-rc.d ip ip6tables iptables ldconfig logrotate losetup lsmod mkfs mkfs.ext4 mkswap modinfo modprobe
-nologin nft nstat pivot_root poweroff pwck pwconv reboot resize2fs rmmod route rsyslogd rtmon runlevel service setcap setpci sfdisk shutdown ss sshd start-stop-daemon sulogin swapoff swapon
-swaplabel switch_root sysctl tc telinit tune2fs tzconfig update-grub update-initramfs update-passwd update-rc.d useradd userdel usermod vigr vipw visudo zic netstat`
+nologin nft nstat pivot_root poweroff pwck pwconv reboot resize2fs rmmod route rsyslogd rtmon runlevel service setcap setpci sfdisk shutdown sshd start-stop-daemon sulogin swapoff swapon
+swaplabel switch_root sysctl tc telinit tune2fs tzconfig update-grub update-initramfs update-passwd update-rc.d useradd userdel usermod vigr vipw visudo zic`
 )
 
 // aliases are programs that share an implementation, or have another name for it.
@@ -82,6 +82,10 @@ func (d *drawer) programs() {
 			}
 			p.Programs = append(p.Programs, pr)
 		}
+	}
+	if d.t.Inventory != "" {
+		d.installed(built)
+		return
 	}
 	bin := usrBin
 	if py, ok := p.Package("python3"); ok {

@@ -31,6 +31,8 @@ func Build(p *persona.Persona, planted ...vfs.Node) *vfs.Base {
 	b.homes()
 	b.devices()
 	b.variable()
+	b.packages()
+	b.modules()
 	if p.Family == "ubuntu" {
 		b.ubuntu()
 	}
@@ -79,7 +81,11 @@ func (b *builder) skeleton() {
 		name string
 		size int64
 	}{{"vmlinuz-", 8_201_152}, {"initrd.img-", 38_644_012}, {"System.map-", 83}, {"config-", 259_485}} {
-		b.Add(vfs.Node{Path: "/boot/" + f.name + k, Kind: vfs.File, Mode: 0o644, Mtime: b.installed, Content: vfs.Image("", f.size, b.elf(1))})
+		n := vfs.Node{Path: "/boot/" + f.name + k, Kind: vfs.File, Mode: 0o644, Mtime: b.installed, Content: vfs.Image("", f.size, b.elf(1))}
+		if f.name == "System.map-" { // the real one is in the package with debugging symbols
+			n.Content = vfs.Bytes([]byte("ffffffffffffffff B The real System.map is in the linux-image-<version>-dbg package\n"))
+		}
+		b.Add(n)
 	}
 	for _, n := range []string{"vmlinuz", "initrd.img"} {
 		b.Add(vfs.Node{Path: "/" + n, Kind: vfs.Symlink, Mode: 0o777, Target: "boot/" + n + "-" + k, Mtime: b.installed})
@@ -102,7 +108,9 @@ func (b *builder) programs() {
 		}
 		b.Add(n)
 	}
-	b.Add(vfs.Node{Path: "/etc/alternatives/awk", Kind: vfs.Symlink, Mode: 0o777, Target: "/usr/bin/mawk", Mtime: b.installed})
+	for a := range persona.Alternatives {
+		b.Add(vfs.Node{Path: "/etc/alternatives/" + a.Name, Kind: vfs.Symlink, Mode: 0o777, Target: a.Target, Mtime: b.installed})
+	}
 	b.Add(vfs.Node{Path: "/usr/lib64/ld-linux-x86-64.so.2", Kind: vfs.Symlink, Mode: 0o777, Target: "/lib/x86_64-linux-gnu/ld-linux-x86-64.so.2", Mtime: b.installed})
 	for name, size := range map[string]int64{"libc.so.6": 1922136, "ld-linux-x86-64.so.2": 210968, "libm.so.6": 907784, "libselinux.so.1": 174312, "libssl.so.3": 692256, "libcrypto.so.3": 4709496} {
 		b.Add(vfs.Node{Path: "/usr/lib/x86_64-linux-gnu/" + name, Kind: vfs.File, Mode: 0o755, Mtime: b.installed, Content: vfs.Image("", size, b.elf(uint64(size)))})
@@ -266,7 +274,7 @@ func (b *builder) variable() {
 	b.dir("/var/www/html", 0o755, 0, 0, b.installed)
 	b.dir("/var/spool/cron/crontabs", 0o1730, 0, 105, b.installed)
 	host := b.p.Hostname
-	var auth, sys, dpkg strings.Builder
+	var auth, sys strings.Builder
 	for i := range 40 {
 		at := t.Add(time.Duration(i-40) * 31 * time.Minute).Format("2006-01-02T15:04:05.000000-07:00")
 		fmt.Fprintf(&auth, "%s %s CRON[%d]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)\n", at, host, 20_000+i*37)
@@ -279,8 +287,4 @@ func (b *builder) variable() {
 	b.Text("/var/log/btmp", 0o660, 0, 43, t, "")
 	b.Text("/var/log/lastlog", 0o664, 0, 43, t, "")
 	b.text("/var/log/dpkg.log", b.installed, "")
-	for _, k := range b.p.Packages {
-		fmt.Fprintf(&dpkg, "Package: %s\nStatus: install ok installed\nPriority: optional\nSection: %s\nInstalled-Size: %d\nArchitecture: %s\nVersion: %s\nDescription: %s\n\n", k.Name, k.Section, k.SizeKB, k.Arch, k.Version, k.Summary)
-	}
-	b.text("/var/lib/dpkg/status", b.installed, dpkg.String())
 }

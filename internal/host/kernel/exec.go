@@ -205,6 +205,9 @@ func (p *Proc) load(c *Proc) (Program, error) {
 			if prog := c.M.Programs[im.Impl()]; prog != nil {
 				return prog, nil
 			}
+			if prog := c.M.Programs["stub"]; prog != nil {
+				return prog, nil
+			}
 			return silent, nil
 		}
 		interp, arg, ok := shebang(content)

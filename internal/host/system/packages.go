@@ -4,6 +4,7 @@ import (
 	"context"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
@@ -147,11 +148,14 @@ func aptQuery(p *kernel.Proc, verb string, words []string) int {
 	code := p.M.Persona.OS.Codename
 	switch verb {
 	case "list":
-		put(p, "Listing... Done\n")
-		for _, k := range p.M.Persona.Packages {
-			if len(words) == 0 || slices.ContainsFunc(words, func(w string) bool { ok, err := path.Match(w, k.Name); return err == nil && ok }) {
-				put(p, "%s/%s,now %s %s [installed]\n", k.Name, code, k.Version, k.Arch)
+		put(p, "Listing...\n")
+		suite := map[bool]string{true: "stable", false: code}[p.M.Persona.Family == "debian"]
+		for _, k := range matching(p, words) {
+			how := "installed,automatic"
+			if k.Priority != "optional" && k.Section != "libs" || k.Section == "net" || k.Section == "web" {
+				how = "installed"
 			}
+			put(p, "%s/%s,now %s %s [%s]\n", k.Name, suite, k.Version, k.Arch, how)
 		}
 		return 0
 	case "search":
@@ -207,8 +211,8 @@ func dpkg(_ context.Context, p *kernel.Proc) int {
 	case o.Has("l"):
 		return dpkgList(p, o.Args)
 	case o.Has("get-selections"):
-		for _, k := range p.M.Persona.Packages {
-			put(p, "%-47s\tinstall\n", k.Name)
+		for _, k := range matching(p, o.Args) {
+			put(p, "%s%s install\n", k.Label(), strings.Repeat("\t", max(1, 6-len(k.Label())/8)))
 		}
 	case o.Has("W"):
 		return dpkgShow(p, o)
@@ -228,107 +232,150 @@ func dpkg(_ context.Context, p *kernel.Proc) int {
 	return 0
 }
 
-func matching(p *kernel.Proc, pats []string) []persona.Package {
-	var out []persona.Package
+func matching(p *kernel.Proc, pats []string) []persona.PackageFacts {
+	var out []persona.PackageFacts
 	for _, k := range p.M.Persona.Packages {
-		if len(pats) == 0 || slices.ContainsFunc(pats, func(w string) bool { ok, err := path.Match(w, k.Name); return err == nil && ok }) {
-			out = append(out, k)
+		if len(pats) == 0 || slices.ContainsFunc(pats, func(w string) bool { return named(w, k.Name) }) {
+			if f, ok := p.M.Persona.Facts(k.Name); ok {
+				out = append(out, f)
+			}
 		}
 	}
 	return out
 }
 
+// named reports whether a pattern of dpkg, maybe with an architecture, fits a name.
+func named(pat, name string) bool {
+	pat, _, _ = strings.Cut(pat, ":")
+	ok, err := path.Match(pat, name)
+	return err == nil && ok
+}
+
+// unmatched complains about patterns that fit no package.
+func unmatched(p *kernel.Proc, pats []string, list []persona.PackageFacts) int {
+	status := 0
+	for _, w := range pats {
+		if !slices.ContainsFunc(list, func(k persona.PackageFacts) bool { return named(w, k.Name) }) {
+			complain(p, "dpkg-query: no packages found matching %s", w)
+			status = 1
+		}
+	}
+	return status
+}
+
 func dpkgList(p *kernel.Proc, pats []string) int {
 	list := matching(p, pats)
-	if len(list) == 0 {
-		for _, w := range pats {
-			complain(p, "dpkg-query: no packages found matching %s", w)
+	if len(list) > 0 {
+		wn, wv, wd := 14, 12, 33
+		for _, k := range list {
+			wn, wv, wd = max(wn, len(k.Label())), max(wv, len(k.Version)), max(wd, len(k.Summary))
 		}
-		return 1
+		line := func(n int) string { return strings.Repeat("=", n) }
+		put(p, "Desired=Unknown/Install/Remove/Purge/Hold\n| Status=Not/Inst/Conf-files/Unpacked/halF-conf/Half-inst/trig-aWait/Trig-pend\n|/ Err?=(none)/Reinst-required (Status,Err: uppercase=bad)\n||/ %-*s %-*s Architecture Description\n+++-%s-%s-============-%s\n", wn, "Name", wv, "Version", line(wn), line(wv), line(wd))
+		for _, k := range list {
+			put(p, "ii  %-*s %-*s %-12s %s\n", wn, k.Label(), wv, k.Version, k.Arch, k.Summary)
+		}
 	}
-	wn, wv := 14, 12
-	for _, k := range list {
-		wn, wv = max(wn, len(k.Name)), max(wv, len(k.Version))
-	}
-	line := func(n int) string { return strings.Repeat("=", n) }
-	put(p, "Desired=Unknown/Install/Remove/Purge/Hold\n| Status=Not/Inst/Conf-files/Unpacked/halF-conf/Half-inst/trig-aWait/Trig-pend\n|/ Err?=(none)/Reinst-required (Status,Err: uppercase=bad)\n||/ %-*s %-*s Architecture Description\n+++-%s-%s-============-=================================\n", wn, "Name", wv, "Version", line(wn), line(wv))
-	for _, k := range list {
-		put(p, "ii  %-*s %-*s %-12s %s\n", wn, k.Name, wv, k.Version, k.Arch, k.Summary)
-	}
-	return 0
+	return unmatched(p, pats, list)
 }
 
 func dpkgShow(p *kernel.Proc, o getopt.Opts) int {
 	list := matching(p, o.Args)
-	if len(list) == 0 {
-		for _, w := range o.Args {
-			complain(p, "dpkg-query: no packages found matching %s", w)
-		}
-		return 1
-	}
-	form := "${Package}\t${Version}\n"
+	form := "${binary:Package}\t${Version}\n"
 	if o.Has("f") {
 		form = strings.NewReplacer(`\n`, "\n", `\t`, "\t").Replace(o.Get("f"))
 	}
 	for _, k := range list {
-		put(p, "%s", strings.NewReplacer("${Package}", k.Name, "${binary:Package}", k.Name, "${Version}", k.Version, "${Architecture}", k.Arch, "${Section}", k.Section, "${Status}", "install ok installed", "${db:Status-Status}", "installed", "${binary:Summary}", k.Summary).Replace(form))
+		put(p, "%s", strings.NewReplacer(
+			"${Package}", k.Name, "${binary:Package}", k.Label(), "${Version}", k.Version, "${Architecture}", k.Arch, "${Section}", k.Section, "${Priority}", k.Priority, "${Maintainer}", k.Maintainer,
+			"${Installed-Size}", strconv.FormatInt(k.SizeKB, 10), "${Status}", "install ok installed", "${db:Status-Status}", "installed", "${db:Status-Abbrev}", "ii ", "${binary:Summary}", k.Summary, "${Description}", k.Summary).Replace(form))
 	}
-	return 0
+	return unmatched(p, o.Args, list)
 }
 
 func dpkgStatus(p *kernel.Proc, names []string) int {
 	status := 0
-	for _, w := range names {
-		k, ok := p.M.Persona.Package(w)
+	for i, w := range names {
+		w, _, _ = strings.Cut(w, ":")
+		f, ok := p.M.Persona.Facts(w)
 		if !ok {
 			complain(p, "dpkg-query: package '%s' is not installed and no information is available\nUse dpkg --info (= dpkg-deb --info) to examine archive files.", w)
 			status = 1
 			continue
 		}
-		put(p, "Package: %s\nStatus: install ok installed\nPriority: optional\nSection: %s\nInstalled-Size: %d\nMaintainer: %s\nArchitecture: %s\nVersion: %s\nDescription: %s\n\n", k.Name, k.Section, k.SizeKB, maintainer(p), k.Arch, k.Version, k.Summary)
+		if i > 0 {
+			put(p, "\n")
+		}
+		put(p, "%s", f.Stanza())
 	}
 	return status
 }
 
 func dpkgFiles(p *kernel.Proc, names []string) int {
 	status := 0
-	for _, w := range names {
-		if _, ok := p.M.Persona.Package(w); !ok {
+	lists := p.M.Persona.PackageLists()
+	for i, w := range names {
+		w, _, _ = strings.Cut(w, ":")
+		list := lists[w]
+		if list == nil {
 			complain(p, "dpkg-query: package '%s' is not installed\nUse dpkg --contents (= dpkg-deb --contents) to list archive files contents.", w)
 			status = 1
 			continue
 		}
-		put(p, "/.\n/usr\n/usr/bin\n")
-		if _, err := p.M.FS.Stat(p.Caller, "/usr/bin/"+w); err == nil {
-			put(p, "/usr/bin/%s\n", w)
+		if i > 0 {
+			put(p, "\n")
 		}
-		put(p, "/usr/share\n/usr/share/doc\n/usr/share/doc/%[1]s\n/usr/share/doc/%[1]s/copyright\n", w)
+		put(p, "%s\n", strings.Join(list, "\n"))
 	}
 	return status
 }
 
+// dpkgSearch is dpkg -S: a word without wildcards is looked for anywhere in a
+// path, an absolute one is the path.
 func dpkgSearch(p *kernel.Proc, names []string) int {
+	if len(names) == 0 {
+		complain(p, "dpkg-query: error: --search needs at least one file name pattern argument\n\nUse --help for help about querying packages.")
+		return 2
+	}
 	status := 0
+	lists := p.M.Persona.PackageLists()
 	for _, w := range names {
-		base := getopt.Base(w)
-		owner := ""
+		owners := map[string][]string{}
+		var found []string
 		for _, k := range p.M.Persona.Packages {
-			if k.Name == base {
-				owner = k.Name
+			label := k.Name
+			if f, ok := p.M.Persona.Facts(k.Name); ok {
+				label = f.Label()
+			}
+			for _, file := range lists[k.Name] {
+				if owns(w, file) {
+					if owners[file] == nil {
+						found = append(found, file)
+					}
+					owners[file] = append(owners[file], label)
+				}
 			}
 		}
-		_, err := p.M.FS.Stat(p.Caller, p.Abs(w))
-		switch {
-		case owner != "" && err == nil:
-			put(p, "%s: %s\n", owner, w)
-		case err == nil && strings.HasPrefix(w, "/usr/bin/") || err == nil && strings.HasPrefix(w, "/bin/"):
-			put(p, "coreutils: %s\n", w)
-		default:
+		for _, file := range found {
+			put(p, "%s: %s\n", strings.Join(owners[file], ", "), file)
+		}
+		if len(found) == 0 {
 			complain(p, "dpkg-query: no path found matching pattern %s", w)
 			status = 1
 		}
 	}
 	return status
+}
+
+func owns(pat, file string) bool {
+	switch {
+	case strings.ContainsAny(pat, "*?["):
+		ok, err := path.Match(pat, file)
+		return err == nil && ok
+	case strings.HasPrefix(pat, "/"):
+		return file == strings.TrimSuffix(pat, "/") || pat == "/" && file == "/."
+	}
+	return strings.Contains(file, pat)
 }
 
 func dpkgChange(p *kernel.Proc, o getopt.Opts) int {

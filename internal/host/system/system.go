@@ -35,6 +35,9 @@ func Programs() map[string]kernel.Program {
 			all[name] = answered(a)
 		}
 	}
+	all["stub"] = stub
+	all["kmod"] = manyNames(all, "lsmod modprobe insmod rmmod modinfo depmod", kmod)
+	all["systemctl"] = manyNames(all, "shutdown reboot=shutdown poweroff=shutdown halt=shutdown telinit runlevel", systemctl)
 	return all
 }
 

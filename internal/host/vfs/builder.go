@@ -2,12 +2,14 @@ package vfs
 
 import (
 	"path"
+	"strings"
 	"time"
 )
 
 // Builder fills a Base. Missing parents are made as root:root 0755.
 type Builder struct {
 	base *Base
+	lazy []*node
 	now  time.Time
 }
 
@@ -72,11 +74,7 @@ func (b *Builder) Add(n Node) {
 	if p == "/" {
 		return
 	}
-	nn := &node{
-		kind: n.Kind, mode: n.Mode, uid: n.UID, gid: n.GID, content: n.Content, target: n.Target,
-		major: n.Major, minor: n.Minor, attr: n.Attr, mark: n.Mark,
-	}
-	b.put(b.dir(path.Dir(p)), path.Base(p), nn, n.Mtime)
+	b.put(b.dir(path.Dir(p)), path.Base(p), n.node(), n.Mtime)
 }
 
 // Text adds a file that holds text.
@@ -86,7 +84,24 @@ func (b *Builder) Text(p string, mode, uid, gid uint32, mtime time.Time, text st
 
 // Build ends the work; the Builder must not be used again.
 func (b *Builder) Build() *Base {
+	b.reserve()
 	base := b.base
 	b.base = nil
 	return base
+}
+
+// There reports whether something was added at p.
+func (b *Builder) There(p string) bool {
+	dir := b.base.root
+	for part := range strings.SplitSeq(strings.Trim(path.Clean("/"+p), "/"), "/") {
+		n := dir.children[part]
+		if n == nil {
+			return false
+		}
+		if n.kind == Symlink {
+			return false
+		}
+		dir = n
+	}
+	return true
 }

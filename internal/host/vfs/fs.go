@@ -21,22 +21,27 @@ type node struct {
 	target       string
 	attr         Attr
 	mark         string
-	content      Content // of a file; nil while data holds it
-	data         []byte  // of a file that a visitor wrote
-	mutable      bool    // data is the content
-	charged      int64   // bytes counted against the quota
-	dirty        bool    // written since the last ClearDirty
-	written      bool    // ever written: not the base's bytes
+	live         string    // name of what the host goes on writing here
+	seen         time.Time // what it wrote until then is in content or data
+	of           *node     // of a copy that shows a live file as it is now
+	content      Content   // of a file; nil while data holds it
+	data         []byte    // of a file that a visitor wrote
+	mutable      bool      // data is the content
+	charged      int64     // bytes counted against the quota
+	dirty        bool      // written since the last ClearDirty
+	written      bool      // ever written: not the base's bytes
 
 	own      bool             // belongs to a FS
 	children map[string]*node // of a directory; in an owned copy only what differs, nil = removed
 	lower    *node            // of an owned copy: the directory of the Base
+	lazy     *lazyDir         // of a Base's directory: what is made when somebody looks
 }
 
 // Base is an immutable tree that many FS share. A Builder makes one.
 type Base struct {
 	root *node
 	next uint64
+	lazy []*lazyDir // in order of their inode numbers
 
 	once  sync.Once
 	paths map[uint64]string  // of files by inode number
@@ -44,12 +49,26 @@ type Base struct {
 }
 
 // index finds files of the base; it is made when first asked for.
-func (b *Base) index() (paths map[uint64]string, progs map[Program]string) {
+func (b *Base) index() {
 	b.once.Do(func() {
 		b.paths, b.progs = map[uint64]string{}, map[Program]string{}
 		b.enter("", b.root)
 	})
-	return b.paths, b.progs
+}
+
+// pathOf is the path of a file of the base, "" if there is none with ino.
+func (b *Base) pathOf(ino uint64) string {
+	b.index()
+	if p := b.paths[ino]; p != "" {
+		return p
+	}
+	return b.lazyPath(ino)
+}
+
+// programs tell where the base holds a program.
+func (b *Base) programs() map[Program]string {
+	b.index()
+	return b.progs
 }
 
 func (b *Base) enter(path string, dir *node) {
@@ -84,6 +103,7 @@ type FS struct {
 	onLoss   func(path string, content Content)
 	onMark   func(path, mark string)
 	onFull   func(limit string)
+	grown    Grown
 }
 
 // Node is what a Builder adds.
@@ -98,6 +118,7 @@ type Node struct {
 	Major, Minor uint32  // devices
 	Attr         Attr
 	Mark         string // of a file that is watched, see FS.OnMark
+	Live         string // of a file that the host goes on writing, see FS.OnLive
 }
 
 // Provider makes the entries of a mounted directory when they are asked for:
@@ -205,6 +226,9 @@ func (f *FS) touch() time.Time {
 
 // get is this view's state of a node.
 func (f *FS) get(n *node) *node {
+	if n != nil && n.of != nil {
+		n = n.of
+	}
 	if n == nil || n.own || len(f.over) == 0 {
 		return n
 	}
@@ -223,33 +247,42 @@ func (f *FS) take(n *node) *node {
 	c := *n
 	c.own = true
 	if n.kind == Dir {
-		c.lower, c.children = n, map[string]*node{}
+		c.lower, c.children, c.lazy = n, map[string]*node{}, nil
 	}
 	f.over[n.ino] = &c
 	return &c
 }
 
 // child looks up one name in a directory.
-func (f *FS) child(dir *node, name string) *node {
+func (f *FS) child(dir *node, name string) *node { return f.fresh(f.entry(dir, name)) }
+
+func (f *FS) entry(dir *node, name string) *node {
+	if !dir.own {
+		return f.get(dir.kids()[name])
+	}
 	if c, ok := dir.children[name]; ok {
 		return f.get(c)
 	}
 	if dir.lower != nil {
-		return f.get(dir.lower.children[name])
+		return f.get(dir.lower.kids()[name])
 	}
 	return nil
 }
 
 // names are the entries of a directory, unsorted.
 func (f *FS) names(dir *node) []string {
-	out := make([]string, 0, len(dir.children))
-	for name, c := range dir.children {
+	children := dir.children
+	if !dir.own {
+		children = dir.kids()
+	}
+	out := make([]string, 0, len(children))
+	for name, c := range children {
 		if c != nil {
 			out = append(out, name)
 		}
 	}
 	if dir.lower != nil {
-		for name := range dir.lower.children {
+		for name := range dir.lower.kids() {
 			if _, ok := dir.children[name]; !ok {
 				out = append(out, name)
 			}
@@ -293,6 +326,12 @@ func (n *node) size() int64 {
 		entries := len(n.children)
 		if n.lower != nil {
 			entries += len(n.lower.children)
+			if n.lower.lazy != nil {
+				entries += n.lower.lazy.count
+			}
+		}
+		if n.lazy != nil {
+			entries += n.lazy.count
 		}
 		return 4096 * int64(1+entries*32/4096)
 	case n.mutable:

@@ -65,6 +65,7 @@ func (f *FS) open(c Caller, path string, fl Flags, perm uint32) (*Handle, *lost,
 		return h, nil, nil
 	}
 	h.n = f.takeChain(fr)
+	f.settle(h.n)
 	var l *lost
 	if fl&Truncate != 0 {
 		l = vanish(h.path, h.n)
@@ -141,7 +142,7 @@ func (h *Handle) Stat() Info {
 		in.Name = h.name
 		return in
 	}
-	return h.f.get(h.n).info(h.name)
+	return h.f.fresh(h.f.get(h.n)).info(h.name)
 }
 
 // Read reads from the offset; io.EOF at the end.
@@ -185,7 +186,7 @@ func (h *Handle) readAt(b []byte, off int64) (int, error) {
 	}
 	h.f.mu.RLock()
 	defer h.f.mu.RUnlock()
-	n := h.f.get(h.n)
+	n := h.f.fresh(h.f.get(h.n))
 	if n.mutable {
 		return Bytes(n.data).ReadAt(b, off)
 	}

@@ -195,7 +195,7 @@ func (f *FS) collect(path string, dir *node, out *[]Changed) {
 		}
 		var base *node
 		if dir.lower != nil {
-			base = dir.lower.children[name]
+			base = dir.lower.kids()[name]
 		}
 		if base != nil && base.ino != c.ino { // another took its place
 			*out = append(*out, Changed{Path: p, Removed: true})
@@ -211,14 +211,14 @@ func (f *FS) collect(path string, dir *node, out *[]Changed) {
 		f.collect(p, c, out)
 	}
 	for name, c := range dir.children {
-		if c != nil || dir.lower != nil && dir.lower.children[name] != nil {
+		if c != nil || dir.lower != nil && dir.lower.kids()[name] != nil {
 			visit(name, c)
 		}
 	}
 	if dir.lower == nil {
 		return
 	}
-	for name, c := range dir.lower.children {
+	for name, c := range dir.lower.kids() {
 		if _, ok := dir.children[name]; !ok && f.over[c.ino] != nil {
 			visit(name, c)
 		}

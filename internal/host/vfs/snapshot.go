@@ -43,6 +43,7 @@ type snapshotNode struct {
 	From    string `json:"i,omitempty"` // content is that of the base's file at this path
 	Link    string `json:"h,omitempty"` // another name of the file at this path
 	Size    int64  `json:"s,omitempty"` // bytes of content that follow
+	Seen    int64  `json:"y,omitempty"` // of a live file: what the host wrote until then is content
 }
 
 // Snapshot is what the visitor changed, for Restore, with at most limit bytes
@@ -109,8 +110,12 @@ func (f *FS) describe(n *snapshotNode, in Info, links map[uint64]string) Content
 	if err != nil || fr.n == nil {
 		return nil
 	}
-	paths, progs := f.base.index()
-	if p := paths[in.Ino]; p != "" && !fr.n.written {
+	if fr.n.of != nil {
+		fr.n = fr.n.of
+	}
+	n.Seen = nano(fr.n.seen)
+	progs := f.base.programs()
+	if p := f.base.pathOf(in.Ino); p != "" && !fr.n.written {
 		n.From = p
 		return nil
 	}
@@ -267,7 +272,7 @@ func (f *FS) restoreFile(n snapshotNode, data []byte) {
 		f.WriteFile(c, n.Path, data, n.Mode) //nolint:errcheck // the quota decides
 		return
 	}
-	if paths, _ := f.base.index(); n.From == n.Path && paths[f.inodeAt(n.Path)] == n.From {
+	if n.From == n.Path && f.base.pathOf(f.inodeAt(n.Path)) == n.From {
 		return // only its attributes changed
 	}
 	if content, err := New(f.base, Options{}).Content(c, n.From); err == nil {
@@ -299,6 +304,9 @@ func (f *FS) finish(n snapshotNode) {
 		if t != 0 {
 			*at = time.Unix(0, t)
 		}
+	}
+	if n.Seen != 0 && node.live != "" {
+		node.seen = time.Unix(0, n.Seen)
 	}
 	node.dirty = false
 	node.attr = n.Attr & (AttrImmutable | AttrAppend)

@@ -147,7 +147,7 @@ func (f *FS) unlink(fr *frame) *lost {
 	dir := f.takeChain(fr.up)
 	n := f.take(fr.n)
 	now := f.touch()
-	if dir.lower != nil && dir.lower.children[fr.name] != nil {
+	if dir.lower != nil && dir.lower.kids()[fr.name] != nil {
 		dir.children[fr.name] = nil
 	} else {
 		delete(dir.children, fr.name)
@@ -272,7 +272,7 @@ func (f *FS) move(src *frame, m *missing) {
 	m.dir.n = f.get(m.dir.n)
 	to := f.takeChain(m.dir)
 	now := f.touch()
-	if from.lower != nil && from.lower.children[src.name] != nil {
+	if from.lower != nil && from.lower.kids()[src.name] != nil {
 		from.children[src.name] = nil
 	} else {
 		delete(from.children, src.name)
