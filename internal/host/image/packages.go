@@ -153,8 +153,8 @@ func (b *builder) modules() {
 		})
 	}
 	b.Lazy(top, 16, func(add func(vfs.Node)) {
-		text := func(name string, make func() string) {
-			add(vfs.Node{Path: name, Kind: vfs.File, Mode: 0o644, Mtime: t, Content: lines(make)})
+		text := func(name string, text func() string) {
+			add(vfs.Node{Path: name, Kind: vfs.File, Mode: 0o644, Mtime: t, Content: lines(text)})
 		}
 		text("modules.dep", dependencies)
 		text("modules.alias", aliases)

@@ -41,7 +41,7 @@ func stub(_ context.Context, p *kernel.Proc) int {
 // stubVersion is the version of the package that holds a program.
 func stubVersion(p *kernel.Proc, name string) string {
 	for f := range p.M.Persona.Files {
-		if f.Name == name && (strings.HasSuffix(f.Dir, "bin")) {
+		if f.Name == name && strings.HasSuffix(f.Dir, "bin") {
 			pkg, _, _ := strings.Cut(f.Packages, ",")
 			return getopt.PackageVersion(p, pkg)
 		}

@@ -1,6 +1,7 @@
 package vfs
 
 import (
+	"maps"
 	"sort"
 	"sync"
 )
@@ -55,9 +56,7 @@ func (n *node) kids() map[string]*node {
 	}
 	l.once.Do(func() {
 		l.all = make(map[string]*node, len(n.children)+l.count)
-		for name, c := range n.children {
-			l.all[name] = c
-		}
+		maps.Copy(l.all, n.children)
 		l.fill(func(e Node) {
 			if _, taken := l.all[e.Path]; taken || len(l.names) == l.count || e.Kind == Dir {
 				return
