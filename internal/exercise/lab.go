@@ -293,6 +293,9 @@ func (l *lab) hostConfig(spec *scenario.Host, m *machine) service.HostConfig {
 			c.Tokens = append(c.Tokens, service.Token{Credential: service.Credential{User: cred.User, Password: cred.Password}, ID: cred.Token, Admit: l.admits(spec, cred.Name)})
 		}
 	}
+	if slices.ContainsFunc(spec.Services, func(s scenario.Service) bool { return s.Type == "ldap" }) {
+		c.People, c.Machines = l.directory()
+	}
 	for _, f := range spec.Files {
 		c.Files = append(c.Files, service.File{Path: f.Path, Content: f.Content, Token: f.Honeytoken})
 	}
@@ -303,6 +306,26 @@ func (l *lab) hostConfig(spec *scenario.Host, m *machine) service.HostConfig {
 		c.Mail[mail.User] = append(c.Mail[mail.User], service.Message{From: mail.From, Subject: mail.Subject, Body: mail.Body})
 	}
 	return c
+}
+
+// directory is who works in the scenario, and on which machines: the intruder's
+// are not in it.
+func (l *lab) directory() (people, machines []string) {
+	for i := range l.sc.Hosts {
+		h := &l.sc.Hosts[i]
+		if h.Has("red") {
+			continue
+		}
+		machines = append(machines, h.Name)
+		if h.User != "" {
+			people = append(people, h.User)
+		}
+	}
+	for _, c := range l.sc.Credentials {
+		people = append(people, c.User)
+	}
+	slices.Sort(people)
+	return slices.Compact(people), machines
 }
 
 // admits tells whether a service of the host names the credential.

@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,7 +105,7 @@ func (w *actor) probe(ctx context.Context, to []target) error {
 			if w.lab.hosts[w.a.from].spec.IP == t.addr {
 				continue
 			}
-			if err := w.lab.clk.Sleep(ctx, pause); err != nil {
+			if err := w.lab.pace.Sleep(ctx, pause); err != nil {
 				return err
 			}
 			select {
@@ -141,7 +142,7 @@ func (w *actor) ping(ctx context.Context, to []target) error {
 	for i := range max(w.a.args.Int("repeat"), 1) {
 		for _, t := range to {
 			if i > 0 || len(to) > 1 {
-				if err := w.lab.clk.Sleep(ctx, w.a.args.Duration("every")/time.Duration(len(to))); err != nil {
+				if err := w.lab.pace.Sleep(ctx, w.a.args.Duration("every")/time.Duration(len(to))); err != nil {
 					under.Wait()
 					return err
 				}
@@ -224,11 +225,16 @@ func deeds() map[string]deed { //nolint:funlen // a table
 		"ldap.bind": func(ctx context.Context, w *actor, t act.Target) act.Outcome {
 			return in(w.LDAPBind(ctx, t, w.login()))
 		},
+		"ldap.search": func(ctx context.Context, w *actor, t act.Target) act.Outcome {
+			g := w.a.args
+			class := map[string]string{"users": "user", "computers": "computer"}[g.Text("find")]
+			return in(w.LDAPSearch(ctx, t, w.login(), g.Text("base"), class))
+		},
 		"sql.login": func(ctx context.Context, w *actor, t act.Target) act.Outcome {
-			if p := map[string]uint16{"mysql": 3306, "postgres": 5432}[w.a.args.Text("protocol")]; p != 0 && w.a.target.Port == 0 {
-				t.Port = p
-			}
-			return in(w.SQLLogin(ctx, t, w.a.args.Text("protocol"), w.login()))
+			return in(w.SQLLogin(ctx, w.database(t), w.a.args.Text("protocol"), w.login()))
+		},
+		"sql.query": func(ctx context.Context, w *actor, t act.Target) act.Outcome {
+			return in(w.SQLQuery(ctx, w.database(t), w.a.args.Text("protocol"), w.login(), w.a.args.Texts("ask")))
 		},
 		"rdp.probe": func(ctx context.Context, w *actor, t act.Target) act.Outcome {
 			return w.RDPProbe(ctx, t, w.a.args.Text("user")).Outcome
@@ -256,6 +262,9 @@ func deeds() map[string]deed { //nolint:funlen // a table
 		},
 		"imap.login": func(ctx context.Context, w *actor, t act.Target) act.Outcome {
 			return in(w.IMAPLogin(ctx, t, w.login(), 0))
+		},
+		"pop3.login": func(ctx context.Context, w *actor, t act.Target) act.Outcome {
+			return in(w.POPLogin(ctx, t, w.login(), 0))
 		},
 		"mail.read":      readMail,
 		"password.spray": spray,
@@ -350,10 +359,20 @@ func readMail(ctx context.Context, w *actor, t act.Target) act.Outcome {
 		q.Repeat = act.Repeat{Times: w.a.args.Int("count"), Every: 500 * time.Millisecond}
 		return w.HTTP(ctx, w.a.action, t, q).Outcome
 	}
-	if t.Port == 0 {
-		t.Port = 143
+	if w.a.args.Text("protocol") == "pop3" {
+		t.Port = cmp.Or(t.Port, 110)
+		return in(w.POPLogin(ctx, t, w.login(), w.a.args.Int("count")))
 	}
+	t.Port = cmp.Or(t.Port, 143)
 	return in(w.IMAPLogin(ctx, t, w.login(), w.a.args.Int("count")))
+}
+
+// database gives a target the usual port of its protocol.
+func (w *actor) database(t act.Target) act.Target {
+	if p := map[string]uint16{"mysql": 3306, "postgres": 5432}[w.a.args.Text("protocol")]; p != 0 && w.a.target.Port == 0 {
+		t.Port = p
+	}
+	return t
 }
 
 // sprayed is every password with every user, the fitting one last.

@@ -192,8 +192,7 @@ func TestScannerSeesTheSystems(t *testing.T) {
 	want := map[string]string{
 		"linux-5": "Linux", "linux-6": "Linux", "windows-10": "Windows", "windows-11": "Windows", "windows-server": "Windows",
 		"freebsd": "FreeBSD", "switch": "(?i)cisco|switch", "printer": "(?i)printer", "camera": "Linux",
-		// Few controllers are known to the scanner: one among its guesses will do.
-		"plc": "(?i)controllogix|controller|automation",
+		"plc": "(?i)control(ler)?( and automation)? system|programmable logic",
 	}
 	banner := get(host(t, s, "banner", "10.20.1.100").Listen(t.Context(), 22))
 	go func() {
@@ -230,9 +229,6 @@ func TestScannerSeesTheSystems(t *testing.T) {
 	for _, r := range reports {
 		a, _, _ := strings.Cut(r, "\n")
 		first := guesses.FindStringSubmatch(r)
-		if names[a] == "plc" && first != nil {
-			first[1] = first[0]
-		}
 		if first == nil || !regexp.MustCompile(want[names[a]]).MatchString(first[1]) {
 			t.Errorf("%s looks like %q:\n%s", names[a], first, r)
 		} else {

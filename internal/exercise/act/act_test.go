@@ -123,8 +123,11 @@ func newWorld(t *testing.T) *world {
 	t.Cleanup(w.stop)
 	accept := []service.Credential{{User: "anna", Password: "pw"}}
 	w.add(t, 14, service.HostConfig{Name: "win", Persona: "windows-server", Accept: accept}, "smb")
-	w.add(t, 10, service.HostConfig{Name: "lin", Persona: "linux-5", Accept: accept, Files: []service.File{{Path: "/srv/plan.txt", Content: "the plan\n"}}},
-		"ssh", "ftp", "smtp", "imap", "dns", "smb", "ldap", "mysql", "postgres", "mssql", "rdp", "http", "https")
+	w.add(t, 10, service.HostConfig{
+		Name: "lin", Domain: "plant.example", Persona: "linux-5", Accept: accept, Files: []service.File{{Path: "/srv/plan.txt", Content: "the plan\n"}},
+		Mail: map[string][]service.Message{"anna": {{Subject: "One"}, {Subject: "Two", Body: ".\r\n..dots\r\n"}}}, People: []string{"anna", "bert"}, Machines: []string{"pc1"},
+	},
+		"ssh", "ftp", "smtp", "imap", "pop3", "dns", "smb", "ldap", "mysql", "postgres", "mssql", "rdp", "http", "https")
 	w.add(t, 11, service.HostConfig{Name: "trap", Persona: "linux-6", Decoy: true, Tokens: []service.Token{{Credential: service.Credential{User: "backup", Password: "t0k"}, ID: "tok", Admit: true}}, Files: []service.File{{Path: "/srv/README.txt", Content: "marker", Token: "doc"}}}, "ssh")
 	w.add(t, 12, service.HostConfig{Name: "rt", Persona: "router", Decoy: true, Accept: []service.Credential{{User: "root", Password: "admin"}}}, "telnet", "snmp")
 	w.add(t, 13, service.HostConfig{Name: "plc", Persona: "plc", Accept: accept}, "modbus", "mqtt")
@@ -163,8 +166,10 @@ func TestLogins(t *testing.T) {
 		{"ssh", func(l Login) LoggedIn { return a.SSHLogin(ctx, Target{"lin", 22}, l) }},
 		{"ftp", func(l Login) LoggedIn { return a.FTPLogin(ctx, Target{"lin", 21}, l) }},
 		{"imap", func(l Login) LoggedIn { return a.IMAPLogin(ctx, Target{"lin", 143}, l, 0) }},
+		{"pop3", func(l Login) LoggedIn { return a.POPLogin(ctx, Target{"lin", 110}, l, 0) }},
 		{"smb", func(l Login) LoggedIn { l.Share = "IPC$"; return a.SMBLogin(ctx, Target{"lin", 445}, l) }},
 		{"ldap", func(l Login) LoggedIn { return a.LDAPBind(ctx, Target{"lin", 389}, l) }},
+		{"ldap search", func(l Login) LoggedIn { return a.LDAPSearch(ctx, Target{"lin", 389}, l, "", "user") }},
 		{"mysql", func(l Login) LoggedIn { return a.SQLLogin(ctx, Target{"lin", 3306}, "mysql", l) }},
 		{"postgres", func(l Login) LoggedIn { return a.SQLLogin(ctx, Target{"lin", 5432}, "postgres", l) }},
 		{"mssql", func(l Login) LoggedIn { return a.SQLLogin(ctx, Target{"lin", 1433}, "mssql", l) }},
@@ -182,6 +187,49 @@ func TestLogins(t *testing.T) {
 				t.Errorf("%+v", got)
 			}
 		})
+	}
+}
+
+// TestReading reads what ordinary servers hold: mails, people, rows.
+func TestReading(t *testing.T) {
+	w := newWorld(t)
+	a := testActor(w)
+	ctx := t.Context()
+	login := Login{Credentials: []Credential{anna}}
+	for _, tt := range []struct {
+		name string
+		do   func() LoggedIn
+		want []string // each is a part of one text, in order
+	}{
+		{"imap", func() LoggedIn { return a.IMAPLogin(ctx, Target{"lin", 143}, login, 1) }, []string{"Subject: Two"}},
+		{"pop3", func() LoggedIn { return a.POPLogin(ctx, Target{"lin", 110}, login, 2) }, []string{"Subject: One", "Subject: Two"}},
+		{"ldap users", func() LoggedIn { return a.LDAPSearch(ctx, Target{"lin", 389}, login, "", "user") }, []string{"CN=anna,CN=Users,DC=plant,DC=example", "CN=bert,CN=Users"}},
+		{"ldap all", func() LoggedIn { return a.LDAPSearch(ctx, Target{"lin", 389}, login, "DC=plant", "") }, []string{"CN=anna", "CN=bert", "CN=pc1,CN=Computers"}},
+		{"mysql", func() LoggedIn {
+			return a.SQLQuery(ctx, Target{"lin", 3306}, "mysql", login, []string{"version", "tables"})
+		}, []string{"8.0", "8.0", "customers", "invoices", "orders", "staff"}},
+		{"postgres", func() LoggedIn {
+			return a.SQLQuery(ctx, Target{"lin", 5432}, "postgres", login, []string{"version", "users"})
+		}, []string{"PostgreSQL 15", "postgres", "anna"}},
+		{"mssql", func() LoggedIn {
+			return a.SQLQuery(ctx, Target{"lin", 1433}, "mssql", login, []string{"databases", "version"})
+		}, []string{"15.0.2000", "master", "tempdb", "stock", "works", "SQL Server 2019"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := tt.do()
+			good(t, got.Outcome)
+			if len(got.Output) != len(tt.want) {
+				t.Fatalf("%d texts: %q", len(got.Output), got.Output)
+			}
+			for i, want := range tt.want {
+				if !strings.Contains(got.Output[i], want) {
+					t.Errorf("%q is not in %q", want, got.Output[i])
+				}
+			}
+		})
+	}
+	if got := a.SQLQuery(ctx, Target{"lin", 3306}, "mysql", login, []string{"drop"}); got.Result != Wrong || len(got.Flows) > 0 {
+		t.Errorf("a question that is not in the list: %+v", got)
 	}
 }
 

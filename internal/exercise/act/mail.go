@@ -149,3 +149,71 @@ func (c *conn) imap(tag, command string) (ok bool, said []string, err error) {
 	}
 	return false, said, fmt.Errorf("an answer of IMAP: %w", wire.ErrMalformed)
 }
+
+// POPLogin opens a mailbox by POP3 (RFC 1939); with count it reads so many of the
+// newest messages.
+func (a *Actor) POPLogin(ctx context.Context, t Target, l Login, count int) LoggedIn {
+	action := "pop3.login"
+	if count > 0 {
+		action = "mail.read"
+	}
+	return a.login(ctx, action, t, l, func(_ *run, c *conn, cred Credential) (bool, []string, error) {
+		if _, err := c.line(); err != nil {
+			return false, nil, err
+		}
+		for _, word := range []string{"USER " + cred.User, "PASS " + cred.Password} {
+			if ok, _, err := c.pop(word); err != nil || !ok {
+				return false, nil, err
+			}
+		}
+		var out []string
+		_, said, err := c.pop("STAT")
+		if err != nil {
+			return true, nil, err
+		}
+		word, _, _ := strings.Cut(said, " ")
+		n, _ := strconv.Atoi(word) // none is nothing to read
+		for i := max(1, n-count+1); i <= n && count > 0; i++ {
+			text, err := c.popText("RETR " + strconv.Itoa(i))
+			if err != nil {
+				return true, out, err
+			}
+			out = append(out, text)
+		}
+		_, _, err = c.pop("QUIT")
+		return true, out, err
+	})
+}
+
+// pop sends a command and reads its line of status.
+func (c *conn) pop(command string) (ok bool, said string, err error) {
+	if err := c.say("%s", command); err != nil {
+		return false, "", err
+	}
+	l, err := c.line()
+	if err != nil {
+		return false, "", err
+	}
+	said, ok = strings.CutPrefix(l, "+OK")
+	return ok, strings.TrimSpace(said), nil
+}
+
+// popText sends a command that has a text as its answer.
+func (c *conn) popText(command string) (string, error) {
+	ok, said, err := c.pop(command)
+	if err == nil && !ok {
+		err = fmt.Errorf("%s: %q: %w", command, said, errRefused)
+	}
+	if err != nil {
+		return "", err
+	}
+	var b strings.Builder
+	for b.Len() < maxOutput {
+		l, err := c.line()
+		if err != nil || l == "." {
+			return b.String(), err
+		}
+		b.WriteString(strings.TrimPrefix(l, ".") + "\r\n")
+	}
+	return b.String(), fmt.Errorf("an answer of POP3: %w", wire.ErrMalformed)
+}

@@ -1,6 +1,10 @@
 package scenario
 
-import "time"
+import (
+	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/exercise/wire"
+)
 
 // Arguments that several actions share.
 
@@ -123,7 +127,18 @@ var Actions = []Action{
 	{Name: "smb.login", Doc: "logs on or guesses, and opens a share", Targets: ToHost, Port: 445, Args: append(login(),
 		Field{Name: "share", Doc: "opened after it", Spec: matching(sharePattern), Default: "IPC$"}), length: tried},
 	{Name: "ldap.bind", Doc: "binds or guesses", Targets: ToHost, Port: 389, Args: login(), length: tried},
+	{Name: "ldap.search", Doc: "binds and asks a directory for its users or computers", Targets: ToHost, Port: 389, Args: []Field{
+		{Name: "credential", Doc: "to bind with", Spec: name(namesCredential), Required: true},
+		{Name: "find", Doc: "what is asked for", Spec: word("users", "computers", "all"), Default: "users"},
+		{Name: "base", Doc: "below which name", Spec: line(256)},
+	}},
 	{Name: "sql.login", Doc: "logs in or guesses", Targets: ToHost, Port: 1433, Args: append(login(), protocol("mssql", "mysql", "postgres")), length: tried},
+	{Name: "sql.query", Doc: "logs in and asks one of a few questions; nothing is changed", Targets: ToHost, Port: 1433, Args: []Field{
+		protocol("mssql", "mysql", "postgres"),
+		{Name: "credential", Doc: "to log in with", Spec: name(namesCredential), Required: true},
+		{Name: "ask", Doc: "questions, in this order", Spec: some(listOrOne(20, word(wire.SQLQuestions()...))), Required: true},
+		{Name: "delay", Doc: "between questions", Spec: span(0, 3600), Default: "1s"},
+	}, length: func(a Args, n int) time.Duration { return times(a.Duration("delay"), n*len(a.Texts("ask"))) }},
 	{Name: "rdp.probe", Doc: "asks for a remote desktop, names a user, goes no further", Targets: ToHost | ToNetwork, Port: 3389, Args: []Field{
 		{Name: "user", Doc: "named in the request", Spec: matching(userPattern)},
 	}},
@@ -150,9 +165,10 @@ var Actions = []Action{
 		{Name: "body", Doc: "text", Spec: text(4096), Default: "A mail of an exercise."},
 	}, repeats("1", "10s")), length: repeated},
 	{Name: "imap.login", Doc: "opens a mailbox or guesses", Targets: ToHost, Port: 143, Args: login(), length: tried},
+	{Name: "pop3.login", Doc: "opens a mailbox or guesses", Targets: ToHost, Port: 110, Args: login(), length: tried},
 	{Name: "mail.read", Doc: "reads the mails of a mailbox", Targets: ToHost, Args: []Field{
 		{Name: "credential", Doc: "of the scenario", Spec: name(namesCredential), Required: true},
-		protocol("imap", "ews"),
+		protocol("imap", "pop3", "ews"),
 		{Name: "count", Doc: "at most so many", Spec: integer(1, 1000), Default: "20"},
 		agent(),
 	}},

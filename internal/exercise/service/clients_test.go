@@ -84,6 +84,10 @@ func TestClients(t *testing.T) {
 		{"snmpwalk", "snmp", []string{"snmpwalk", "-v1", "-c", "public", "-On", "{h}:{p}", "1.3.6.1.2.1.1"}, "", "Building 1"},
 		{"mysql", "mysql", []string{"mysql", "-h", "{h}", "-P", "{p}", "-u", "anna", "--skip-ssl", "-e", "select 1"}, "MYSQL_PWD=pw", "ERROR 1142"},
 		{"mysql refused", "mysql", []string{"mysql", "-h", "{h}", "-P", "{p}", "-u", "anna", "--skip-ssl", "-e", "select 1"}, "MYSQL_PWD=no", "ERROR 1045 (28000)"},
+		{"mysql rows", "mysql", []string{"mysql", "-h", "{h}", "-P", "{p}", "-u", "anna", "--skip-ssl", "-N", "-e", "show databases"}, "MYSQL_PWD=pw", "information_schema\nmysql\nstock\nworks\nexit status 0"},
+		{"psql rows", "postgres", []string{"psql", "-h", "{h}", "-p", "{p}", "-U", "anna", "-d", "plant", "-Atc", "select usename from pg_user"}, "PGPASSWORD=pw", "postgres\nanna\nexit status 0"},
+		{"curl pop3", "pop3", []string{"curl", "-s", "-u", "anna:pw", "pop3://{h}:{p}/1"}, "", "Subject: "},
+		{"curl ldap", "ldap", []string{"curl", "-s", "-u", "cn=anna,dc=plant:pw", "ldap://{h}:{p}/dc=plant?cn?sub?(objectClass=user)"}, "", "CN=bert,CN=Users"},
 		{"dig", "dns", []string{"dig", "+tcp", "+short", "-p", "{p}", "@{h}", "web01.plant.example"}, "", "10.0.0.1"},
 		{"mosquitto_sub", "mqtt", []string{"mosquitto_sub", "-h", "{h}", "-p", "{p}", "-u", "anna", "-P", "pw", "-t", "plant/#", "-W", "1", "-d"}, "", "Subscribed (mid: 1): 0"}, //nolint:misspell // its name
 		{"mosquitto_sub refused", "mqtt", []string{"mosquitto_sub", "-h", "{h}", "-p", "{p}", "-u", "anna", "-P", "no", "-t", "plant/#", "-W", "1"}, "", "not authorised"},       //nolint:misspell // its name
@@ -91,7 +95,7 @@ func TestClients(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			program := sharedtest.Program(t, tt.cmd[0])
-			b := start(t, tt.kind, HostConfig{Persona: "linux-5", Accept: accept, Files: []File{{"/srv/plan.txt", "x", ""}}}, Config{Zone: zone})
+			b := start(t, tt.kind, HostConfig{Persona: "linux-5", Accept: accept, Files: []File{{"/srv/plan.txt", "x", ""}}, People: []string{"bert"}}, Config{Zone: zone})
 			host, port, err := net.SplitHostPort(b.addr)
 			if err != nil {
 				t.Fatal(err)

@@ -1,6 +1,7 @@
 package service
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -34,7 +35,7 @@ func serveFTP(v *visit) error {
 	f := &ftpSession{visit: v, dir: "/"}
 	defer f.shut()
 	v.syslog("vsftpd", "CONNECT: Client %q", v.src.Addr())
-	if err := v.say("220 %s", first(v.c.Banner, "(vsFTPd 3.0.3)")); err != nil {
+	if err := v.say("220 %s", cmp.Or(v.c.Banner, v.c.Host.persona.FTP, "(vsFTPd 3.0.3)")); err != nil {
 		return err
 	}
 	for {

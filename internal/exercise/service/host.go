@@ -63,9 +63,11 @@ type HostConfig struct {
 	Files   []File
 	// Mail is what lies in mailboxes; mailboxes without an entry have a few
 	// messages of the seed's.
-	Mail     map[string][]Message
-	Programs map[string]kernel.Program // of shells; shared between hosts, nil makes them
-	Log      *slog.Logger              // nil: silent
+	Mail map[string][]Message
+	// People and Machines are the names that a directory on this host knows.
+	People, Machines []string
+	Programs         map[string]kernel.Program // of shells; shared between hosts, nil makes them
+	Log              *slog.Logger              // nil: silent
 }
 
 // Host is what the services of one host share. The fake host with its shell is

@@ -69,7 +69,7 @@ func (s *Server) make() error {
 	if err != nil {
 		return err
 	}
-	banner := fake.Persona().SSH.Banner
+	banner := first(h.persona.SSH, fake.Persona().SSH.Banner)
 	if s.c.Banner != "" {
 		banner = "SSH-2.0-" + strings.TrimPrefix(s.c.Banner, "SSH-2.0-")
 	}

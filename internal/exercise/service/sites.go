@@ -83,6 +83,14 @@ var sites = map[string]site{
 	"nas": {server: "http server 1.0", title: "Storage", welcome: "Shares: public, backup", login: "/cgi-bin/authLogin.cgi", home: "/cgi-bin/", guarded: []string{"/cgi-bin", "/share"}, pages: []webPage{
 		{path: "/", title: "Storage", text: "Sign in to {host}.", form: true},
 	}},
+	"printer": {server: "Virata-EmWeb/R6_2_1", title: "Printer", welcome: "Ready", guarded: []string{"/hp/device/set", "/admin"}, pages: []webPage{
+		{path: "/", title: "HP LaserJet", text: "{host}: ready. Toner 62 %, tray 2 is empty."},
+		{path: "/hp/device/this.LCDispatcher", title: "HP LaserJet", text: "{host}: ready."},
+	}},
+	"plc": {server: "GoAhead-Webs", title: "Controller", welcome: "Run", guarded: []string{"/rokform", "/admin"}, pages: []webPage{
+		{path: "/", title: "Controller", text: "{host}: mode RUN, no faults. Values are read by the control system."},
+		{path: "/index.html", title: "Controller", text: "{host}: mode RUN, no faults."},
+	}},
 	"portal": {server: "Apache-Coyote/1.1", title: "ArcGIS Portal", welcome: "Services", login: "/arcgis/sharing/signin", home: "/arcgis/home/", guarded: []string{"/arcgis/admin", "/arcgis/manager"}, pages: []webPage{
 		{path: "/", title: "Portal", text: "Maps and layers of {host}."},
 		{path: "/arcgis/home/", title: "Portal", text: "Maps and layers of {host}.", form: true},
@@ -119,7 +127,7 @@ func (v *visit) site() string {
 		return v.c.Site
 	case v.kind.Name == "winrm":
 		return "winrm"
-	case p.Product == "camera" || p.Product == "nas":
+	case slices.Contains([]string{"camera", "nas", "printer", "plc"}, p.Product):
 		return p.Product
 	case p.Family == "device":
 		return "router"

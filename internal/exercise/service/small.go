@@ -101,7 +101,10 @@ func serveRPC(v *visit) error {
 			return over(err)
 		}
 		n := int(binary.LittleEndian.Uint16(h[8:])) - len(h)
-		if h[0] != 5 || n < 0 || n > maxLine {
+		if h[0] != 5 { // of another version: it is told which there is
+			return v.send(rpcRefusal(4, []byte{0, 0, 0, 0}))
+		}
+		if n < 0 || n > maxLine {
 			return fmt.Errorf("a call of DCE/RPC: %w", errMalformed)
 		}
 		if _, err := v.r.Discard(n); err != nil {
@@ -111,13 +114,17 @@ func serveRPC(v *visit) error {
 		if h[2] != 11 { // bind
 			return nil
 		}
-		nak := append(h[:0:0], 5, 0, 13, 3, 0x10, 0, 0, 0, 24, 0, 0, 0)
-		nak = append(append(nak, h[12:]...), 0, 0, 1, 5, 0, 0, 0, 0)
-		if err := v.send(nak); err != nil {
+		if err := v.send(rpcRefusal(0, h[12:])); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// rpcRefusal is the answer to a bind: a reason, and the one version that there is.
+func rpcRefusal(reason byte, call []byte) []byte {
+	nak := append([]byte{5, 0, 13, 3, 0x10, 0, 0, 0, 24, 0, 0, 0}, call...)
+	return append(nak, reason, 0, 1, 5, 0, 0, 0, 0)
 }
 
 // serveBanner sends its banner and reads what comes until the visitor leaves.

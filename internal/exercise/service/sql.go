@@ -9,7 +9,41 @@ import (
 
 const sqlQueries = 1000 // of one connection
 
-// serveMySQL greets, judges the login and refuses queries.
+// answers are the rows to one of the questions that a range knows. Every other
+// query is refused, and a decoy refuses all.
+func (v *visit) answers(protocol, text string) (wire.SQLRows, bool) {
+	h := v.c.Host
+	var rows []string
+	q := wire.SQLAsked(protocol, text)
+	switch q {
+	case "version":
+		rows = []string{map[string]string{
+			wire.ProtocolMySQL:    first(v.c.Banner, "8.0.36-0ubuntu0.22.04.1"),
+			wire.ProtocolPostgres: "PostgreSQL 15.6 (Debian 15.6-0+deb12u1) on x86_64-pc-linux-gnu",
+			wire.ProtocolMSSQL:    "Microsoft SQL Server 2019 (RTM) - 15.0.2000.5 (X64)",
+		}[protocol]}
+	case "databases":
+		rows = append(map[string][]string{
+			wire.ProtocolMySQL: {"information_schema", "mysql"}, wire.ProtocolPostgres: {"postgres", "template1"}, wire.ProtocolMSSQL: {"master", "tempdb"},
+		}[protocol], "stock", "works")
+	case "tables":
+		rows = []string{"customers", "invoices", "orders", "staff"}
+	case "users":
+		rows = []string{map[string]string{wire.ProtocolMySQL: "root", wire.ProtocolPostgres: "postgres", wire.ProtocolMSSQL: "sa"}[protocol]}
+		for _, list := range [][]Credential{h.c.Accept, v.c.Accept} {
+			for _, c := range list {
+				rows = append(rows, c.User)
+			}
+		}
+	case "customers":
+		for i := range 40 {
+			rows = append(rows, fmt.Sprintf("Customer %d of the exercise", 1000+i))
+		}
+	}
+	return wire.SQLRows{Column: q, Rows: rows}, q != "" && !v.decoy
+}
+
+// serveMySQL greets, judges the login and answers a few questions.
 func serveMySQL(v *visit) error {
 	h := v.c.Host
 	var salt [20]byte
@@ -50,6 +84,12 @@ func (v *visit) mysqlQueries(user string) error {
 		out := wire.MySQLOK()
 		if m.Body[0] == 3 { // COM_QUERY
 			v.asksSQL("mysqld", user, string(m.Body[1:]))
+			if rows, ok := v.answers(wire.ProtocolMySQL, string(m.Body[1:])); ok {
+				if err := v.send(wire.AppendMySQLAnswer(m.Seq, rows)); err != nil {
+					return err
+				}
+				continue
+			}
 			out = wire.MySQLError(1142, "42000", "command denied to user '"+clip(user, 80)+"'")
 		}
 		if err := v.send(wire.AppendMySQL(wire.MySQL{Seq: m.Seq + 1, Body: out})); err != nil {
@@ -65,7 +105,7 @@ func (v *visit) asksSQL(program, user, text string) {
 	v.logged(program+".log", program, fmt.Sprintf("Query by %s: %s", user, clip(text, 500)), nil)
 }
 
-// servePostgres starts a session of protocol 3.0 and refuses queries.
+// servePostgres starts a session of protocol 3.0 and answers a few questions.
 func servePostgres(v *visit) error {
 	var user string
 	for {
@@ -129,7 +169,14 @@ func (v *visit) postgresQueries(user string) error {
 		if m.Kind != 'Q' {
 			continue
 		}
-		v.asksSQL("postgresql", user, string(bytes.TrimRight(m.Body, "\x00")))
+		text := string(bytes.TrimRight(m.Body, "\x00"))
+		v.asksSQL("postgresql", user, text)
+		if rows, ok := v.answers(wire.ProtocolPostgres, text); ok {
+			if err := v.send(wire.AppendPostgresAnswer(rows)); err != nil {
+				return err
+			}
+			continue
+		}
 		out := wire.AppendPostgres(wire.PostgresError("42501", "permission denied"))
 		if err := v.send(append(out, wire.AppendPostgres(wire.Postgres{Kind: 'Z', Body: []byte("I")})...)); err != nil {
 			return err
@@ -138,9 +185,10 @@ func (v *visit) postgresQueries(user string) error {
 	return nil
 }
 
-// serveMSSQL goes through prelogin and login of TDS and refuses queries.
+// serveMSSQL goes through prelogin and login of TDS and answers a few questions.
 func serveMSSQL(v *visit) error {
 	h := v.c.Host
+	in, user := false, ""
 	for range sqlQueries {
 		kind, b, err := wire.ReadTDS(v.r)
 		if err != nil {
@@ -156,9 +204,15 @@ func serveMSSQL(v *visit) error {
 				return err
 			}
 			out = v.tdsLogin(c)
+			in, _, _ = wire.TDSOutcome(out) // what was just written
+			user = c.User
 		case wire.TDSQuery:
-			v.query("query", "")
+			text := wire.TDSText(b)
+			v.asksSQL("mssql", user, text)
 			out = wire.TDSRefusal(229, "The permission was denied.", h.Name())
+			if rows, ok := v.answers(wire.ProtocolMSSQL, text); ok && in {
+				out = wire.TDSAnswer(rows)
+			}
 		default:
 			return fmt.Errorf("TDS packet %#x: %w", kind, errMalformed)
 		}

@@ -15,6 +15,7 @@ const (
 	tagOID    = 0x06
 	tagEnum   = 0x0a
 	tagSeq    = 0x30
+	tagSet    = 0x31
 )
 
 // tlv appends a tag with its contents.

@@ -1,6 +1,9 @@
 package wire
 
-import "io"
+import (
+	"io"
+	"strings"
+)
 
 // LDAP operations (RFC 4511) that a range knows.
 const (
@@ -10,6 +13,8 @@ const (
 	LDAPSearch   = 0x63
 	ldapDone     = 0x65
 	ldapExtended = 0x78
+	ldapEntry    = 0x64
+	ldapEqual    = 0xa3 // a filter: attribute is value
 
 	LDAPSuccess     = 0
 	LDAPInvalid     = 49 // credentials
@@ -24,6 +29,7 @@ type LDAPMessage struct {
 	DN       string // of a bind, or the base of a search
 	Password string // of a simple bind
 	Simple   bool
+	Class    string // object class that a search is for; "": every one, or another filter
 }
 
 // ReadLDAP reads one request, at most 64 KiB.
@@ -56,11 +62,14 @@ func parseLDAP(b []byte) (LDAPMessage, error) {
 			m.Password = string(p[2].body)
 		}
 	case LDAPSearch:
-		p, err := fields(f[1].body, 1)
+		p, err := fields(f[1].body, 7)
 		if err != nil {
 			return m, err
 		}
 		m.DN = string(p[0].body)
+		if c, err := fields(p[6].body, 2); err == nil && p[6].tag == ldapEqual && strings.EqualFold(string(c[0].body), "objectClass") {
+			m.Class = string(c[1].body)
+		}
 	}
 	return m, nil
 }
@@ -73,8 +82,12 @@ func AppendLDAP(m LDAPMessage) []byte {
 	case LDAPBind:
 		op = tlv(LDAPBind, berInt(tagInt, 3), tlv(tagOctets, []byte(m.DN)), tlv(0x80, []byte(m.Password)))
 	case LDAPSearch:
+		filter := tlv(0x87, []byte("objectClass"))
+		if m.Class != "" {
+			filter = tlv(ldapEqual, tlv(tagOctets, []byte("objectClass")), tlv(tagOctets, []byte(m.Class)))
+		}
 		op = tlv(LDAPSearch, tlv(tagOctets, []byte(m.DN)), berInt(tagEnum, 2), berInt(tagEnum, 0), berInt(tagInt, 0), berInt(tagInt, 0),
-			tlv(0x01, []byte{0}), tlv(0x87, []byte("objectClass")), tlv(tagSeq))
+			tlv(0x01, []byte{0}), filter, tlv(tagSeq))
 	default:
 		op = tlv(m.Op)
 	}
@@ -112,4 +125,40 @@ func ReadLDAPResult(r io.Reader) (int, error) {
 		return 0, bad("an LDAP result")
 	}
 	return p[0].number(), nil
+}
+
+// LDAPFound is an entry that a search of m found, with its attributes.
+func LDAPFound(m LDAPMessage, dn string, attributes ...[2]string) []byte {
+	var all [][]byte
+	for _, a := range attributes {
+		all = append(all, tlv(tagSeq, tlv(tagOctets, []byte(a[0])), tlv(tagSet, tlv(tagOctets, []byte(a[1])))))
+	}
+	return tlv(tagSeq, berInt(tagInt, m.ID), tlv(ldapEntry, tlv(tagOctets, []byte(dn)), tlv(tagSeq, all...)))
+}
+
+// ReadLDAPFound reads what a server says to a search: the name of an entry, or
+// with done the code of its end.
+func ReadLDAPFound(r io.Reader) (dn string, done bool, code int, err error) {
+	b, err := readBER(r)
+	if err != nil {
+		return "", false, 0, err
+	}
+	e, _, err := ber(b)
+	if err != nil {
+		return "", false, 0, err
+	}
+	f, err := fields(e.body, 2)
+	if err != nil {
+		return "", false, 0, err
+	}
+	p, err := fields(f[1].body, 1)
+	switch {
+	case err != nil:
+		return "", false, 0, err
+	case f[1].tag == ldapEntry && p[0].tag == tagOctets:
+		return string(p[0].body), false, 0, nil
+	case f[1].tag == ldapDone && p[0].tag == tagEnum:
+		return "", true, p[0].number(), nil
+	}
+	return "", false, 0, bad("an answer to an LDAP search")
 }

@@ -65,6 +65,9 @@ func AppendRDP(m RDP, confirm bool) []byte {
 	if m.Asked {
 		b = binary.LittleEndian.AppendUint32(append(b, neg, 0, 8, 0), m.Protocols)
 	}
+	if confirm { // what Windows calls its end (MS-RDPBCGR 4.1.2)
+		b[4], b[5] = 0x12, 0x34
+	}
 	b[0] = byte(len(b) - 1)
 	return append(binary.BigEndian.AppendUint16([]byte{3, 0}, uint16(len(b)+4)), b...)
 }

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"encoding/binary"
@@ -58,7 +59,7 @@ func ReadSMB(r io.Reader) (SMB, error) {
 }
 
 func parseSMB(b []byte) (SMB, error) {
-	if len(b) > 5 && string(b[:4]) == "\xffSMB" && b[4] == 0x72 {
+	if len(b) > 5 && string(b[:4]) == "\xffSMB" && b[4] == 0x72 && bytes.Contains(b, []byte("\x02SMB 2.")) {
 		return SMB{Old: true}, nil
 	}
 	if len(b) < smbHead+2 || string(b[:4]) != "\xfeSMB" {

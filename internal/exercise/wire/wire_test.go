@@ -34,6 +34,7 @@ func TestLDAP(t *testing.T) {
 		{ID: 1, Op: LDAPBind, DN: "cn=admin,dc=plant,dc=example", Password: "pw", Simple: true},
 		{ID: 300, Op: LDAPBind, Simple: true},
 		{ID: 70000, Op: LDAPSearch, DN: "dc=plant"},
+		{ID: 2, Op: LDAPSearch, DN: "dc=plant", Class: "user"},
 		{ID: 3, Op: LDAPUnbind},
 	} {
 		same(t, must[LDAPMessage](t)(ReadLDAP(bytes.NewReader(AppendLDAP(m)))), m)
@@ -155,6 +156,42 @@ func TestTDS(t *testing.T) {
 	}
 }
 
+func TestSQLAnswers(t *testing.T) {
+	rows := []string{"one", "", strings.Repeat("long ", 100)}
+	for _, tt := range []struct {
+		name string
+		read func() ([]string, bool, error)
+	}{
+		{"mysql", func() ([]string, bool, error) {
+			return ReadMySQLAnswer(bytes.NewReader(AppendMySQLAnswer(0, SQLRows{"name", rows})))
+		}},
+		{"postgres", func() ([]string, bool, error) {
+			return ReadPostgresAnswer(bytes.NewReader(AppendPostgresAnswer(SQLRows{"name", rows})))
+		}},
+		{"mssql", func() ([]string, bool, error) { return ParseTDSAnswer(TDSAnswer(SQLRows{"name", rows})) }},
+	} {
+		got, ok, err := tt.read()
+		if !cmp.Equal(got, rows) || !ok || err != nil {
+			t.Errorf("%s: %q %v %v", tt.name, got, ok, err)
+		}
+	}
+	refused := [][]byte{AppendMySQL(MySQL{1, MySQLError(1142, "42000", "no")}), append(AppendPostgres(PostgresError("42501", "no")), 'Z', 0, 0, 0, 5, 'I')}
+	for i, read := range []func(io.Reader) ([]string, bool, error){ReadMySQLAnswer, ReadPostgresAnswer} {
+		if rows, ok, err := read(bytes.NewReader(refused[i])); len(rows) > 0 || ok || err != nil {
+			t.Errorf("refusal %d: %q %v %v", i, rows, ok, err)
+		}
+	}
+	for _, q := range SQLQuestions() {
+		for _, p := range []string{ProtocolMySQL, ProtocolPostgres, ProtocolMSSQL} {
+			if got := SQLAsked(p, " "+strings.ToUpper(SQLText(p, q))+" ;"); got != q {
+				t.Errorf("%s: %s is heard as %q", p, q, got)
+			}
+		}
+	}
+	same(t, TDSText(TDSAsk("select 1")), "select 1")
+	same(t, SQLAsked(ProtocolMySQL, "drop table customers"), "")
+}
+
 func TestRDP(t *testing.T) {
 	m := RDP{User: "anna", Protocols: 3, Asked: true}
 	same(t, must[RDP](t)(ReadRDP(bytes.NewReader(AppendRDP(m, false)))), m)
@@ -167,6 +204,11 @@ func readers(b []byte) []func() error {
 	return []func() error{
 		func() error { _, err := ReadLDAP(r()); return err },
 		func() error { _, err := ReadLDAPResult(r()); return err },
+		func() error { _, _, _, err := ReadLDAPFound(r()); return err },
+		func() error { _, _, err := ReadMySQLAnswer(r()); return err },
+		func() error { _, _, err := ReadPostgresAnswer(r()); return err },
+		func() error { _, _, err := ParseTDSAnswer(b); return err },
+		func() error { TDSText(b); return nil },
 		func() error { _, err := ParseSNMP(b); return err },
 		func() error { _, err := ParseQuestion(b); return err },
 		func() error { _, err := ParseAnswer(b); return err },
@@ -209,6 +251,8 @@ func FuzzReaders(f *testing.F) {
 		AppendLDAP(LDAPMessage{ID: 1, Op: LDAPBind, DN: "cn=x"}), LDAPReply(LDAPMessage{ID: 1, Op: LDAPBind}, 0, ""), q, a, s, n, NTLMChallenge([8]byte{}, "D", "C"),
 		AppendMQTT(MQTTConnectPacket(MQTTLogin{"c", "u", "p"})), MQTTConnectPacket(MQTTLogin{"c", "u", "p"}).Body, AppendModbus(ModbusRead(3, 0, 4)),
 		AppendSMB(SMB{Command: SMBNegotiate, Body: SMBOffer([16]byte{})}), AppendSMB(SMB{Command: SMBTree, Body: SMBShare("x")}), MySQLGreeting("8", 1, [20]byte{}),
+		AppendMySQLAnswer(0, SQLRows{"a", []string{"b"}}), AppendPostgresAnswer(SQLRows{"a", []string{"b"}}), TDSAnswer(SQLRows{"a", []string{"b"}}), TDSAsk("x"),
+		LDAPFound(LDAPMessage{ID: 1}, "CN=x", [2]string{"a", "b"}), AppendLDAP(LDAPMessage{ID: 1, Op: LDAPSearch, DN: "dc=x", Class: "user"}),
 		AppendMySQLLogin("u", "p", [20]byte{}), AppendPostgres(PostgresHello("u", "d")), AppendTDSLogin(TDSCredentials{User: "sa"}), AppendTDS(TDSPrelogin, TDSOptions([6]byte{})), AppendRDP(RDP{User: "u", Asked: true}, false),
 	}
 	for _, b := range seeds {

@@ -77,7 +77,7 @@ var table = map[string]Traits{
 	"freebsd":        {TTL: 64, Window: 65535, Scale: 6, Order: ScaleFirst, EndPad: true, DF: true, ResetDF: true, IDs: Scrambled, ECN: true, Null: Silent, EchoDF: true, Quote: 8},
 	"switch":         {TTL: 255, Window: 4128, Scale: -1, NoSack: true, NoStamp: true, IDs: Scrambled, Null: Silent, Quote: 8, EchoDF: true, OUI: [3]byte{0x00, 0x1b, 0x54}},
 	"printer":        {TTL: 64, Window: 11680, Scale: 0, NoSack: true, Order: StampFirst, IDs: OneByOne, Null: Silent, SynFin: Silent, Quote: 8, EchoDF: true, OUI: [3]byte{0x00, 0x1f, 0x29}},
-	"plc":            {TTL: 64, Window: 4096, Scale: 0, NoSack: true, NoStamp: true, Order: StampFirst, IDs: OneByOneLE, Null: Silent, SynFin: Silent, Quote: 8, EchoDF: true, OUI: [3]byte{0x00, 0x1c, 0x06}},
+	"plc":            {TTL: 64, Window: 65535, Scale: -1, NoSack: true, NoStamp: true, Order: ScaleFirst, DF: true, ResetDF: true, IDs: OneByOne, SynFin: Silent, Quote: 8, OUI: [3]byte{0x00, 0x1c, 0x06}},
 	"camera":         {TTL: 64, Window: 14480, Scale: 4, DF: true, ResetDF: true, IDs: ZeroIfDF, ECN: true, Null: Silent, SynFin: Silent, ErrorTOS: 0xc0, OUI: [3]byte{0x44, 0x19, 0xb6}},
 }
 
