@@ -16,7 +16,7 @@ func carryFive(ctx context.Context, tx *sql.Tx, migrate func() error) error {
 		return err
 	}
 	for _, s := range states {
-		if _, err := tx.ExecContext(ctx, putState+"(?,?,?,?)", s[0], s[1], s[2], s[3]); err != nil {
+		if _, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO states (key, source, seen, data) VALUES (?,?,?,?)", s[0], s[1], s[2], s[3]); err != nil {
 			return err
 		}
 	}
@@ -48,7 +48,7 @@ func oldStates(ctx context.Context, tx *sql.Tx) (out [][4]any, err error) {
 			return nil, err
 		}
 		of, _ := ParseSource(source) // nobody's where there is none
-		out = append(out, [4]any{stateKey(key), sourceBytes(of), seen, data})
+		out = append(out, [4]any{key, append([]byte{}, sourceBytes(of)...), seen, data})
 	}
 	return out, rows.Err()
 }

@@ -95,7 +95,7 @@ type Query struct {
 type State struct {
 	Key    string
 	Source netip.Addr // whose it is: it goes when the source is forgotten
-	Seen   time.Time  // of the newest event in it
+	Seen   time.Time  // of the newest event in it, kept to about a minute
 	Data   []byte
 }
 

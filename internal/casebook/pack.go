@@ -38,21 +38,33 @@ func (p *packer) fold(lines []byte) ([]byte, error) {
 	return p.enc.EncodeAll(lines, nil), nil
 }
 
-// unfold gives the lines of a pack, the empty ones, too.
-func (p *packer) unfold(data []byte) ([][]byte, error) {
+// expand appends what was folded to dst, or what was not as it is.
+func (p *packer) expand(data, dst []byte) ([]byte, error) {
 	if !bytes.HasPrefix(data, []byte(packMagic)) {
-		return bytes.Split(data, []byte{'\n'}), nil
+		return append(dst, data...), nil
 	}
 	if p.dec == nil {
 		var err error
 		p.dec, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxMemory(packMemory), zstd.WithDecoderLowmem(true))
 		if err != nil {
-			return nil, fmt.Errorf("unpack evidence: %w", err)
+			return nil, fmt.Errorf("unpack: %w", err)
 		}
 	}
-	lines, err := p.dec.DecodeAll(data, nil)
+	out, err := p.dec.DecodeAll(data, dst)
 	if err != nil {
-		return nil, fmt.Errorf("unpack evidence: %w", err)
+		return nil, fmt.Errorf("unpack: %w: %w", errChunk, err)
+	}
+	return out, nil
+}
+
+// unfold gives the lines of a pack, the empty ones, too.
+func (p *packer) unfold(data []byte) ([][]byte, error) {
+	if !bytes.HasPrefix(data, []byte(packMagic)) {
+		return bytes.Split(data, []byte{'\n'}), nil
+	}
+	lines, err := p.expand(data, nil)
+	if err != nil {
+		return nil, err
 	}
 	return bytes.Split(lines, []byte{'\n'}), nil
 }

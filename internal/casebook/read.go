@@ -201,34 +201,6 @@ func (b *SQLite) Alert(ctx context.Context, id string) (*alert.Alert, error) {
 	return hit, err
 }
 
-// Sessions implements Reader.
-func (b *SQLite) Sessions(ctx context.Context, q Query, fn func(*Session) error) error {
-	var w where
-	w.id(strings.ToLower(q.ID))
-	w.source(q.Source, "id", eventBytes(q.Source.Session()))
-	if !q.Since.IsZero() {
-		w.add("last >= ?", nano(q.Since))
-	}
-	query := w.query("id, source, ip, host, decoy, user, kind, start, end, last, commands, files, depth", "sessions", "start, id", q.Last)
-	return b.each(ctx, "read the sessions", query, w.args, func(r *sql.Rows) error {
-		var s Session
-		var id storedID
-		var source string
-		var ip sql.NullString
-		var start, end, last int64
-		if err := r.Scan(&id, &source, &ip, &s.Host, &s.Decoy, &s.User, &s.Kind, &start, &end, &last, &s.Commands, &s.Files, &s.Depth); err != nil {
-			return err
-		}
-		s.Start, s.End, s.Last = fromNano(start), fromNano(end), fromNano(last)
-		s.ID = string(id)
-		var err error
-		if s.Source, err = storedAddr(source, ip); err != nil {
-			return err
-		}
-		return fn(&s)
-	})
-}
-
 // Captures implements Reader.
 func (b *SQLite) Captures(ctx context.Context, q Query, fn func(*Capture) error) error {
 	var w where

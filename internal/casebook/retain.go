@@ -9,6 +9,9 @@ import (
 // taker deletes and counts in one transaction.
 type taker struct {
 	tx   *sql.Tx
+	a    *applier
+	all  *shelves
+	p    *packer
 	gone Gone
 	err  error
 	dead map[int64]int64 // rows of evidence that went, by pack
@@ -16,29 +19,21 @@ type taker struct {
 
 // settle takes the lines of deleted evidence out of the packs, and those that
 // alerts let go before.
-func (t *taker) settle(ctx context.Context, p *packer) error {
+func (t *taker) settle(ctx context.Context) error {
 	if t.err == nil {
 		t.err = settleDead(ctx, t.tx, t.dead)
 	}
 	if t.err == nil {
-		t.err = p.compact(ctx, t.tx)
+		t.err = t.p.compact(ctx, t.tx)
 	}
 	return t.err
 }
 
-// del runs a deletion and gives the number of rows.
-func (t *taker) del(ctx context.Context, query string, args ...any) int64 {
-	if t.err != nil {
-		return 0
+// del runs a deletion.
+func (t *taker) del(ctx context.Context, query string, args ...any) {
+	if t.err == nil {
+		_, t.err = t.tx.ExecContext(ctx, query, args...)
 	}
-	r, err := t.tx.ExecContext(ctx, query, args...)
-	if err != nil {
-		t.err = err
-		return 0
-	}
-	n, err := r.RowsAffected()
-	t.err = err
-	return n
 }
 
 // texts gives the first column.
@@ -76,9 +71,43 @@ func (t *taker) captures(ctx context.Context, cond string, args ...any) {
 	}
 }
 
-// sessions deletes rows that cond holds for.
-func (t *taker) sessions(ctx context.Context, cond string, args ...any) {
-	t.gone.Sessions = append(t.gone.Sessions, t.texts(ctx, "DELETE FROM sessions WHERE "+cond+" RETURNING "+idOut, args...)...)
+// drop takes the records out of a shelf that fn says are gone, and counts them.
+func (t *taker) drop(ctx context.Context, s *shelf, fn func(key, value []byte) (bool, error)) (n int64) {
+	if t.err != nil {
+		return 0
+	}
+	chunks, keys := t.a.store(t.p), map[string]bool{}
+	t.err = s.each(ctx, chunks, s.runs, nil, nil, func(key, value []byte) error {
+		gone, err := fn(key, value)
+		if gone {
+			keys[string(key)] = true
+		}
+		return err
+	})
+	if t.err == nil && len(keys) > 0 {
+		t.err = s.drop(ctx, chunks, func(key []byte) bool { return keys[string(key)] })
+	}
+	return int64(len(keys))
+}
+
+// sessions deletes those that fn says are gone.
+func (t *taker) sessions(ctx context.Context, fn func(*Session) bool) {
+	t.drop(ctx, &t.all.sessions, func(key, value []byte) (bool, error) {
+		s, err := readSession(key, value)
+		if err != nil || !fn(s) {
+			return false, err
+		}
+		t.gone.Sessions = append(t.gone.Sessions, s.ID)
+		return true, nil
+	})
+}
+
+// states deletes those that fn says are gone.
+func (t *taker) states(ctx context.Context, fn func(*State) bool) {
+	t.gone.States += t.drop(ctx, &t.all.states, func(key, value []byte) (bool, error) {
+		s, err := parseState(key, value)
+		return err == nil && fn(&s), err
+	})
 }
 
 // alerts deletes rows that cond holds for, with their evidence.
@@ -117,19 +146,18 @@ func (b *SQLite) Forget(ctx context.Context, s Source, alias string) (Gone, erro
 		return Gone{}, errors.New("forget: nobody is named")
 	}
 	t := &taker{}
-	err := b.write(ctx, "forget in the casebook", func(tx *sql.Tx) error {
-		*t = taker{tx: tx, dead: map[int64]int64{}}
+	err := b.take(ctx, "forget in the casebook", t, func() error {
 		t.rename(ctx, s, alias)
 		if id := s.Session(); id != "" {
-			t.session(ctx, &b.packer, id)
-			return t.settle(ctx, &b.packer)
+			t.session(ctx, id)
+			return t.settle(ctx)
 		}
 		n := s.String()
 		t.alerts(ctx, "source = ?", n)
-		t.sessions(ctx, "source = ?", n)
+		t.sessions(ctx, func(x *Session) bool { return s.Has(x.Source) })
 		t.captures(ctx, "source = ?", n)
-		t.gone.States += t.del(ctx, "DELETE FROM states WHERE source = ?", sourceBytes(s))
-		return t.settle(ctx, &b.packer)
+		t.states(ctx, func(x *State) bool { return s.Has(x.Source) })
+		return t.settle(ctx)
 	})
 	if err == nil {
 		err = b.scrub(ctx)
@@ -148,12 +176,12 @@ func (t *taker) rename(ctx context.Context, s Source, alias string) {
 	}
 }
 
-func (t *taker) session(ctx context.Context, p *packer, id string) {
-	for _, n := range t.ofSession(ctx, p, id) {
+func (t *taker) session(ctx context.Context, id string) {
+	for _, n := range t.ofSession(ctx, t.p, id) {
 		t.alerts(ctx, "n = ? AND length(refs) = 0", n)
 	}
 	t.del(ctx, "UPDATE alerts SET session = '', user = '', title = (SELECT rule_name FROM rules WHERE rules.rule = alerts.rule) WHERE session = ?", eventBytes(id))
-	t.sessions(ctx, "id = ?", eventBytes(id))
+	t.sessions(ctx, func(x *Session) bool { return x.ID == id })
 	t.captures(ctx, "session = ?", id)
 }
 
@@ -181,24 +209,43 @@ func (b *SQLite) scrub(ctx context.Context) error {
 func (b *SQLite) Expire(ctx context.Context, c Cuts) (Gone, error) {
 	const free = " AND source NOT IN (SELECT source FROM holds)"
 	t := &taker{}
-	err := b.write(ctx, "expire in the casebook", func(tx *sql.Tx) error {
-		*t = taker{tx: tx, dead: map[int64]int64{}}
+	err := b.take(ctx, "expire in the casebook", t, func() error {
+		held := map[string]bool{}
+		for _, s := range t.texts(ctx, "SELECT source FROM holds") {
+			held[s] = true
+		}
 		if !c.Cases.IsZero() {
 			t.alerts(ctx, "last < ? AND session NOT IN (SELECT "+idIn("source")+" FROM holds)"+free, nano(c.Cases))
 		}
 		if !c.Sessions.IsZero() {
-			t.sessions(ctx, "last < ? AND id NOT IN (SELECT "+idIn("source")+" FROM holds)"+free, nano(c.Sessions))
+			t.sessions(ctx, func(s *Session) bool {
+				return s.Last.Before(c.Sessions) && !held[s.ID] && !held[SourceOf(s.Source).String()]
+			})
 		}
 		if !c.Captures.IsZero() {
 			t.captures(ctx, "last < ? AND session NOT IN (SELECT source FROM holds)"+free, nano(c.Captures))
 		}
 		if !c.States.IsZero() {
-			t.gone.States += t.del(ctx, "DELETE FROM states WHERE seen < ?", nano(c.States))
+			t.states(ctx, func(s *State) bool { return s.Seen.Before(c.States) })
 		}
 		if t.gone.Evidence == 0 {
 			return t.err
 		}
-		return t.settle(ctx, &b.packer)
+		return t.settle(ctx)
 	})
 	return t.gone, err
+}
+
+// take runs fn in one transaction, in which t takes away.
+func (b *SQLite) take(ctx context.Context, what string, t *taker, fn func() error) error {
+	return b.write(ctx, what, func(tx *sql.Tx) error {
+		a := applier{tx: tx, st: map[string]*sql.Stmt{}}
+		defer a.close()
+		all, err := b.writable(ctx, tx)
+		if err != nil {
+			return err
+		}
+		*t = taker{tx: tx, a: &a, all: all, p: &b.packer, dead: map[int64]int64{}}
+		return fn()
+	})
 }

@@ -103,15 +103,17 @@ ALTER TABLE visits RENAME TO sessions;
 CREATE INDEX sessions_start ON sessions (start);
 DROP TABLE states;
 CREATE TABLE states (key ANY PRIMARY KEY, source BLOB NOT NULL, seen INTEGER NOT NULL, data BLOB NOT NULL) STRICT, WITHOUT ROWID;
+`, `
+CREATE TABLE chunks (
+  n INTEGER PRIMARY KEY, shelf INTEGER NOT NULL, run INTEGER NOT NULL, tier INTEGER NOT NULL, records INTEGER NOT NULL,
+  first BLOB NOT NULL, data BLOB NOT NULL
+) STRICT;
 `}
 
 // idIn is SQL for an id as it is stored: a UUID in 16 bytes.
 func idIn(column string) string {
 	return "iif(" + column + " GLOB '????????-????-????-????-????????????' AND " + column + " NOT GLOB '*[^0-9a-f-]*', coalesce(unhex(replace(" + column + ", '-', '')), " + column + "), " + column + ")"
 }
-
-// idOut is SQL for the text of the id of a row.
-const idOut = `iif(typeof(id) = 'blob', lower(substr(hex(id), 1, 8) || '-' || substr(hex(id), 9, 4) || '-' || substr(hex(id), 13, 4) || '-' || substr(hex(id), 17, 4) || '-' || substr(hex(id), 21)), id)`
 
 // applicationID marks the file as ours: "lapw".
 const applicationID = 0x6c617077
@@ -158,8 +160,11 @@ func step(ctx context.Context, tx *sql.Tx, i int) error {
 		_, err := tx.ExecContext(ctx, migrations[i])
 		return err
 	}
-	if i == 4 {
+	switch i {
+	case 4:
 		return carryFive(ctx, tx, run)
+	case 5:
+		return carrySix(ctx, tx, run)
 	}
 	return run()
 }

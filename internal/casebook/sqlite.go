@@ -21,9 +21,9 @@ type SQLite struct {
 	w, r *sql.DB    // one writer, several readers
 	mu   sync.Mutex // one write at a time
 
-	recall *sql.Stmt
-	known  known  // keys of states
-	packer packer // under mu
+	packer  packer   // under mu
+	shelves *shelves // as the last write left them, nil: not read; under mu
+	chunks  *sql.Stmt
 }
 
 var _ Book = (*SQLite)(nil)
@@ -64,7 +64,7 @@ func Open(ctx context.Context, cfg Config) (*SQLite, error) {
 		err = b.check(ctx)
 	}
 	if err == nil {
-		b.recall, err = b.r.PrepareContext(ctx, "SELECT source, seen, data FROM states WHERE key = ?")
+		b.chunks, err = b.r.PrepareContext(ctx, readChunk)
 	}
 	if err != nil {
 		b.Close() //nolint:errcheck // the other error is told
@@ -89,8 +89,8 @@ func (b *SQLite) check(ctx context.Context) error {
 func (b *SQLite) Close() error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.recall != nil {
-		b.recall.Close() //nolint:errcheck // so do its connections
+	if b.chunks != nil {
+		b.chunks.Close() //nolint:errcheck // so do its connections
 	}
 	b.packer.close()
 	return errors.Join(b.r.Close(), b.w.Close()) // the last one empties the write-ahead log
@@ -126,7 +126,10 @@ func (b *SQLite) write(ctx context.Context, what string, fn func(*sql.Tx) error)
 			tx.Rollback() //nolint:errcheck // the other error is told
 		}
 	}
-	return b.wrap(what, err)
+	if err != nil {
+		b.shelves = nil // they are read anew
+	}
+	return b.wrap(what, b.damage(err))
 }
 
 // Copy implements Book.

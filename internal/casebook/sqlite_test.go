@@ -6,6 +6,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -373,6 +374,7 @@ func TestMigration(t *testing.T) {
 	if len(a.Evidence) != 2 || !strings.Contains(string(a.Evidence[0]), ids[0]) || string(a.Evidence[1]) != `{"event.id":"another"}` {
 		t.Errorf("evidence %s", a.Evidence)
 	}
+	carried(t, b)
 	e := casebooktest.Event(3, "192.0.2.1", casebooktest.ID(2), event.ActionCommandExecuted)
 	var batch casebook.Batch
 	grown := *a
@@ -391,6 +393,37 @@ func TestMigration(t *testing.T) {
 	}
 	if a, err = b.Alert(t.Context(), casebooktest.ID(1001)); err != nil || len(a.Evidence) != 1 || a.Events[0] != "another" {
 		t.Errorf("what is left: %+v, %v", a, err)
+	}
+}
+
+// carried looks for the sessions and states of testdata/v2.sql.
+func carried(t *testing.T, b casebook.Book) {
+	t.Helper()
+	at := func(ns int64) time.Time { return time.Unix(0, ns).UTC() }
+	want := []casebook.Session{
+		{
+			ID: casebooktest.ID(2), Source: netip.MustParseAddr("192.0.2.1"), Host: "files", Decoy: "ssh", User: "root", Kind: "exec",
+			Start: at(1700000000000000005), End: at(1700000002000000000), Last: at(1700000003000000000), Commands: 3, Files: 2, Depth: 4,
+		},
+		{
+			ID: "an older id", Source: netip.MustParseAddr("2001:db8::7"), Host: "files", Decoy: "telnet", User: "admin", Kind: "shell",
+			Start: at(1700000001000000000), Last: at(1700000001500000000), Depth: 3,
+		},
+	}
+	var got []casebook.Session
+	if err := b.Sessions(t.Context(), casebook.Query{}, func(s *casebook.Session) error { got = append(got, *s); return nil }); err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, got, cmp.Comparer(func(x, y netip.Addr) bool { return x == y })); d != "" {
+		t.Error(d)
+	}
+	for key, data := range map[string]string{
+		"p 00112233445566778899aabbccddeeff": `{"seen":"2023-11-14T22:13:20Z"}`, "s 192.0.2.1/32": `{"tries":3}`, "s 2001:db8::/64": `{"tries":4}`,
+	} {
+		s, ok, err := b.Recall(t.Context(), key)
+		if err != nil || !ok || string(s.Data) != data || s.Seen.Unix()/64*64 != s.Seen.Unix() || s.Seen.Unix() < 1699999936 || !s.Source.IsValid() {
+			t.Errorf("%s: %+v, %v, %v", key, s, ok, err)
+		}
 	}
 }
 

@@ -3,10 +3,7 @@ package casebook
 import (
 	"context"
 	"database/sql"
-	"encoding/hex"
 	"errors"
-	"maps"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -23,94 +20,41 @@ func (b *SQLite) Position(ctx context.Context) (string, error) {
 	return p, b.wrap("read how far the journal is judged", err)
 }
 
-// Recall implements Judged.
-func (b *SQLite) Recall(ctx context.Context, key string) (State, bool, error) {
-	s := State{Key: key}
-	if maybe, err := b.maybe(ctx, key); !maybe || err != nil {
-		return s, false, b.wrap("recall what the judge knows", err)
-	}
-	var source []byte
-	var seen int64
-	err := b.recall.QueryRowContext(ctx, stateKey(key)).Scan(&source, &seen, &s.Data)
-	if errors.Is(err, sql.ErrNoRows) {
-		return s, false, nil
-	}
-	s.Seen = fromNano(seen)
-	s.Source = sourceAddr(source)
-	return s, err == nil, b.wrap("recall what the judge knows", err)
-}
-
 const (
 	putAlert  = `INSERT INTO alerts (id, key, rule, level, source, ip, host, session, user, title, campaign, count, first, last, retrospective, refs) VALUES `
 	growAlert = ` ON CONFLICT (id) DO UPDATE SET level = excluded.level, host = excluded.host, session = excluded.session, user = excluded.user, title = excluded.title,
   campaign = excluded.campaign, count = excluded.count, last = excluded.last, refs = excluded.refs`
-	findRule    = `SELECT rule FROM rules WHERE rule_id = ? AND rule_name = ? AND techniques = ? AND tactics = ? AND description = ?`
-	putRule     = `INSERT INTO rules (rule_id, rule_name, techniques, tactics, description) VALUES (?,?,?,?,?) RETURNING rule`
-	putSession  = `INSERT INTO sessions (id, source, ip, host, decoy, user, kind, start, end, last, commands, files, depth) VALUES `
-	growSession = ` ON CONFLICT (id) DO UPDATE SET user = iif(user = '', excluded.user, user), kind = iif(excluded.kind <> '', excluded.kind, kind), start = min(start, excluded.start),
-  end = max(end, excluded.end), last = max(last, excluded.last), commands = commands + excluded.commands, files = files + excluded.files, depth = max(depth, excluded.depth)`
+	findRule   = `SELECT rule FROM rules WHERE rule_id = ? AND rule_name = ? AND techniques = ? AND tactics = ? AND description = ?`
+	putRule    = `INSERT INTO rules (rule_id, rule_name, techniques, tactics, description) VALUES (?,?,?,?,?) RETURNING rule`
 	putCapture = `INSERT INTO captures (sha256, source, path, ip, size, host, session, count, first, last) VALUES (?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (sha256, source, path) DO UPDATE SET ip = excluded.ip, host = excluded.host, session = excluded.session, count = count + excluded.count, last = max(last, excluded.last)`
 	putFinding = `INSERT OR REPLACE INTO findings (sha256, rule, level, category, description)
 SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM captures WHERE sha256 = ?1)`
-	putState    = `INSERT OR REPLACE INTO states (key, source, seen, data) VALUES `
 	putMove     = `UPDATE alerts SET campaign = ? WHERE campaign = ?`
 	putPosition = `INSERT OR REPLACE INTO meta (key, value) VALUES ('position', ?)`
 )
 
-// stateKey is the key of a state as it is stored: a hash in the form that the
-// judge gives it ("p ", 32 digits) in 16 bytes.
-func stateKey(key string) any {
-	if len(key) == 34 && key[:2] == "p " {
-		if b, err := hex.DecodeString(key[2:]); err == nil && hex.EncodeToString(b) == key[2:] {
-			return b
-		}
-	}
-	return key
-}
-
-// keyText is the inverse of stateKey.
-func keyText(v any) string {
-	if b, ok := v.([]byte); ok && len(b) == 16 {
-		return "p " + hex.EncodeToString(b)
-	}
-	s, _ := v.(string)
-	return s
-}
-
-// sourceBytes is a source in the rows of states: 4 bytes, 8 of an IPv6 /64, none for nobody.
-func sourceBytes(s Source) []byte {
-	a := s.Net().Addr()
-	b := a.AsSlice()
-	if a.Is6() {
-		b = b[:8]
-	}
-	if b == nil {
-		b = []byte{}
-	}
-	return b
-}
-
-func sourceAddr(b []byte) netip.Addr {
-	if len(b) == 8 {
-		b = append(slices.Clone(b), make([]byte, 8)...)
-	}
-	a, _ := netip.AddrFromSlice(b)
-	return a
-}
-
 // Apply implements Judged.
 func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
-	b.known.add(t.states)
-	defer b.known.add(t.states) // to a filter that was made before the commit, too
 	return b.write(ctx, "write into the casebook", func(tx *sql.Tx) error {
 		ctx := context.WithoutCancel(ctx) // else each row costs a goroutine that waits for the end of ctx
 		a := applier{tx: tx, st: map[string]*sql.Stmt{}, rules: map[ruleText]int64{}}
 		defer a.close()
-		for _, put := range []func(context.Context, *Batch) error{a.alerts(&b.packer), a.sessions, a.captures, a.states, a.moves} {
+		all, err := b.writable(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for _, put := range []func(context.Context, *Batch) error{a.alerts(&b.packer), a.captures, a.moves} {
 			if err := put(ctx, t); err != nil {
 				return err
 			}
+		}
+		chunks := a.store(&b.packer)
+		if err := all.sessions.put(ctx, chunks, sessionRecords(t.sessions)); err != nil {
+			return err
+		}
+		if err := all.states.put(ctx, chunks, stateRecords(t.states)); err != nil {
+			return err
 		}
 		return a.exec(ctx, putPosition, t.Position)
 	})
@@ -217,19 +161,6 @@ func (a *applier) rule(ctx context.Context, r *alert.Rule) (int64, error) {
 	return n, err
 }
 
-func (a *applier) sessions(ctx context.Context, t *Batch) error {
-	rows := a.bulk(putSession, 13, growSession)
-	for _, id := range slices.Sorted(maps.Keys(t.sessions)) {
-		s := t.sessions[id]
-		source, ip := ofSource(s.Source)
-		err := rows.add(ctx, eventBytes(s.ID), source, ip, s.Host, s.Decoy, s.User, s.Kind, nano(s.Start), nano(s.End), nano(s.Last), s.Commands, s.Files, s.Depth)
-		if err != nil {
-			return err
-		}
-	}
-	return rows.flush(ctx)
-}
-
 func (a *applier) captures(ctx context.Context, t *Batch) error {
 	for k, c := range t.captures {
 		err := a.exec(ctx, putCapture, k.sum, k.source, k.path, c.Source.String(), c.Size, c.Host, c.Session, c.Count, nano(c.First), nano(c.Last))
@@ -243,17 +174,6 @@ func (a *applier) captures(ctx context.Context, t *Batch) error {
 		}
 	}
 	return nil
-}
-
-func (a *applier) states(ctx context.Context, t *Batch) error {
-	slices.SortFunc(t.states, func(x, y State) int { return strings.Compare(x.Key, y.Key) })
-	rows := a.bulk(putState, 4, "")
-	for _, s := range t.states {
-		if err := rows.add(ctx, stateKey(s.Key), sourceBytes(SourceOf(s.Source)), nano(s.Seen), s.Data); err != nil {
-			return err
-		}
-	}
-	return rows.flush(ctx)
 }
 
 func (a *applier) moves(ctx context.Context, t *Batch) error {
@@ -331,10 +251,14 @@ func (a *applier) close() {
 }
 
 func (a *applier) exec(ctx context.Context, query string, args ...any) error {
+	_, err := a.run(ctx, query, args...)
+	return err
+}
+
+func (a *applier) run(ctx context.Context, query string, args ...any) (sql.Result, error) {
 	s, err := a.stmt(ctx, query) //nolint:sqlclosecheck // kept for the transaction
 	if err != nil {
-		return err
+		return nil, err
 	}
-	_, err = s.ExecContext(ctx, args...)
-	return err
+	return s.ExecContext(ctx, args...)
 }

@@ -159,7 +159,7 @@ func (g *Engine) source(ctx context.Context, key string, e *event.Event) (*sourc
 	}
 	if it == nil {
 		it = &item{key: key, source: s}
-		s.Own = id("campaign", key, e.Time)
+		s.Own, s.derived = ownID(key, e.Time), true
 		s.Campaign = s.Own
 		g.mem.put(it)
 	}
@@ -204,7 +204,7 @@ func (s *source) login(e *event.Event) (out []Verdict) {
 	s.Tries++
 	h := fnv.New64a()
 	h.Write([]byte(e.User))
-	if u := h.Sum64(); len(s.Users) < maxUsers && !slices.Contains(s.Users, u) {
+	if u := shortHash(h.Sum64()); len(s.Users) < maxUsers && !slices.Contains(s.Users, u) {
 		s.Users = append(s.Users, u)
 	}
 	if e.Outcome == "success" {
@@ -235,7 +235,7 @@ func (s *source) raise(key string, v Verdict, e *event.Event) alert.Alert {
 	}
 	n := s.Groups[v.Rule.ID]
 	if n == nil {
-		n = &group{ID: id(v.Rule.ID, key, e.Time), First: e.Time}
+		n = &group{ID: id(v.Rule.ID, key, e.Time), First: e.Time, derived: true}
 		s.Groups[v.Rule.ID] = n
 	}
 	n.Count++
@@ -261,12 +261,12 @@ func (s *source) raise(key string, v Verdict, e *event.Event) alert.Alert {
 func (g *Engine) join(s *source, e *event.Event, prints []known) {
 	me := prefix(e.Source.Addr()).Addr()
 	for _, p := range prints {
-		if p.item == nil || e.Time.Sub(p.item.print.Seen) > day {
+		if p.item == nil || e.Time.Sub(p.item.print.Seen) > day || p.orphan(me) {
 			if s.Prints >= maxPrints {
 				continue
 			}
 			s.Prints++
-			it := &item{key: p.key, print: &imprint{Seen: e.Time, Campaign: s.Campaign, Owner: me}}
+			it := &item{key: p.key, print: &imprint{Seen: e.Time, Owner: me}}
 			g.mem.put(it)
 			g.mem.dirty[p.key] = it
 			continue
@@ -276,12 +276,13 @@ func (g *Engine) join(s *source, e *event.Event, prints []known) {
 			q.Seen = e.Time
 			g.mem.dirty[p.key] = p.item
 		}
-		if q.Campaign == s.Campaign {
+		campaign := p.campaign(s, me)
+		if campaign == s.Campaign {
 			continue
 		}
 		if s.Campaign == s.Own && !s.Joined {
-			g.moves = append(g.moves, Move{s.Own, q.Campaign, me})
-			s.Campaign = q.Campaign
+			g.moves = append(g.moves, Move{s.Own, campaign, me})
+			s.Campaign = campaign
 			if p.owner != nil {
 				p.owner.source.Joined = true
 				g.mem.dirty[p.owner.key] = p.owner
@@ -294,6 +295,24 @@ func (g *Engine) join(s *source, e *event.Event, prints []known) {
 type known struct {
 	key         string
 	item, owner *item
+}
+
+// orphan tells of a print whose owner is not remembered any more: it is nobody's.
+func (k *known) orphan(me netip.Addr) bool {
+	q := k.item.print
+	return q.Campaign == "" && q.Owner != me && k.owner == nil
+}
+
+// campaign is what whoever has the print belongs to now; s is that of me.
+func (k *known) campaign(s *source, me netip.Addr) string {
+	q := k.item.print
+	switch {
+	case q.Campaign != "":
+		return q.Campaign
+	case q.Owner == me:
+		return s.Campaign
+	}
+	return k.owner.source.Campaign
 }
 
 // recallPrints finds what e has in common with others. made is how many new
@@ -352,6 +371,9 @@ func prefix(a netip.Addr) netip.Prefix {
 	}
 	return p
 }
+
+// ownID is the campaign that begins with a source.
+func ownID(key string, first time.Time) string { return id("campaign", key, first) }
 
 // id derives an id from what it is about, so that judging the same events
 // twice gives the same one. It has the form of a UUIDv8 (RFC 9562).

@@ -239,3 +239,42 @@ func BenchmarkJudge(b *testing.B) {
 		g.Judge(b.Context(), e, nil)
 	}
 }
+
+// Who does what a source did before it joined others joins the same ones; what a
+// source did that was forgotten belongs to who does it next.
+func TestWhatASourceDidGoesWithIt(t *testing.T) {
+	const a, b, c, d = "198.51.100.7:1", "203.0.113.9:1", "192.0.2.5:1", "192.0.2.6:1"
+	kept := map[string]State{}
+	cfg := Config{Recall: func(_ context.Context, key string) (State, bool, error) {
+		s, ok := kept[key]
+		return s, ok, nil
+	}}
+	next := func(g *Engine) *Engine { // over a restart
+		states, _, err := g.Changed()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range states {
+			kept[s.Key] = s
+		}
+		return New(cfg)
+	}
+	of := func(got map[string]alert.Alert, ip string) string { return got[ruleCommand.Name+" "+ip+"/32"].Campaign }
+	g := New(cfg)
+	first := judge(t, g, []event.Event{command(1, a, "wget http://x/first"), command(2, b, "wget http://x/second")})
+	g = next(g)
+	joined := judge(t, g, []event.Event{command(3, b, "wget http://x/first")})
+	if of(joined, "203.0.113.9") != of(first, "198.51.100.7") {
+		t.Fatalf("%v does not join %v", joined, first)
+	}
+	g = next(g)
+	if got := judge(t, g, []event.Event{command(4, c, "wget http://x/second")}); of(got, "192.0.2.5") != of(first, "198.51.100.7") {
+		t.Errorf("campaign %s, not %s", of(got, "192.0.2.5"), of(first, "198.51.100.7"))
+	}
+	g = next(g)
+	delete(kept, "s 198.51.100.7/32")
+	again := judge(t, next(g), []event.Event{command(5, d, "wget http://x/first")})
+	if of(again, "192.0.2.6") == "" || of(again, "192.0.2.6") == of(first, "198.51.100.7") {
+		t.Errorf("campaign %q of a source that was forgotten", of(again, "192.0.2.6"))
+	}
+}

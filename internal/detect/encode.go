@@ -9,6 +9,8 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
@@ -17,28 +19,40 @@ import (
 // A state is kept as a byte that says which form it has, and its fields in
 // order: numbers as varints, times as seconds and nanoseconds, ids as 16 bytes
 // where they are UUIDs. What begins with '{' is JSON, as older versions wrote it.
-// A print says only its campaign in form 2: whose it is and when it was seen is
-// kept beside it.
+// Form 4 is what is written now: times are nanoseconds after the first, the
+// names of users hashes of 4 bytes, and an id that follows from the rest is left out.
+// A print says nothing at all: its campaign is that of whose it is, and that and
+// when it was seen is kept beside it. In form 2 it said its campaign.
 const (
 	stateForm = 1
 	printForm = 2
+	shortForm = 4
 )
 
 // How an id is written.
 const (
 	idNone = iota
 	idUUID
-	idText // its length, its bytes
+	idText    // its length, its bytes
+	idRule    // one of ours: its last three digits in two bytes
+	idDerived // it follows from the rest
+	idSame    // as the one before of its kind
 )
 
 var errState = errors.New("not a state of the judge")
 
 func (it *item) encode() []byte {
 	if p := it.print; p != nil {
+		if p.Campaign == "" {
+			return nil
+		}
 		return appendID([]byte{printForm}, p.Campaign)
 	}
-	b := []byte{stateForm}
 	s := it.source
+	if s.short() {
+		return s.encodeShort()
+	}
+	b := []byte{stateForm}
 	b = binary.AppendVarint(appendTime(appendTime(b, s.First), s.Seen), s.Tries)
 	b = binary.AppendUvarint(b, uint64(len(s.Users)))
 	for _, u := range s.Users {
@@ -55,6 +69,64 @@ func (it *item) encode() []byte {
 	}
 	return b
 }
+
+// short tells whether the times of s can be written as distances.
+func (s *source) short() bool {
+	const far = 1 << 32 // seconds: years 1833 to 2106, less than can lie between two times
+	near := func(t time.Time) bool { return t.Unix() > -far && t.Unix() < far }
+	ok := near(s.First) && near(s.Seen)
+	for _, g := range s.Groups {
+		ok = ok && near(g.First) && near(g.Last)
+	}
+	return ok
+}
+
+func (s *source) encodeShort() []byte {
+	b := appendTime(append(make([]byte, 0, 128), shortForm), s.First)
+	b = binary.AppendVarint(binary.AppendVarint(b, int64(s.Seen.Sub(s.First))), s.Tries)
+	b = binary.AppendUvarint(b, uint64(len(s.Users)))
+	for _, u := range s.Users {
+		b = binary.LittleEndian.AppendUint32(b, uint32(u))
+	}
+	b = append(b, flags(s.Got, s.Joined))
+	b = appendIDOr(b, s.Own, s.derived, idDerived)
+	b = appendIDOr(b, s.Campaign, s.Campaign == s.Own, idSame)
+	b = binary.AppendVarint(b, int64(s.Prints))
+	b = binary.AppendUvarint(b, uint64(len(s.Groups)))
+	session := ""
+	for _, rule := range slices.Sorted(maps.Keys(s.Groups)) {
+		g := s.Groups[rule]
+		b = appendIDOr(appendRule(b, rule), g.ID, g.derived, idDerived)
+		b = binary.AppendVarint(binary.AppendVarint(b, int64(g.First.Sub(s.First))), int64(g.Last.Sub(g.First)))
+		b = binary.AppendVarint(binary.AppendVarint(b, g.Count), int64(g.Level))
+		b = appendIDOr(b, g.Session, g.Session != "" && g.Session == session, idSame)
+		session = g.Session
+	}
+	return b
+}
+
+// appendIDOr appends an id, or one byte that stands for it.
+func appendIDOr(b []byte, id string, short bool, mark byte) []byte {
+	if short {
+		return append(b, mark)
+	}
+	return appendID(b, id)
+}
+
+// appendRule appends the id of a rule.
+func appendRule(b []byte, id string) []byte {
+	if rest, ok := strings.CutPrefix(id, OwnRules); ok && len(rest) == 3 {
+		if n, err := strconv.ParseUint(rest, 16, 16); err == nil && ownRule(uint16(n)) == id {
+			return binary.LittleEndian.AppendUint16(append(b, idRule), uint16(n))
+		}
+	}
+	return appendID(b, id)
+}
+
+func ownRule(n uint16) string { return fmt.Sprintf("%s%03x", OwnRules, n) }
+
+// shortHash is a hash as it is remembered.
+func shortHash(h uint64) uint64 { return h & 0xffff_ffff }
 
 func flags(first, second bool) (f byte) {
 	if first {
@@ -123,11 +195,17 @@ func (it *item) decode(st State) error {
 		if isPrint {
 			return json.Unmarshal(data, it.print)
 		}
-		return json.Unmarshal(data, it.source)
+		err := json.Unmarshal(data, it.source)
+		it.source.shorten()
+		return err
+	}
+	if isPrint && len(data) == 0 {
+		*it.print = imprint{Seen: st.Seen.UTC(), Owner: st.Source}
+		return nil
 	}
 	d := decoder{b: data}
 	form := d.byte()
-	if form != stateForm && (form != printForm || !isPrint) {
+	if form != stateForm && (form != printForm || !isPrint) && (form != shortForm || isPrint) {
 		return fmt.Errorf("%w: form %d", errState, form)
 	}
 	switch {
@@ -141,8 +219,11 @@ func (it *item) decode(st State) error {
 			return errState
 		}
 		d.b = nil
+	case form == shortForm:
+		d.short(it.source, it.key)
 	default:
 		d.source(it.source)
+		it.source.shorten()
 	}
 	if d.bad || len(d.b) > 0 {
 		return errState
@@ -175,6 +256,66 @@ func (d *decoder) source(s *source) {
 		rule := d.id()
 		s.Groups[rule] = &group{ID: d.id(), First: d.time(), Last: d.time(), Count: d.int(), Level: alert.Level(d.int()), Session: d.id()}
 	}
+}
+
+// shorten makes the hashes of names those of today.
+func (s *source) shorten() {
+	for i := range s.Users {
+		s.Users[i] = shortHash(s.Users[i])
+	}
+}
+
+// short reads form 4; key is that of the state.
+func (d *decoder) short(s *source, key string) {
+	s.First = d.time()
+	s.Seen, s.Tries = d.after(s.First), d.int()
+	if n := d.count(4); n > 0 {
+		s.Users = make([]uint64, n)
+		for i := range s.Users {
+			s.Users[i] = uint64(binary.LittleEndian.Uint32(d.take(4)))
+		}
+	}
+	f := d.byte()
+	s.Got, s.Joined = f&1 != 0, f&2 != 0
+	s.Own = d.idOr(idDerived, func() string { s.derived = true; return ownID(key, s.First) })
+	s.Campaign = d.idOr(idSame, func() string { return s.Own })
+	s.Prints = int(d.int())
+	n := d.count(9)
+	if n > 0 {
+		s.Groups = make(map[string]*group, n)
+	}
+	session := ""
+	for range n {
+		rule, g := d.rule(), &group{}
+		g.ID = d.idOr(idDerived, func() string { g.derived = true; return "" })
+		g.First = d.after(s.First)
+		g.Last, g.Count, g.Level = d.after(g.First), d.int(), alert.Level(d.int())
+		g.Session = d.idOr(idSame, func() string { return session })
+		if g.derived {
+			g.ID = id(rule, key, g.First)
+		}
+		s.Groups[rule], session = g, g.Session
+	}
+}
+
+// after reads a time that is so much later than t.
+func (d *decoder) after(t time.Time) time.Time { return t.Add(time.Duration(d.int())) }
+
+// idOr reads an id, or a byte that stands for what fn gives.
+func (d *decoder) idOr(mark byte, fn func() string) string {
+	if len(d.b) > 0 && d.b[0] == mark {
+		d.take(1)
+		return fn()
+	}
+	return d.id()
+}
+
+func (d *decoder) rule() string {
+	if len(d.b) > 0 && d.b[0] == idRule {
+		d.take(1)
+		return ownRule(binary.LittleEndian.Uint16(d.take(2)))
+	}
+	return d.id()
 }
 
 // take gives n bytes, zeros where they are missing.

@@ -22,6 +22,8 @@ type source struct {
 	Own      string            `json:"own"`              // the campaign that began with this source
 	Joined   bool              `json:"joined,omitempty"` // others are in its own campaign
 	Prints   int               `json:"prints,omitempty"` // made known, at most maxPrints
+
+	derived bool // Own follows from the rest
 }
 
 // group is one alert of a source.
@@ -32,13 +34,15 @@ type group struct {
 	Count   int64       `json:"count"`
 	Level   alert.Level `json:"level"`
 	Session string      `json:"session,omitempty"`
+
+	derived bool // ID follows from the rest
 }
 
 // imprint is a thing that sources have in common, and whose it was first.
 type imprint struct {
 	Seen     time.Time  `json:"seen"`
-	Campaign string     `json:"campaign"`
-	Owner    netip.Addr `json:"owner"` // first address of the source's prefix
+	Campaign string     `json:"campaign"` // "": that of the owner; older versions wrote it
+	Owner    netip.Addr `json:"owner"`    // first address of the source's prefix
 }
 
 // The bounds of what one source can make us remember.

@@ -1,0 +1,213 @@
+package casebook
+
+import (
+	"bytes"
+	"fmt"
+	"math/rand/v2"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestStatesInManyRuns writes states in batches of all sizes, over and over, and
+// against a map: each is recalled as it was last, now and after the next start,
+// what went is not, and few keys that are not there are looked for.
+func TestStatesInManyRuns(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "casebook")
+	open := func() *SQLite {
+		b, err := Open(t.Context(), Config{File: file})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	b := open()
+	defer func() { b.Close() }()
+	r := rand.New(rand.NewPCG(1, 2))
+	want := map[string]string{}
+	check := func(when string) {
+		t.Helper()
+		for key, v := range want {
+			s, ok, err := b.Recall(t.Context(), key)
+			if err != nil || !ok || string(s.Data) != v {
+				t.Fatalf("%s: %q is %q, %v, %v, want %q", when, key, s.Data, ok, err, v)
+			}
+		}
+		for i := range 1000 {
+			if s, ok, err := b.Recall(t.Context(), fmt.Sprint("x ", i)); ok || err != nil {
+				t.Fatalf("%s: what was never written is %+v, %v", when, s, err)
+			}
+		}
+	}
+	for round := range 150 {
+		var batch Batch
+		for range 1 + r.IntN(1+round*4%700) {
+			n := r.IntN(5000)
+			key := []string{"s 10.0." + strconv.Itoa(n>>8) + "." + strconv.Itoa(n&255) + "/32", fmt.Sprintf("p %08x%024x", n, 7), "t" + strconv.Itoa(n)}[n%3]
+			v := fmt.Sprint(round, strings.Repeat("x", r.IntN(200)))
+			want[key] = v
+			batch.State(State{Key: key, Seen: time.Unix(int64(1_700_000_000+n%3*100_000), 0), Data: []byte(v)})
+		}
+		if err := b.Apply(t.Context(), &batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check("as written")
+	if n := len(b.shelves.states.runs); n > 3*fanout {
+		t.Errorf("%d runs are left after 150 batches", n)
+	}
+	if err := b.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b = open()
+	check("after a start")
+	gone, err := b.Expire(t.Context(), Cuts{States: time.Unix(1_700_150_000, 0)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(want)
+	for key := range want {
+		if key[0] != 't' { // seen last of the three kinds
+			delete(want, key)
+			if _, ok, err := b.Recall(t.Context(), key); ok || err != nil {
+				t.Fatalf("%q expired and is there: %v", key, err)
+			}
+		}
+	}
+	if int(gone.States) != before-len(want) {
+		t.Errorf("%d went, want %d", gone.States, before-len(want))
+	}
+	check("after some went")
+}
+
+func TestFilterAsksInVainOnceInAHundred(t *testing.T) {
+	const n = 100_000
+	f := newFilter(n)
+	for i := range n {
+		f.put([]byte(fmt.Sprint("s ", i)))
+	}
+	vain := 0
+	for i := range n {
+		if !f.maybe([]byte(fmt.Sprint("s ", i))) {
+			t.Fatalf("%d is not found", i)
+		}
+		if f.maybe([]byte(fmt.Sprint("p ", i))) {
+			vain++
+		}
+	}
+	if vain > n/40 {
+		t.Errorf("%d of %d unknown keys are looked for", vain, n)
+	}
+}
+
+// What is dropped is in no chunk any more, and everything else still is.
+func TestDropTakesRecordsOutOfEachRun(t *testing.T) {
+	b, err := Open(t.Context(), Config{File: filepath.Join(t.TempDir(), "casebook")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	for round := range 11 { // one merged run, and some that are not
+		var batch Batch
+		for n := range 2000 {
+			batch.State(State{Key: fmt.Sprintf("key %d", n), Data: fmt.Appendf(nil, "round %d of %d", round, n)})
+		}
+		if err := b.Apply(t.Context(), &batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var tk taker
+	err = b.take(t.Context(), "drop", &tk, func() error {
+		return tk.all.states.drop(t.Context(), tk.a.store(tk.p), func(key []byte) bool { return bytes.HasSuffix(key, []byte("7")) })
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, r := range b.shelves.states.runs {
+		err := b.shelves.states.each(t.Context(), b.reading(), []*run{r}, nil, nil, func(key, _ []byte) error {
+			if n++; key[len(key)-1] == '7' {
+				t.Errorf("%q is still there", key)
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if want := len(b.shelves.states.runs) * 1800; n != want {
+		t.Errorf("%d records are left, want %d", n, want)
+	}
+}
+
+// FuzzRecords: what is read of a chunk is written again as the same records.
+func FuzzRecords(f *testing.F) {
+	f.Add(appendRecord(appendRecord(nil, nil, []byte("ukey"), []byte("value")), []byte("ukey"), []byte("ukeys and a long rest of it"), nil))
+	f.Add([]byte{0xf0, 0, 3, 'a', 'b', 'c', 0})
+	f.Fuzz(func(t *testing.T, data []byte) {
+		all := func(data []byte) (out []record, err error) {
+			var key, value []byte
+			for len(data) > 0 {
+				if data, key, value, err = takeRecord(data, key); err != nil {
+					return nil, err
+				}
+				out = append(out, record{bytes.Clone(key), bytes.Clone(value)})
+			}
+			return out, nil
+		}
+		first, err := all(data)
+		if err != nil {
+			return
+		}
+		var again, last []byte
+		for _, r := range first {
+			again = appendRecord(again, last, r.key, r.value)
+			last = r.key
+		}
+		second, err := all(again)
+		if err != nil || !slices.EqualFunc(first, second, func(x, y record) bool { return bytes.Equal(x.key, y.key) && bytes.Equal(x.value, y.value) }) {
+			t.Fatalf("%q, %v, want %q", second, err, first)
+		}
+	})
+}
+
+// FuzzSession: what is read of a session is written again as the same.
+func FuzzSession(f *testing.F) {
+	start := time.Unix(1_700_000_000, 5)
+	f.Add(encodeSession(&Session{Host: "files", User: "root", Start: start, End: start.Add(time.Second), Last: start.Add(2 * time.Second), Commands: 3}))
+	f.Add(encodeSession(&Session{Decoy: "ssh", Depth: 4, Files: 300}))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		var s, again Session
+		if parseSession(data, &s) != nil {
+			return
+		}
+		if err := parseSession(encodeSession(&s), &again); err != nil {
+			t.Fatal(err)
+		}
+		if s != again {
+			t.Fatalf("%+v, want %+v", again, s)
+		}
+	})
+}
+
+// FuzzState: what is read of a state is written again as the same.
+func FuzzState(f *testing.F) {
+	f.Add([]byte("s\x01\x02\x03\x04"), []byte{sameSource, 200, 1, 'x'})
+	f.Add([]byte("p12345678"), []byte{4, 1, 2, 3, 4, 9})
+	f.Fuzz(func(t *testing.T, key, data []byte) {
+		if len(key) == 0 {
+			return
+		}
+		s, err := parseState(key, data)
+		if err != nil {
+			return
+		}
+		again, err := parseState(key, appendState(nil, key, &s))
+		if err != nil || !bytes.Equal(s.Data, again.Data) || SourceOf(s.Source) != SourceOf(again.Source) || !s.Seen.Equal(again.Seen) {
+			t.Fatalf("%+v, %v, want %+v", again, err, s)
+		}
+	})
+}
