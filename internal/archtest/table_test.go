@@ -8,7 +8,7 @@ var table = map[string][]string{
 	"app":                 {"alert", "casebook", "clock", "config", "confine", "decoy", "decoy/access", "decoy/sshd", "decoy/telnetd", "detect", "detect/live", "durable", "event", "eventlog", "eventlog/victoria", "host", "host/kernel", "host/netcmd", "host/programs", "journal", "journal/uplink", "keep", "persona", "respond/quarantine", "rules", "ruleset", "scan", "scan/indicator", "scan/unpack", "scan/yara", "sigma", "vault", "vault/aezip", "visitors"},
 	"archtest":            {},
 	"casebook":            {"alert", "event"},
-	"cli":                 {"alert", "app", "config", "durable", "event", "eventlog", "hunt", "logsource", "persona", "respond/quarantine", "rules", "exercise", "exercise/report", "exercise/scenario", "entry", "exercise/training", "scenarios", "ruleset", "scan", "scan/allow", "scan/avcheck", "scan/clamd", "scan/unpack", "scan/yara", "sigma", "yamldoc"},
+	"cli":                 {"alert", "app", "config", "durable", "event", "eventlog", "hunt", "logsource", "persona", "respond/quarantine", "rules", "exercise", "exercise/report", "exercise/scenario", "exercise/score", "entry", "exercise/training", "scenarios", "ruleset", "scan", "scan/allow", "scan/avcheck", "scan/clamd", "scan/unpack", "scan/yara", "sigma", "yamldoc"},
 	"clock":               {},
 	"cmd/lapwing":         {"cli"},
 	"config":              {"yamldoc"},

@@ -20,10 +20,10 @@ const statusHelpRange = "\n\nExit status: 0 fine, 2 error or refused, 64 wrong u
 
 // traineeCommands are what trainees say. Each takes --trainee.
 func traineeCommands(g *globals) []*cobra.Command {
-	return []*cobra.Command{
+	return append([]*cobra.Command{
 		newRangeJoin(g), newRangeTask(g), newRangeAnswer(g), newRangeHint(g), newRangeSolution(g), newRangeNext(g),
-		newRangeAlerts(g), newRangeRecords(g), newRangeIsolate(g), newRangeStatus(g), newRangeConnect(g),
-	}
+		newRangeAlerts(g), newRangeRecords(g), newRangeStatus(g), newRangeConnect(g),
+	}, responseCommands(g)...)
 }
 
 // asTrainee adds --trainee to a command and runs f as that one.
@@ -127,7 +127,7 @@ func newRangeNext(g *globals) *cobra.Command {
 func newRangeAlerts(g *globals) *cobra.Command {
 	return g.asTrainee(&cobra.Command{
 		Use: "alerts", Short: "Alerts of the exercise", Args: cobra.NoArgs,
-		Long:    "Lists the alerts that the rules have raised in your exercise, oldest first. Alerts of real life are not among them: see lapwing alerts.",
+		Long:    "Lists the alerts that the rules have raised in your exercise, oldest first, each with its number. Alerts of real life are not among them: see lapwing alerts.",
 		Example: "  lapwing range alerts",
 	}, func(ctx context.Context, c *training.Client, _ []string) error {
 		all, err := c.Alerts(ctx)
@@ -152,20 +152,6 @@ func newRangeRecords(g *globals) *cobra.Command {
 		return nil
 	})
 	c.Flags().IntVarP(&n, "number", "n", n, "how many at most, up to 1000")
-	return c
-}
-
-func newRangeIsolate(g *globals) *cobra.Command {
-	lift := false
-	c := g.asTrainee(&cobra.Command{
-		Use: "isolate HOST", Short: "Cut a host of the exercise off", Args: cobra.ExactArgs(1),
-		Long:    "Cuts a host of your exercise off from its network, by name or address; --lift joins it again. A host that did nothing costs points of the score.",
-		Example: "  lapwing range isolate gis01\n  lapwing range isolate gis01 --lift",
-	}, func(ctx context.Context, c *training.Client, args []string) error {
-		out, err := c.Isolate(ctx, args[0], lift)
-		return show(g, out, err, g.isolated)
-	})
-	c.Flags().BoolVar(&lift, "lift", false, "join it again")
 	return c
 }
 
@@ -206,10 +192,20 @@ func (g *globals) question(q training.Question) {
 	if q.Answered {
 		mark = map[bool]string{true: " [right]", false: " [wrong]"}[q.Right]
 	}
-	g.put("\n%d. %s (%d points)%s\n", q.Number, safe(q.Text, maxLine), q.Points, mark)
+	if q.Share > 0 {
+		mark = fmt.Sprintf(" [%.0f %% right]", 100*q.Share)
+	}
+	g.put("\n%d. %s (%d points%s)%s\n", q.Number, safe(q.Text, maxLine), q.Points, asked(q.Type), mark)
 	for i, choice := range q.Choices {
 		g.put("   %c) %s\n", 'a'+rune(i), safe(choice, maxLine))
 	}
+}
+
+// asked says how a question is answered, where that is not plain.
+func asked(kind string) string {
+	return map[string]string{
+		"hosts": ", all hosts with commas between", "techniques": ", ids of ATT&CK with commas between", "alerts": ", numbers of alerts with commas between",
+	}[kind]
 }
 
 // limits are what bounds a level, and what one can say.
@@ -230,11 +226,11 @@ func (g *globals) limits(t training.Task) {
 	if t.Solution != "" {
 		g.put("\nSolution: %s\n", safe(t.Solution, maxLine))
 	}
-	switch t.Type {
-	case "info":
+	switch {
+	case t.Type == "info":
 		g.put("\nGo on with lapwing range next.\n")
-	case "response":
-		g.put("\nSolved by what you do: lapwing range isolate HOST.\n")
+	case t.Deed:
+		g.put("\nSolved by what you do: look around, or lapwing range isolate, block, stop, disable or password.\n")
 	default:
 		g.put("\nAnswer with lapwing range answer TEXT.\n")
 	}
@@ -242,6 +238,8 @@ func (g *globals) limits(t training.Task) {
 
 func (g *globals) verdict(v training.Verdict) {
 	switch {
+	case v.Share > 0:
+		g.put("Partly right: %d points.", v.Points)
 	case v.Right && v.Status == training.Asked:
 		g.put("Right.")
 	case v.Right:
@@ -262,13 +260,6 @@ func (g *globals) hint(h training.HintView) {
 	g.put("%s (%d points): %s\n", h.ID, h.Cost, safe(h.Text, maxLine))
 }
 
-func (g *globals) isolated(out training.Isolated) {
-	g.put("%s is %s.\n", out.Host, map[bool]string{true: "cut off", false: "joined again"}[out.Isolated])
-	if out.Verdict != nil {
-		g.verdict(*out.Verdict)
-	}
-}
-
 func (g *globals) alertLines(all []training.AlertView) {
 	if len(all) == 0 {
 		g.put("No alert yet.\n")
@@ -277,7 +268,7 @@ func (g *globals) alertLines(all []training.AlertView) {
 	w := tabwriter.NewWriter(g.Out, 0, 0, 2, ' ', 0)
 	for _, a := range all {
 		who := strings.Join(strings.Fields(a.Source+" "+a.Host+" "+a.User), " ")
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%d\t%s\n", a.Last.Local().Format(time.TimeOnly), a.Level, safe(a.Rule, maxLine), safe(who, maxLine), a.Count, strings.Join(a.Techniques, " ")) //nolint:errcheck // the terminal is gone
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", a.ID, a.Last.Local().Format(time.TimeOnly), a.Level, safe(a.Rule, maxLine), safe(who, maxLine), a.Count, strings.Join(a.Techniques, " ")) //nolint:errcheck // the terminal is gone
 	}
 	w.Flush() //nolint:errcheck // as above
 }
@@ -300,6 +291,9 @@ func (g *globals) standing(s training.Status) {
 	w.Flush() //nolint:errcheck // as above
 	if len(s.Isolated) > 0 {
 		g.put("cut off: %s\n", strings.Join(s.Isolated, ", "))
+	}
+	for _, m := range s.Measures {
+		g.put("%s\n", m)
 	}
 	x := s.Exercise
 	g.put("%d alerts, %d records judged, %d of your own passed over, %d packets, %d dropped, %d requests refused\n", x.Alerts, x.Records, x.PassedOver, x.Packets, x.Dropped, s.Refused)
@@ -401,7 +395,8 @@ func newRangeJoin(g *globals) *cobra.Command {
 }
 
 const joinHelp = `an answer is typed as it is; 2: b answers the second question of an assessment with b
-/task  /next  /give-up  /hint [ID]  /solution  /alerts  /records [TEXT]  /isolate HOST  /lift HOST  /status  /quit
+/task  /next  /give-up  /hint [ID]  /solution  /alerts  /records [TEXT]  /status  /quit
+/isolate HOST  /block ADDRESS  /stop HOST/tcp/PORT  /disable USER  /password USER  /lift WORD WHAT takes it back
 `
 
 const maxJoinLine = 4096 // bytes
@@ -494,9 +489,8 @@ func (g *globals) said(ctx context.Context, c *training.Client, line string) err
 			g.put("%s\n", jsonText(l))
 		}
 		return err
-	case "/isolate", "/lift":
-		out, err := c.Isolate(ctx, rest, word == "/lift")
-		return g.onward(ctx, c, out.Verdict, show(g, out, err, g.isolated))
+	case "/isolate", "/block", "/stop", "/disable", "/password", "/lift":
+		return g.does(ctx, c, strings.TrimPrefix(word, "/"), rest)
 	case "/status":
 		s, err := c.Status(ctx)
 		return show(g, s, err, g.standing)

@@ -79,6 +79,9 @@ func (l *lab) recordsOf(m *machine, a *activity) ([]event.Event, error) {
 	case "host.file":
 		return r.File(g.Text("image"), g.Text("path"), user), nil
 	case "host.logon":
+		if now, changed := l.accounts.override(user); changed && now == "" {
+			return nil, fmt.Errorf("%s: %w", user, errDisabled)
+		}
 		return l.logon(m, a, user), nil
 	case "host.network":
 		c := record.Connection{Image: g.Text("image"), User: user, ToName: a.target.External}

@@ -36,6 +36,8 @@ type lab struct {
 	routers  map[string]*vnet.Router
 	segments map[string]*vnet.Segment
 	names    map[netip.Addr]string
+	services map[string]*running // by serviceKey
+	accounts accounts
 	internet *vnet.Internet
 	outside  map[string]netip.Addr // of names that stand for places outside
 
@@ -73,7 +75,7 @@ func newLab(ctx context.Context, sc *scenario.Scenario, vclk *vnet.VirtualClock,
 	l := &lab{
 		sc: sc, net: n, clk: n.Clock(), seed: sc.Seed, log: log, sink: out, progs: programs.All(), stop: cancel,
 		hosts: map[string]*machine{}, routers: map[string]*vnet.Router{}, segments: map[string]*vnet.Segment{},
-		names: map[netip.Addr]string{}, outside: map[string]netip.Addr{},
+		services: map[string]*running{}, names: map[netip.Addr]string{}, outside: map[string]netip.Addr{},
 	}
 	l.pace = l.clk
 	for _, build := range []func(context.Context) error{l.buildSegments, l.buildRouters, l.buildHosts, l.buildFields, l.buildOutside, l.serveAll} {
@@ -283,7 +285,7 @@ func (l *lab) buildHosts(context.Context) error {
 func (l *lab) hostConfig(spec *scenario.Host, m *machine) service.HostConfig {
 	c := service.HostConfig{
 		Name: spec.Name, Domain: spec.Domain, Persona: spec.Persona, Addr: netip.PrefixFrom(spec.IP, l.bits(spec)), Gateway: l.gateway(spec),
-		Decoy: spec.Decoy, Seed: l.seedOf("host", spec.Name), Clock: l.clk, Sink: l.sink, Programs: l.progs, Log: l.log,
+		Decoy: spec.Decoy, Seed: l.seedOf("host", spec.Name), Clock: l.clk, Sink: l.sink, Programs: l.progs, Override: l.accounts.override, Log: l.log,
 	}
 	if !m.watched {
 		c.Sink = nobody{}

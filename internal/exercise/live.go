@@ -2,9 +2,8 @@ package exercise
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"log/slog"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -41,12 +40,14 @@ type LiveConfig struct {
 // Snapshot is what an exercise needs to go on after a restart: how far it is and
 // what was done and seen. The network itself follows from the seed.
 type Snapshot struct {
-	Started    time.Time         `json:"started"`
-	Elapsed    time.Duration     `json:"elapsed"`
-	Steps      []score.Step      `json:"steps,omitempty"` // those that are over
-	Alerts     []score.Alert     `json:"alerts,omitempty"`
-	Isolations []score.Isolation `json:"isolations,omitempty"`
-	Services   []score.Service   `json:"services,omitempty"` // that must stay reachable
+	Started   time.Time         `json:"started"`
+	Elapsed   time.Duration     `json:"elapsed"`
+	Steps     []score.Step      `json:"steps,omitempty"` // those that are over
+	Alerts    []score.Alert     `json:"alerts,omitempty"`
+	Responses []score.Response  `json:"responses,omitempty"`
+	Passwords map[string]string `json:"passwords,omitempty"` // of accounts whose password was changed, by user
+	Read      []string          `json:"read,omitempty"`      // honeytokens that the trainee has looked at
+	Services  []score.Service   `json:"services,omitempty"`  // that must stay reachable
 }
 
 // Live is an exercise for people: it runs by the clock of the wall and can be
@@ -69,12 +70,14 @@ type Live struct {
 	recentSize int
 	tokens     float64
 	filled     time.Time
-	left       int64 // records passed over
-	isolations []score.Isolation
-}
+	left       int64           // records passed over
+	read       map[string]bool // honeytokens that a trainee has looked at
 
-// ErrNoHost says that the scenario has no such host.
-var ErrNoHost = errors.New("there is no such host")
+	doing     sync.Mutex // of what people do against the adversary
+	responses []score.Response
+	barred    []netip.Addr
+	passwords map[string]string // by user
+}
 
 // Start builds the network of a scenario. Time stands still until Run(true).
 // What it starts ends with Close.
@@ -84,7 +87,7 @@ func Start(ctx context.Context, sc *scenario.Scenario, cfg LiveConfig) (*Live, e
 	}
 	l := &Live{
 		x:    &run{sc: sc, cfg: Config{Rules: cfg.Rules, Version: cfg.Version, Tell: cfg.Tell, Log: cfg.Log, Real: true}},
-		over: make(chan struct{}), tokens: ownBurst, filled: time.Now(), isolations: cfg.From.Isolations,
+		over: make(chan struct{}), tokens: ownBurst, filled: time.Now(), read: map[string]bool{},
 	}
 	j, err := newJudge(cfg.Rules, time.Now)
 	if err != nil {
@@ -113,10 +116,11 @@ func (l *Live) begin(ctx context.Context, from Snapshot) error {
 	if err := l.seat(ctx); err != nil {
 		return err
 	}
-	for _, iso := range from.Isolations {
-		if m := l.lab.hosts[iso.Host]; m != nil && iso.Lifted.IsZero() {
-			l.lab.net.Isolate(m.net, true)
-		}
+	if err := l.redo(from); err != nil {
+		return err
+	}
+	for _, token := range from.Read {
+		l.read[token] = true
 	}
 	l.pace = newPace(l.lab.clk, l.x.sc.Clock.Speed, from.Elapsed)
 	l.lab.pace = l.pace
@@ -170,10 +174,15 @@ func (l *Live) Network() *vnet.Network { return l.lab.net }
 // records are counted and passed over.
 func (l *Live) keep(line []byte, s *score.Ref) error {
 	l.mu.Lock()
-	if slices.Contains(l.own, s.Flow.Src.Addr()) && !l.spend() {
-		l.left++
-		l.mu.Unlock()
-		return errPassedOver
+	if slices.Contains(l.own, s.Flow.Src.Addr()) {
+		if s.Token != "" {
+			l.read[s.Token] = true
+		}
+		if !l.spend() {
+			l.left++
+			l.mu.Unlock()
+			return errPassedOver
+		}
 	}
 	l.recent = append(l.recent, slices.Clone(line))
 	l.recentSize += len(line)
@@ -227,44 +236,6 @@ func (l *Live) Records(text string, n int) [][]byte {
 // Alerts are those raised so far, oldest first.
 func (l *Live) Alerts() []score.Alert { return l.x.judge.sofar() }
 
-// Isolate cuts a host off from the network, or joins it again. The host is given
-// by its name or address.
-func (l *Live) Isolate(host string, cut bool) (name string, err error) {
-	m := l.lab.hosts[host]
-	if m == nil {
-		m = l.lab.hosts[l.lab.nameOf(host)]
-	}
-	switch {
-	case m == nil:
-		return "", fmt.Errorf("%w: %q: name a host or its address", ErrNoHost, host)
-	case len(m.spec.Access) > 0:
-		return "", fmt.Errorf("%w to cut off: %s is your own machine", ErrNoHost, m.spec.Name)
-	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if m.net.Isolated() == cut {
-		return m.spec.Name, nil
-	}
-	l.lab.net.Isolate(m.net, cut)
-	now := time.Now()
-	if cut {
-		l.isolations = append(l.isolations, score.Isolation{Host: m.spec.Name, At: now, By: l.x.sc.Trainee})
-		return m.spec.Name, nil
-	}
-	for i := range l.isolations {
-		if iso := &l.isolations[i]; iso.Host == m.spec.Name && iso.Lifted.IsZero() {
-			iso.Lifted = now
-		}
-	}
-	return m.spec.Name, nil
-}
-
-// Isolated tells whether a host is cut off.
-func (l *Live) Isolated(host string) bool {
-	m := l.lab.hosts[host]
-	return m != nil && m.net.Isolated()
-}
-
 // LiveStats are the counters of an exercise.
 type LiveStats struct {
 	Records    int64  `json:"records"`     // judged
@@ -309,8 +280,9 @@ func (l *Live) Snapshot() Snapshot {
 		c := &s.Services[i].Checks
 		*c = (*c)[max(0, len(*c)-keptChecks):]
 	}
+	s.Responses, s.Passwords = l.Responses()
 	l.mu.Lock()
-	s.Isolations = slices.Clone(l.isolations)
+	s.Read = slices.Sorted(maps.Keys(l.read))
 	l.mu.Unlock()
 	return s
 }
@@ -319,33 +291,24 @@ func (l *Live) Snapshot() Snapshot {
 // the levels.
 func (l *Live) Played(tasks []score.Task) *Played {
 	p := l.x.told(l.lab, l.t, time.Now())
-	p.Truth.Tasks = tasks
-	services, acts := l.asked.told()
-	p.Truth.Services, p.Truth.Activities = services, append(p.Truth.Activities, acts...)
-	l.mu.Lock()
-	p.Truth.Isolations = slices.Clone(l.isolations)
-	p.Truth.Activities = append(p.Truth.Activities, score.Activity{
-		ID: "trainee", From: l.place.Spec.Name, Neutral: true, Addrs: slices.Clone(l.own), Acts: score.Acts{Started: p.Truth.Started, Ended: p.Truth.Ended},
-	})
-	l.mu.Unlock()
-	for i := range l.x.sc.Training.Levels {
-		if a := l.x.sc.Training.Levels[i].Answer; a != nil && a.State != nil && a.State.Isolated {
-			p.Truth.Goals = append(p.Truth.Goals, score.Goal{ID: l.x.sc.Training.Levels[i].ID, Host: a.State.Host, Points: float64(l.x.sc.Training.Levels[i].Points)})
-		}
-	}
+	l.add(p)
+	p.Truth.Tasks, p.Truth.Goals = tasks, l.goals()
 	p.Result = score.Evaluate(p.Truth, p.Seen, p.Rules)
 	return p
+}
+
+// add completes the truth by what only an exercise for people has.
+func (l *Live) add(p *Played) {
+	services, acts := l.asked.told()
+	p.Truth.Services, p.Truth.Activities = services, append(p.Truth.Activities, acts...)
+	p.Truth.Responses, _ = l.Responses()
+	p.Truth.Activities = append(p.Truth.Activities, score.Activity{
+		ID: "trainee", From: l.place.Spec.Name, Neutral: true, Addrs: l.own, Acts: score.Acts{Started: p.Truth.Started, Ended: p.Truth.Ended},
+	})
 }
 
 // Services are those that must stay reachable, and how often they were.
 func (l *Live) Services() []score.Service {
 	services, _ := l.asked.told()
 	return services
-}
-
-// Isolations are the hosts that were cut off, oldest first.
-func (l *Live) Isolations() []score.Isolation {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return slices.Clone(l.isolations)
 }

@@ -298,6 +298,9 @@ func (w *actor) repeat() act.Repeat {
 
 func (w *actor) credential() act.Credential {
 	if c := w.lab.credential(w.a.args.Text("credential")); c != nil {
+		if now, changed := w.lab.accounts.override(c.User); changed && now != "" && w.a.label == "" {
+			return act.Credential{User: c.User, Password: now} // people are told, the adversary is not
+		}
 		return act.Credential{User: c.User, Password: c.Password}
 	}
 	return act.Credential{}

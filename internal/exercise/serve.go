@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/netip"
 	"strconv"
@@ -56,20 +57,43 @@ func (l *lab) serve(ctx context.Context, m *machine, s *scenario.Service) error 
 	if err != nil {
 		return err
 	}
+	r := &running{begin: func() (func(), error) { return l.listen(ctx, m, s, srv) }}
+	l.services[serviceKey(m.spec.Name, s.Port)] = r
+	return r.start()
+}
+
+func serviceKey(host string, p scenario.Port) string {
+	return fmt.Sprintf("%s/%s/%d", host, p.Proto, p.Number)
+}
+
+// listen serves s at its port until the function that it gives is called, which
+// returns when the port is free, or until ctx ends.
+func (l *lab) listen(ctx context.Context, m *machine, s *scenario.Service, srv *service.Server) (func(), error) {
+	ctx, cancel := context.WithCancel(ctx)
+	done := make(chan struct{})
+	end := func(c io.Closer) func() {
+		return func() {
+			cancel()
+			<-done
+			c.Close() //nolint:errcheck // it is closed, or waits until it is
+		}
+	}
 	if s.Port.Proto == "udp" {
 		pc, err := m.net.ListenPacket(ctx, s.Port.Number)
 		if err != nil {
-			return err
+			cancel()
+			return nil, err
 		}
-		l.served.Go(func() { l.ended(srv.ServePacket(ctx, pc)) })
-		return nil
+		l.served.Go(func() { defer close(done); l.ended(srv.ServePacket(ctx, pc)) })
+		return end(pc), nil
 	}
 	ln, err := m.net.Listen(ctx, s.Port.Number)
 	if err != nil {
-		return err
+		cancel()
+		return nil, err
 	}
-	l.served.Go(func() { l.ended(srv.Serve(ctx, ln)) })
-	return nil
+	l.served.Go(func() { defer close(done); l.ended(srv.Serve(ctx, ln)) })
+	return end(ln), nil
 }
 
 func (l *lab) ended(err error) {

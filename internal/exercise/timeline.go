@@ -70,6 +70,7 @@ type timeline struct {
 
 	mu      sync.Mutex
 	stopped string // why no further step begins
+	cause   string // id of the step that stopped the others
 	steps   []score.Step
 	acts    map[string]*score.Activity
 }
@@ -211,6 +212,11 @@ func (t *timeline) step(ctx context.Context, i int, ended map[string]chan struct
 	out := t.describe(s)
 	if err := t.due(ctx, i, ended); err != nil {
 		out.Outcome, out.Note = score.NotRun, err.Error()
+		if !errors.Is(err, errOver) {
+			t.mu.Lock()
+			out.Cause = t.cause
+			t.mu.Unlock()
+		}
 		return out
 	}
 	a := &activity{id: s.ID, label: label(s.ID, s.Technique.ID), from: s.From, action: s.Action, target: s.Target, args: s.Args, rand: t.rng("step", s.ID)}
@@ -227,7 +233,7 @@ func (t *timeline) step(ctx context.Context, i int, ended map[string]chan struct
 			out.Note = errOver.Error()
 		} else if s.OnFailure == scenario.FailStop {
 			t.mu.Lock()
-			t.stopped = fmt.Sprintf("step %s failed: %s", s.ID, err)
+			t.stopped, t.cause = fmt.Sprintf("step %s failed: %s", s.ID, err), s.ID
 			t.mu.Unlock()
 		}
 	}
@@ -271,7 +277,15 @@ func (t *timeline) due(ctx context.Context, i int, ended map[string]chan struct{
 func (t *timeline) describe(s *scenario.Step) score.Step {
 	out := score.Step{
 		ID: s.ID, Name: s.Name, Technique: s.Technique.ID, TechniqueName: s.Technique.Name, Tactic: s.Tactic,
-		Action: s.Action, From: s.From, To: towards(&s.Target),
+		Action: s.Action, From: s.From, To: towards(&s.Target), User: s.Args.Text("user"), Port: portTo(s),
+	}
+	if s.Args.Has("wordlist") {
+		out.User = "" // it guesses
+	}
+	for i := range t.sc.Credentials {
+		if c := &t.sc.Credentials[i]; c.Name == s.Args.Text("credential") {
+			out.User = c.User
+		}
 	}
 	if x := s.Expect; x != nil {
 		out.Expect = score.Expect{Within: x.Within, Any: !x.All, Optional: x.Optional}
@@ -285,6 +299,17 @@ func (t *timeline) describe(s *scenario.Step) score.Step {
 		}
 	}
 	return out
+}
+
+// portTo is the one port that a step goes to.
+func portTo(s *scenario.Step) uint16 {
+	if s.Target.Port != 0 {
+		return uint16(s.Target.Port)
+	}
+	if a := scenario.FindAction(s.Action); a != nil {
+		return uint16(a.Port)
+	}
+	return 0
 }
 
 func towards(t *scenario.Target) string {

@@ -55,6 +55,7 @@ func (l *listener) bind(s *stack.Stack, key sockKey) error {
 	if err != nil {
 		return l.bound(stackError(err))
 	}
+	ep.SocketOptions().SetReuseAddress(true) // as servers do, to start again while old connections fade
 	if err = ep.Bind(tcpip.FullAddress{Port: key.port}); err == nil {
 		err = ep.Listen(backlog)
 	}

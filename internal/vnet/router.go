@@ -55,6 +55,7 @@ type Router struct {
 	ports []*routerPort
 
 	rules  atomic.Pointer[[]Rule]
+	barred atomic.Pointer[[]netip.Addr]
 	routes atomic.Pointer[[]route]
 	mu     sync.Mutex
 	states map[packet.Tuple]time.Time // flows let through, and until when
@@ -169,6 +170,19 @@ func (r *Router) SetRules(rules []Rule) error {
 	r.rules.Store(&rules)
 	clear(r.states)
 	return nil
+}
+
+// Bar stops everything from and to addrs at the router, whatever its rules say and
+// whatever they let through before; what it was called with last counts.
+func (r *Router) Bar(addrs []netip.Addr) {
+	addrs = slices.Clone(addrs)
+	r.barred.Store(&addrs)
+}
+
+// bars says whether one of the packet's ends is barred.
+func (r *Router) bars(in *packet.Info) bool {
+	all := r.barred.Load()
+	return all != nil && (slices.Contains(*all, in.Src.Addr()) || slices.Contains(*all, in.Dst.Addr()))
 }
 
 // rerouteLocked computes all routes anew: the fewest routers to each prefix.
@@ -389,6 +403,9 @@ func (r *Router) judge(f *frame, now time.Time) (allow, reject bool) {
 	in := &f.info
 	tuple := in.Tuple
 	f.asIs = false
+	if r.bars(in) {
+		return false, false
+	}
 	if in.Later { // its first fragment was judged
 		return true, false
 	}

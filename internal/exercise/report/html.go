@@ -197,8 +197,8 @@ func (p *page) figures(r *Run) {
 		{"Alerts a step", number(m.AlertsPerStep), "how loud it was"},
 		{"Records a step", number(m.EventsPerStep), ""},
 		{"Availability", percentOf(m.Availability), "mean of the watched services"},
-		{"Hosts cut off that should be", fmt.Sprintf("%d of %d", m.Contained, m.ContainGoals), "slowest after " + span(m.TimeToAct)},
-		{"Hosts cut off without a reason", strconv.Itoa(len(m.WrongHosts)), strings.Join(m.WrongHosts, ", ")},
+		{"Responses that should be", fmt.Sprintf("%d of %d", m.Contained, m.ContainGoals), "slowest after " + span(m.TimeToAct)},
+		{"Responses without a reason", strconv.Itoa(len(m.WrongHosts)), strings.Join(m.WrongHosts, ", ")},
 		{"Packets dropped", strconv.FormatInt(r.Truth.Dropped, 10), "by full queues of the virtual network"},
 	}
 }

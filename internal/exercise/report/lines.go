@@ -38,6 +38,7 @@ type summaryLine struct {
 	Expected    int           `json:"expected"`
 	Met         int           `json:"met"`
 	Missed      int           `json:"missed"`
+	Prevented   int           `json:"prevented"`
 	FalseAlarms int           `json:"false_alarms"`
 	Hosts       int           `json:"hosts"`
 	Packets     int64         `json:"packets"`
@@ -66,7 +67,7 @@ func Lines(w io.Writer, r *Run) error {
 	res := &r.Result
 	return line(w, summaryLine{
 		Summary: true, Exercise: r.Truth.Exercise, Scenario: r.Truth.Scenario, Seed: r.Truth.Seed,
-		Score: res.Score, Expected: res.Expected, Met: res.Met, Missed: res.Missed, FalseAlarms: res.FalseAlarms,
+		Score: res.Score, Expected: res.Expected, Met: res.Met, Missed: res.Missed, Prevented: res.Prevented, FalseAlarms: res.FalseAlarms,
 		Hosts: r.hosts(), Packets: r.Truth.Packets, Dropped: r.Truth.Dropped, Parts: res.Parts, Metrics: res.Metrics,
 	})
 }

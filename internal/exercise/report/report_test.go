@@ -89,9 +89,9 @@ func sampleTruth() score.Truth {
 			{ID: "browse", Action: "http.get", From: "ws01", Acts: score.Acts{Started: t0, Ended: at(2700), Flows: []score.Flow{flow("10.20.1.10:50001", "10.20.2.10:80", 60, 62), flow("10.20.1.10:50002", "10.20.2.10:80", 210, 212)}}},
 			{ID: "tap", From: "tap01", Neutral: true, Acts: score.Acts{Started: t0, Ended: at(2700), Flows: []score.Flow{flow("10.20.1.200:50001", "10.20.2.10:22", 300, 301)}}},
 		},
-		Isolations: []score.Isolation{{Host: "red01", At: at(1600), By: "ann"}, {Host: "ws02", At: at(1620), By: "ann"}},
-		Goals:      []score.Goal{{ID: "contain", Host: "red01", Deadline: at(1800)}},
-		Services:   []score.Service{{ID: "web01/tcp/80", Checks: []score.Check{{At: at(30), Up: true}, {At: at(60), Up: true}, {At: at(90), Why: "connection refused"}, {At: at(120), Up: true}}}},
+		Responses: []score.Response{{Host: "red01", At: at(1600), By: "ann"}, {Host: "ws02", At: at(1620), By: "ann"}},
+		Goals:     []score.Goal{{ID: "contain", Host: "red01", Deadline: at(1800)}},
+		Services:  []score.Service{{ID: "web01/tcp/80", Checks: []score.Check{{At: at(30), Up: true}, {At: at(60), Up: true}, {At: at(90), Why: "connection refused"}, {At: at(120), Up: true}}}},
 		Tasks: []score.Task{
 			{ID: "l2", Title: "Who scans?", Points: 100, Solved: true, Hints: []score.Hint{{ID: "h1", Cost: 10}}},
 			{ID: "l4", Points: 50},

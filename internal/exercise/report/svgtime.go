@@ -95,8 +95,9 @@ func newTimeline(r *Run) timeline {
 	}
 	t.Bottom, t.Height = y, y+6
 	t.Ticks = ticks(sc)
-	for _, iso := range r.Truth.Isolations {
-		t.Cuts = append(t.Cuts, mark{X: unit(sc.x(iso.At)), Text: fmt.Sprintf("%s cut off at %s", iso.Host, clockTime(iso.At))})
+	for i := range r.Truth.Responses {
+		d := &r.Truth.Responses[i]
+		t.Cuts = append(t.Cuts, mark{X: unit(sc.x(d.At)), Text: fmt.Sprintf("%s %s at %s", d.What(), d.Done(), clockTime(d.At))})
 	}
 	return t
 }

@@ -55,6 +55,9 @@ func Table(w io.Writer, r *Run) error {
 	}
 	fmt.Fprintf(&b, "\nscore %.1f: %d of %d expected detections met, %d missed; %s; %s, %d packets; seed %d\n",
 		res.Score, res.Met, res.Expected, res.Missed, many(res.FalseAlarms, "false alarm"), many(r.hosts(), "host"), r.Truth.Packets, r.Truth.Seed)
+	if res.Prevented > 0 {
+		fmt.Fprintf(&b, "%s prevented by what was done in time\n", many(res.Prevented, "step"))
+	}
 	if r.Truth.Dropped > 0 {
 		fmt.Fprintf(&b, "%d packets were dropped by full queues: what they carried was not seen\n", r.Truth.Dropped)
 	}

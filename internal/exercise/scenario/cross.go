@@ -329,31 +329,3 @@ func (c *checker) activities(root *yamldoc.Node, s *Scenario) {
 		c.speaks(list.Content[i], s, "background["+b.ID+"]")
 	}
 }
-
-func (c *checker) levels(root *yamldoc.Node, s *Scenario) {
-	list := value(value(root, "training"), "levels")
-	seen := map[string]bool{}
-	for i := range s.Training.Levels {
-		l := &s.Training.Levels[i]
-		at := list.Content[i].Line
-		if seen[l.ID] {
-			c.fault(at, "give it another id", "training.levels[%d]: the id %s is there twice", i, clip(l.ID))
-		}
-		seen[l.ID] = true
-		asks := l.Type == "training" || l.Type == "question" || l.Type == "response"
-		if asks && (l.Answer == nil || len(l.Answer.Equals) == 0 && l.Answer.State == nil) {
-			c.fault(at, "write answer: {equals: TEXT} or answer: {state: {host: NAME, isolated: true}}", "training.levels[%s]: nothing solves it", l.ID)
-		}
-		if l.Type == "assessment" && len(l.Questions) == 0 {
-			c.fault(at, "write questions:", "training.levels[%s]: it asks nothing", l.ID)
-		}
-		for k := range l.Questions {
-			q := &l.Questions[k]
-			for _, right := range q.Correct {
-				if q.Type == "mcq" && !slices.Contains(q.Choices, right) {
-					c.fault(at, "name one of the choices", "training.levels[%s].questions[%d]: %q is no choice", l.ID, k, clip(right))
-				}
-			}
-		}
-	}
-}

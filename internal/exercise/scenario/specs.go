@@ -268,10 +268,10 @@ func detectionSpec() Spec {
 func trainingSpec() Spec {
 	points, wait := integer(0, 10_000), span(0, 7*day)
 	question := block(
-		Field{Name: "type", Doc: "mcq or text", Spec: word("mcq", "text"), Required: true},
+		Field{Name: "type", Doc: "mcq, text, or lists with partial credit: hosts, techniques, alerts", Spec: word(AskChoice, AskText, AskHosts, AskTechniques, AskAlerts), Required: true},
 		Field{Name: "text", Doc: "the question", Spec: some(text(4000)), Required: true},
 		Field{Name: "choices", Doc: "of mcq", Spec: list(20, line(500))},
-		Field{Name: "correct", Doc: "right answers: of mcq all of them, of text any", Spec: some(listOrOne(20, line(500))), Required: true},
+		Field{Name: "correct", Doc: "right answers: of mcq, hosts and techniques all of them, of text any, of alerts the steps that they are about", Spec: some(listOrOne(20, line(500))), Required: true},
 		Field{Name: "points", Doc: "for a right answer", Spec: points},
 	)
 	return block(Field{Name: "levels", Doc: "one after the other", Spec: list(200, block(
@@ -281,9 +281,14 @@ func trainingSpec() Spec {
 		Field{Name: "content", Doc: "what trainees read", Spec: text(16 << 10)},
 		Field{Name: "answer", Doc: "what solves it", Spec: block(
 			Field{Name: "equals", Doc: "any of these; case does not count", Spec: some(listOrOne(50, line(500)))},
-			Field{Name: "state", Doc: "of the lab", Spec: block(
-				Field{Name: "host", Doc: "which", Spec: name(namesHost), Required: true},
-				Field{Name: "isolated", Doc: "cut off from the network", Spec: boolean(), Default: "true"},
+			Field{Name: "state", Doc: "of the lab: one of isolated, blocked, stopped, disabled, password_changed, read", Spec: block(
+				Field{Name: "host", Doc: "of isolated and read", Spec: name(namesHost)},
+				Field{Name: "isolated", Doc: "the host is cut off from the network, or with false joined", Spec: boolean()},
+				Field{Name: "blocked", Doc: "an address, a host or a name outside that routers carry nothing from and to", Spec: line(255)},
+				Field{Name: "stopped", Doc: "a service that answers no more, such as web01/tcp/80", Spec: plain(TypeService)},
+				Field{Name: "disabled", Doc: "a user who gets in nowhere any more", Spec: matching(userPattern)},
+				Field{Name: "password_changed", Doc: "a user whose password is another one now", Spec: matching(userPattern)},
+				Field{Name: "read", Doc: "path of a file of the host, a honeytoken, that the trainee has looked at", Spec: matching(filePattern)},
 			)},
 		)},
 		Field{Name: "points", Doc: "for solving it", Spec: points},

@@ -30,10 +30,15 @@ type Answer struct {
 	State  *State `yaml:"state"`
 }
 
-// State is what must be true in the lab.
+// State is what must be true in the lab: one of these.
 type State struct {
-	Host     string `yaml:"host"`
-	Isolated bool   `yaml:"isolated"`
+	Host     string      `yaml:"host"`             // of Isolated and Read
+	Isolated *bool       `yaml:"isolated"`         // Host is cut off from the network
+	Blocked  string      `yaml:"blocked"`          // an address, a host or a name outside, that routers carry nothing from and to
+	Stopped  *ServiceRef `yaml:"stopped"`          // a service that answers no more
+	Disabled string      `yaml:"disabled"`         // a user who gets in nowhere
+	Changed  string      `yaml:"password_changed"` // a user whose password is another
+	Read     string      `yaml:"read"`             // path of a file of Host, a honeytoken, that the trainee has looked at
 }
 
 // Hint costs points when taken.
@@ -49,9 +54,19 @@ type Solution struct {
 	Penalized bool   `yaml:"penalized"`
 }
 
-// Question is one of an assessment.
+// The types of a Question.
+const (
+	AskChoice     = "mcq"        // choices; Correct are all that are right
+	AskText       = "text"       // Correct are texts of which any will do
+	AskHosts      = "hosts"      // Correct are all hosts that are to be named
+	AskTechniques = "techniques" // Correct are all techniques that are to be named
+	AskAlerts     = "alerts"     // Correct are steps: for each an alert about it is to be named
+)
+
+// Question is one of an assessment. Of hosts, techniques and alerts a part of the
+// points is given for a part of what is asked for.
 type Question struct {
-	Type    string   `yaml:"type"` // mcq or text
+	Type    string   `yaml:"type"`
 	Text    string   `yaml:"text"`
 	Choices []string `yaml:"choices"`
 	Correct Texts    `yaml:"correct"`

@@ -45,6 +45,9 @@ func (e *evaluation) measure() {
 
 // count keeps the expectations.
 func (r *Result) count(s *StepResult, want Expect) {
+	if s.Status == Prevented {
+		r.Prevented++
+	}
 	if !want.Asked() {
 		return
 	}

@@ -102,7 +102,7 @@ func (e *evaluation) detection(weight float64) Part {
 }
 
 // response is the share of the goals that were reached in time, less what
-// wrongly isolated hosts cost.
+// responses without a reason cost.
 func (e *evaluation) response(weight float64) Part {
 	p := Part{Name: "response", Weight: weight}
 	m := &e.result.Metrics
@@ -125,17 +125,17 @@ func (e *evaluation) response(weight float64) Part {
 		p.Points += share
 		p.Reasons = append(p.Reasons, Reason{Text: res.Reason, Points: share})
 	}
-	for _, iso := range e.wrongIsolations() {
+	for _, r := range e.wrongResponses() {
 		p.Points -= e.rules.WrongIsolation
 		p.Reasons = append(p.Reasons, Reason{
-			Text:   fmt.Sprintf("%s was cut off at %s without a reason: no step acted from it or reached it before", iso.Host, clockTime(iso.At)),
+			Text:   fmt.Sprintf("%s was %s at %s without a reason: no step had to do with it before", r.What(), r.Done(), clockTime(r.At)),
 			Points: -e.rules.WrongIsolation,
 		})
-		m.WrongHosts = append(m.WrongHosts, iso.Host)
+		m.WrongHosts = append(m.WrongHosts, r.What())
 	}
 	p.Played = len(p.Reasons) > 0
 	if !p.Played {
-		p.Reasons = []Reason{{Text: "not played: no host is to be cut off, and none was"}}
+		p.Reasons = []Reason{{Text: "not played: nothing is to be done, and nothing was"}}
 	}
 	p.floor()
 	return p
@@ -156,44 +156,50 @@ func goalPoints(g Goal) float64 {
 	return g.Points
 }
 
-// goal looks for the first isolation that reaches g.
+// goal looks for the first response that reaches g.
 func (e *evaluation) goal(g Goal) GoalResult {
-	res := GoalResult{ID: g.ID, Host: g.Host}
+	want := g.want()
+	res := GoalResult{ID: g.ID, Kind: want.kind(), What: want.What()}
 	since := g.Since
 	if since.IsZero() {
-		since = e.firstFrom(g.Host)
+		since = e.firstOf(&want)
 	}
-	isolations := slices.Clone(e.truth.Isolations)
-	slices.SortStableFunc(isolations, func(a, b Isolation) int { return a.At.Compare(b.At) })
-	for _, iso := range isolations {
-		if hostName(iso.Host) != hostName(g.Host) {
+	responses := slices.Clone(e.truth.Responses)
+	slices.SortStableFunc(responses, func(a, b Response) int { return a.At.Compare(b.At) })
+	for i := range responses {
+		r := &responses[i]
+		if !r.reaches(&want) {
 			continue
 		}
-		after := max(0, iso.At.Sub(since))
-		if !g.Deadline.IsZero() && iso.At.After(g.Deadline) {
-			res.Reason = fmt.Sprintf("%s: cut off at %s, after the deadline %s", g.Host, clockTime(iso.At), clockTime(g.Deadline))
+		after := max(0, r.At.Sub(since))
+		if !g.Deadline.IsZero() && r.At.After(g.Deadline) {
+			res.Reason = fmt.Sprintf("%s: %s at %s, after the deadline %s", res.What, r.Done(), clockTime(r.At), clockTime(g.Deadline))
 			return res
 		}
-		if !iso.Lifted.IsZero() && (g.Deadline.IsZero() || iso.Lifted.Before(g.Deadline)) {
-			res.Reason = fmt.Sprintf("%s: cut off at %s, but let back at %s", g.Host, clockTime(iso.At), clockTime(iso.Lifted))
+		if !r.Lifted.IsZero() && (g.Deadline.IsZero() || r.Lifted.Before(g.Deadline)) {
+			res.Reason = fmt.Sprintf("%s: %s at %s, but let back at %s", res.What, r.Done(), clockTime(r.At), clockTime(r.Lifted))
 			continue
 		}
 		res.Met, res.After = true, millis(after)
-		res.Reason = fmt.Sprintf("%s: cut off at %s, %s after it began to act", g.Host, clockTime(iso.At), short(*res.After))
+		res.Reason = fmt.Sprintf("%s: %s at %s, %s after it began to act", res.What, r.Done(), clockTime(r.At), short(*res.After))
 		return res
 	}
 	if res.Reason == "" {
-		res.Reason = g.Host + ": was not cut off"
+		res.Reason = fmt.Sprintf("%s: was not %s", res.What, want.Done())
 	}
 	return res
 }
 
-// firstFrom is when host first acted for the adversary, else the start.
-func (e *evaluation) firstFrom(host string) time.Time {
+// firstOf is when there was first reason for r, else the start.
+func (e *evaluation) firstOf(r *Response) time.Time {
 	var first time.Time
 	for i := range e.truth.Steps {
 		s := &e.truth.Steps[i]
-		if s.Outcome != NotRun && hostName(s.From) == hostName(host) && (first.IsZero() || s.Started.Before(first)) {
+		acts := s.Outcome != NotRun && e.against(r, s)
+		if r.kind() == Isolate {
+			acts = s.Outcome != NotRun && hostName(s.From) == hostName(r.Host)
+		}
+		if acts && (first.IsZero() || s.Started.Before(first)) {
 			first = s.Started
 		}
 	}
@@ -203,24 +209,29 @@ func (e *evaluation) firstFrom(host string) time.Time {
 	return first
 }
 
-// wrongIsolations are those of hosts that are no goal and that no step had
-// acted from or reached before. Each host counts once.
-func (e *evaluation) wrongIsolations() []Isolation {
-	var wrong []Isolation
+// wrongResponses are those that are no goal and that no step gave a reason for
+// before. Each thing counts once. Another password hurts nobody.
+func (e *evaluation) wrongResponses() []Response {
+	var wrong []Response
 	done := map[string]bool{}
-	for _, iso := range e.truth.Isolations {
-		host := hostName(iso.Host)
-		goal := slices.ContainsFunc(e.truth.Goals, func(g Goal) bool { return hostName(g.Host) == host })
+	for i := range e.truth.Responses {
+		r := &e.truth.Responses[i]
+		goal := slices.ContainsFunc(e.truth.Goals, func(g Goal) bool { want := g.want(); return r.reaches(&want) })
 		touched := slices.ContainsFunc(e.truth.Steps, func(s Step) bool {
-			ran := s.Outcome != NotRun && !s.Started.After(iso.At)
+			ran := s.Outcome != NotRun && !s.Started.After(r.At)
+			if r.kind() != Isolate {
+				return ran && e.against(r, &s)
+			}
+			host := hostName(r.Host)
 			return ran && (hostName(s.From) == host || s.Outcome == Done && s.reaches(host))
 		})
-		if !goal && !touched && !done[host] {
-			done[host] = true
-			wrong = append(wrong, iso)
+		key := string(r.kind()) + hostName(r.What())
+		if r.kind() != Change && !goal && !touched && !done[key] {
+			done[key] = true
+			wrong = append(wrong, *r)
 		}
 	}
-	slices.SortStableFunc(wrong, func(a, b Isolation) int { return a.At.Compare(b.At) })
+	slices.SortStableFunc(wrong, func(a, b Response) int { return a.At.Compare(b.At) })
 	return wrong
 }
 

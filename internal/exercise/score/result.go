@@ -24,6 +24,9 @@ type Result struct {
 	Expected int     `json:"expected"` // steps that expect a detection
 	Met      int     `json:"met"`
 	Missed   int     `json:"missed"`
+	// Prevented are the steps that a response kept from acting; those that expect
+	// a detection are among Met.
+	Prevented int `json:"prevented"`
 
 	Steps       []StepResult  `json:"steps"`  // in the order of the scenario
 	Alerts      []AlertResult `json:"alerts"` // in the order of their first event
@@ -55,8 +58,8 @@ type Reason struct {
 // Status is what became of a step's expectation.
 type Status string
 
-// The statuses. Prevented is a step that could not run because the defence had
-// cut its host off: its expectation counts as met.
+// The statuses. Prevented is a step that could not act, or not to its end, because
+// of what the defence did: its expectation counts as met.
 const (
 	Met       Status = "met"
 	Missed    Status = "missed"
@@ -217,10 +220,11 @@ type RuleUse struct {
 	Wanted []string `json:"wanted,omitempty"` // steps that expected it and did not get it
 }
 
-// GoalResult is what became of a host that was to be cut off.
+// GoalResult is what became of something that was to be done.
 type GoalResult struct {
 	ID     string  `json:"id"`
-	Host   string  `json:"host"`
+	Kind   Kind    `json:"kind"`
+	What   string  `json:"what"`
 	Met    bool    `json:"met"`
 	After  *Millis `json:"after_ms"`
 	Reason string  `json:"reason"`

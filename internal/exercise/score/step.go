@@ -32,40 +32,46 @@ func (e *evaluation) step(i int) StepResult {
 	}
 	e.categorise(&res)
 	e.expect(&res, s)
-	if iso := e.cutOff(s); iso != nil && s.Outcome == Failed && res.Status != Met {
-		res.prevented(iso)
+	if res.Status != Met && (s.Outcome == Failed || len(s.Flows)+len(s.Traces) == 0) {
+		if r := e.inTheWay(s); r != nil {
+			res.prevented(r)
+		}
 	}
 	return res
 }
 
-// cutOff is the isolation of one of the hosts of s that stood when it began.
-func (e *evaluation) cutOff(s *Step) *Isolation {
-	for i := range e.truth.Isolations {
-		iso := &e.truth.Isolations[i]
-		host := hostName(iso.Host)
-		mine := host == hostName(s.From) || s.reaches(host)
+// inTheWay is the response that stood against s when it began, or came while it
+// was under way.
+func (e *evaluation) inTheWay(s *Step) *Response {
+	for i := range e.truth.Responses {
+		r := &e.truth.Responses[i]
 		began := !s.Started.IsZero()
-		lifted := began && !iso.Lifted.IsZero() && !iso.Lifted.After(s.Started)
-		if mine && !lifted && (!began || !iso.At.After(s.Started)) {
-			return iso
+		lifted := began && !r.Lifted.IsZero() && !r.Lifted.After(s.Started)
+		if e.against(r, s) && !lifted && (!began || !r.At.After(end(s.Started, s.Ended))) {
+			return r
 		}
 	}
 	return nil
 }
 
-// prevented is a step that could not act because the defence had cut a host of
-// it off: a success of the defence.
-func (res *StepResult) prevented(iso *Isolation) {
+// prevented is a step that could not act, or not to its end, because of what the
+// defence had done: a success of the defence.
+func (res *StepResult) prevented(r *Response) {
 	res.Status, res.Share = Prevented, 1
-	why := Reason{Text: fmt.Sprintf("prevented: %s was cut off at %s", iso.Host, clockTime(iso.At))}
+	why := Reason{Text: fmt.Sprintf("prevented: %s was %s at %s", r.What(), r.Done(), clockTime(r.At))}
 	res.Reasons = slices.Insert(res.Reasons, 0, why)
 }
 
 // notRun is a step that did not act.
 func (e *evaluation) notRun(res *StepResult, s *Step) {
 	res.Status = NotAsked
-	if iso := e.cutOff(s); iso != nil {
-		res.prevented(iso)
+	if r := e.inTheWay(s); r != nil {
+		res.prevented(r)
+		return
+	}
+	if i := slices.IndexFunc(e.result.Steps, func(p StepResult) bool { return p.ID == s.Cause }); i >= 0 && e.result.Steps[i].Status == Prevented {
+		res.Status, res.Share = Prevented, 1
+		res.Reasons = append(res.Reasons, Reason{Text: "prevented with the step " + s.Cause})
 		return
 	}
 	text := "did not run"

@@ -36,10 +36,10 @@ type Truth struct {
 	Steps      []Step     `json:"steps"`
 	Activities []Activity `json:"activities,omitempty"` // everything else that acted
 
-	Isolations []Isolation `json:"isolations,omitempty"`
-	Goals      []Goal      `json:"goals,omitempty"`
-	Services   []Service   `json:"services,omitempty"`
-	Tasks      []Task      `json:"tasks,omitempty"`
+	Responses []Response `json:"responses,omitempty"`
+	Goals     []Goal     `json:"goals,omitempty"`
+	Services  []Service  `json:"services,omitempty"`
+	Tasks     []Task     `json:"tasks,omitempty"`
 }
 
 // Network is one segment, for the picture of the topology.
@@ -119,8 +119,11 @@ type Step struct {
 	Action        string  `json:"action,omitempty"`
 	From          string  `json:"from,omitempty"` // host
 	To            string  `json:"to,omitempty"`   // host, network or address; several with ", " between them
+	User          string  `json:"user,omitempty"` // account that it logs in with; "" where it guesses or needs none
+	Port          uint16  `json:"port,omitempty"` // that it goes to; 0: several, or not known
 	Outcome       Outcome `json:"outcome"`
-	Note          string  `json:"note,omitempty"` // why it failed or did not run
+	Note          string  `json:"note,omitempty"`  // why it failed or did not run
+	Cause         string  `json:"cause,omitempty"` // id of the step whose failure kept it from running
 	Expect        Expect  `json:"expect"`
 	Acts
 }
@@ -175,23 +178,6 @@ type Activity struct {
 	// whatever comes from them is this activity's, at any time.
 	Addrs []netip.Addr `json:"addrs,omitempty"`
 	Acts
-}
-
-// Isolation is a host that the defence cut off.
-type Isolation struct {
-	Host   string    `json:"host"`
-	At     time.Time `json:"at"`
-	Lifted time.Time `json:"lifted"` // zero: still cut off at the end
-	By     string    `json:"by,omitempty"`
-}
-
-// Goal is a host that the defence should cut off.
-type Goal struct {
-	ID       string    `json:"id"`
-	Host     string    `json:"host"`
-	Since    time.Time `json:"since"`    // from when on it is reason enough; zero: the first step from it
-	Deadline time.Time `json:"deadline"` // zero: the end
-	Points   float64   `json:"points,omitempty"`
 }
 
 // Service is one that must stay reachable, and how often it was.

@@ -47,7 +47,7 @@ func (s *Server) make() error {
 	if err != nil {
 		return err
 	}
-	policy := access.Policy{}
+	policy := access.Policy{Override: h.c.Override}
 	for _, list := range [][]Credential{h.c.Accept, s.c.Accept} {
 		for _, c := range list {
 			policy.Accept = append(policy.Accept, access.Credential(c))

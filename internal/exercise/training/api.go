@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/exercise"
 	"github.com/lapwing-defence/lapwing/internal/exercise/score"
 )
 
@@ -23,14 +24,14 @@ const (
 // says what was wrong.
 //
 //	trainee   GET /task /status /alerts /records?q=TEXT&n=N
-//	          POST /answer /hint /solution /next /isolate
+//	          POST /answer /hint /solution /next /respond
 //	trainer   GET /trainees    POST /pause /resume /reset ?trainee=NAME
 func (r *Room) Handler() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, f := range map[string]func(*desk, *http.Request, *request) (any, error){
 		"GET /task": (*desk).askTask, "GET /status": (*desk).askStatus, "GET /alerts": (*desk).askAlerts,
 		"GET /records": (*desk).askRecords, "POST /answer": (*desk).askAnswer, "POST /hint": (*desk).askHint,
-		"POST /solution": (*desk).askSolution, "POST /next": (*desk).askNext, "POST /isolate": (*desk).askIsolate,
+		"POST /solution": (*desk).askSolution, "POST /next": (*desk).askNext, "POST /respond": (*desk).askRespond,
 	} {
 		mux.HandleFunc(pattern, func(w http.ResponseWriter, q *http.Request) { r.trainee(w, q, f) })
 	}
@@ -58,7 +59,8 @@ type request struct {
 	Question int    `json:"question,omitempty"`
 	Hint     string `json:"hint,omitempty"`
 	GiveUp   bool   `json:"give_up,omitempty"`
-	Host     string `json:"host,omitempty"`
+	Kind     string `json:"kind,omitempty"`
+	What     string `json:"what,omitempty"`
 	Lift     bool   `json:"lift,omitempty"`
 }
 
@@ -201,13 +203,16 @@ func (d *desk) askNext(q *http.Request, in *request) (any, error) {
 	return d.askTask(q, in)
 }
 
-// askIsolate cuts a host off, or joins it again, and looks whether that was asked.
-func (d *desk) askIsolate(_ *http.Request, in *request) (any, error) {
-	out := Isolated{Isolated: !in.Lift}
-	err := d.change(func() (err error) {
-		if out.Host, err = d.live.Isolate(in.Host, !in.Lift); err != nil {
+// askRespond does something against the adversary, or takes it back, and looks
+// whether that was asked.
+func (d *desk) askRespond(_ *http.Request, in *request) (any, error) {
+	out := Responded{Kind: score.Kind(in.Kind), Lifted: in.Lift}
+	err := d.change(func() error {
+		done, note, err := d.live.Respond(exercise.Order{Kind: out.Kind, What: in.What, Lift: in.Lift})
+		if err != nil {
 			return err
 		}
+		out.What, out.Done, out.Note = done.What(), done.Done(), note
 		if v, ok := d.course.Look(); ok {
 			out.Verdict = &v
 		}

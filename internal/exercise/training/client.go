@@ -11,6 +11,8 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+
+	"github.com/lapwing-defence/lapwing/internal/exercise/score"
 )
 
 // Client asks a Room over a connection that the transport makes.
@@ -88,16 +90,20 @@ func (c *Client) Next(ctx context.Context, giveUp bool) (t Task, err error) {
 	return t, err
 }
 
-// Isolated is what became of a host that was cut off or joined again.
-type Isolated struct {
-	Host     string   `json:"host"`
-	Isolated bool     `json:"isolated"`
-	Verdict  *Verdict `json:"verdict,omitempty"` // where that was asked
+// Responded is what became of something that was done against the adversary.
+type Responded struct {
+	Kind    score.Kind `json:"kind"`
+	What    string     `json:"what"`
+	Done    string     `json:"done"` // "cut off", "blocked"
+	Lifted  bool       `json:"lifted"`
+	Note    string     `json:"note,omitempty"`    // a new password
+	Verdict *Verdict   `json:"verdict,omitempty"` // where that was asked
 }
 
-// Isolate cuts a host off, or with lift joins it again.
-func (c *Client) Isolate(ctx context.Context, host string, lift bool) (out Isolated, err error) {
-	err = c.do(ctx, http.MethodPost, "/isolate", request{Host: host, Lift: lift}, &out)
+// Respond does something against the adversary, or with lift takes it back; see
+// exercise.Order.
+func (c *Client) Respond(ctx context.Context, kind score.Kind, what string, lift bool) (out Responded, err error) {
+	err = c.do(ctx, http.MethodPost, "/respond", request{Kind: string(kind), What: what, Lift: lift}, &out)
 	return out, err
 }
 

@@ -42,7 +42,7 @@ const (
 var (
 	ErrDone     = errors.New("every level is done")
 	ErrNotAsked = errors.New("this level asks nothing: go on with lapwing range next")
-	ErrState    = errors.New("this level is solved by what you do, not by an answer: see lapwing range isolate --help")
+	ErrState    = errors.New("this level is solved by what you do, not by an answer: lapwing range isolate, block, stop, disable or password")
 	ErrQuestion = errors.New("there is no such question in this level")
 	ErrAnswered = errors.New("this question is answered")
 	ErrHint     = errors.New("there is no such hint, or it was taken")
@@ -81,14 +81,16 @@ type HintState struct {
 
 // QuestionState is one question of an assessment.
 type QuestionState struct {
-	Answered bool `json:"answered,omitempty"`
-	Right    bool `json:"right,omitempty"`
+	Answered bool    `json:"answered,omitempty"`
+	Right    bool    `json:"right,omitempty"`
+	Share    float64 `json:"share,omitempty"` // of the points, where a part was right
 }
 
 // Lab is what a Course asks of the exercise.
 type Lab interface {
-	Isolated(host string) bool
+	Holds(*scenario.State) bool
 	Elapsed() time.Duration
+	Explained() map[string][]string // steps, by the number of an alert that is about them
 }
 
 // Course is one person's way through the levels. It is not safe for concurrent
@@ -96,7 +98,8 @@ type Lab interface {
 type Course struct {
 	State  State
 	levels []scenario.Level
-	always bool // hints cost points also where the level was not solved
+	always bool              // hints cost points also where the level was not solved
+	hosts  map[string]string // names, by address and by name
 	lab    Lab
 	now    func() time.Time
 }
@@ -104,7 +107,11 @@ type Course struct {
 // NewCourse is the way through the levels of sc, from the beginning or from where
 // state was. Levels that a changed scenario no longer has are forgotten.
 func NewCourse(sc *scenario.Scenario, state State, lab Lab, now func() time.Time) *Course {
-	c := &Course{levels: sc.Training.Levels, always: sc.Scoring.Hints.Charge == "on_take", lab: lab, now: now}
+	c := &Course{levels: sc.Training.Levels, always: sc.Scoring.Hints.Charge == "on_take", lab: lab, now: now, hosts: map[string]string{}}
+	for i := range sc.Hosts {
+		h := &sc.Hosts[i]
+		c.hosts[h.Name], c.hosts[h.IP.String()], c.hosts[h.IP6.String()] = h.Name, h.Name, h.Name
+	}
 	for i := range c.levels {
 		s := LevelState{ID: c.levels[i].ID, Status: Asked}
 		if k := slices.IndexFunc(state.Levels, func(l LevelState) bool { return l.ID == s.ID }); k >= 0 {
@@ -141,12 +148,13 @@ func (c *Course) close(s *LevelState, status string) {
 
 // Verdict is what became of an answer.
 type Verdict struct {
-	Right  bool   `json:"right"`
-	Level  string `json:"level"`
-	Status string `json:"status"`         // of the level
-	Left   *int   `json:"left,omitempty"` // attempts; absent: no limit
-	Points int    `json:"points"`         // that the level brought
-	Note   string `json:"note,omitempty"`
+	Right  bool    `json:"right"`
+	Level  string  `json:"level"`
+	Status string  `json:"status"`          // of the level
+	Left   *int    `json:"left,omitempty"`  // attempts; absent: no limit
+	Points int     `json:"points"`          // that the level brought, or the question
+	Share  float64 `json:"share,omitempty"` // of a question's points, where a part was right
+	Note   string  `json:"note,omitempty"`
 }
 
 // Answer judges an answer to the level that is asked; question is the number,
@@ -207,20 +215,22 @@ func (c *Course) assess(l *scenario.Level, s *LevelState, question int, text str
 	if qs.Answered {
 		return Verdict{}, ErrAnswered
 	}
-	right, err := right(q, text)
+	share, note, err := c.mark(q, text)
 	if err != nil {
 		return Verdict{}, err
 	}
-	qs.Answered, qs.Right = true, right
-	v := Verdict{Right: right, Level: l.ID, Status: Asked}
-	if right {
-		v.Points = q.Points
-	} else {
+	qs.Answered, qs.Right = true, share == 1
+	v := Verdict{Right: qs.Right, Level: l.ID, Status: Asked, Note: note}
+	switch {
+	case share == 0:
 		s.Wrong++
+	case share < 1:
+		qs.Share, v.Share = share, share
 	}
+	v.Points = brought(q, qs)
 	if !slices.ContainsFunc(s.Questions, func(q QuestionState) bool { return !q.Answered }) {
 		done := c.solved(l, s)
-		v.Status, v.Note = done.Status, done.Note
+		v.Status, v.Note = done.Status, strings.TrimSpace(v.Note+" "+done.Note)
 		if done.Status == Late {
 			v.Points = 0
 		}
@@ -232,7 +242,7 @@ func (c *Course) assess(l *scenario.Level, s *LevelState, question int, text str
 // did.
 func (c *Course) Look() (Verdict, bool) {
 	l, s, err := c.open()
-	if err != nil || l.Answer == nil || l.Answer.State == nil || c.lab.Isolated(l.Answer.State.Host) != l.Answer.State.Isolated {
+	if err != nil || l.Answer == nil || l.Answer.State == nil || !c.lab.Holds(l.Answer.State) {
 		return Verdict{}, false
 	}
 	return c.solved(l, s), true
@@ -310,9 +320,7 @@ func points(l *scenario.Level, s *LevelState, always bool) int {
 	switch {
 	case l.Type == kindAssessment && (s.Status == Solved || s.Status == Asked):
 		for i := range l.Questions {
-			if s.Questions[i].Right {
-				have += l.Questions[i].Points
-			}
+			have += brought(&l.Questions[i], &s.Questions[i])
 		}
 		if s.Status == Solved {
 			have += l.Points
@@ -366,41 +374,6 @@ func (c *Course) Tasks() []score.Task {
 		out = append(out, t)
 	}
 	return out
-}
-
-// right tells whether text answers the question. Choices of mcq may be given by
-// their letter or number, several with commas between.
-func right(q *scenario.Question, text string) (bool, error) {
-	if q.Type != "mcq" {
-		return slices.ContainsFunc(q.Correct, func(want string) bool { return same(want, text) }), nil
-	}
-	if k := slices.IndexFunc(q.Choices, func(c string) bool { return same(c, text) }); k >= 0 {
-		return len(q.Correct) == 1 && same(q.Correct[0], text), nil
-	}
-	chosen := map[string]bool{}
-	for part := range strings.SplitSeq(text, ",") {
-		k := choice(q, strings.TrimSpace(part))
-		if k < 0 {
-			return false, fmt.Errorf("%q is no choice: answer with a letter from a to %c", part, 'a'+rune(len(q.Choices)-1))
-		}
-		chosen[q.Choices[k]] = true
-	}
-	for _, want := range q.Correct {
-		if !chosen[want] {
-			return false, nil
-		}
-	}
-	return len(chosen) == len(q.Correct), nil
-}
-
-// choice is the index of a choice given by letter or text, -1 for none.
-func choice(q *scenario.Question, text string) int {
-	if len(text) == 1 {
-		if k := int(text[0]|0x20) - 'a'; k >= 0 && k < len(q.Choices) {
-			return k
-		}
-	}
-	return slices.IndexFunc(q.Choices, func(c string) bool { return same(c, text) })
 }
 
 // same compares answers as a person means them: case, spaces around and between,

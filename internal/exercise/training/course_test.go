@@ -2,6 +2,7 @@ package training_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -90,7 +91,13 @@ type stage struct {
 	cut     map[string]bool
 }
 
-func (s *stage) Isolated(host string) bool { return s.cut[host] }
+func (s *stage) Holds(v *scenario.State) bool {
+	return v.Isolated != nil && s.cut[v.Host] == *v.Isolated
+}
+
+func (s *stage) Explained() map[string][]string {
+	return map[string][]string{"1": {"knock"}, "2": {"knock", "deed"}, "3": nil, "4": {"other"}}
+}
 
 func (s *stage) Elapsed() time.Duration { return s.elapsed }
 
@@ -340,4 +347,89 @@ func TestStateGoesOn(t *testing.T) {
 	if *again.Task().Attempts != 2 {
 		t.Errorf("%d attempts are left", *again.Task().Attempts)
 	}
+}
+
+// marked is a course whose only level is an assessment with lists.
+func marked(t *testing.T) *training.Course {
+	t.Helper()
+	text := strings.Replace(head, "      at: 1s\n", `      at: 1s
+    - {id: deed, technique: {attack_id: T1071.001, name: Web Protocols}, tactic: command-and-control, from: red, action: http.get, target: {host: web}}
+`, 1) + `
+training:
+  levels:
+    - id: exam
+      type: assessment
+      questions:
+        - {type: hosts, text: "Which hosts?", correct: [web, vault], points: 40}
+        - {type: techniques, text: "Which techniques?", correct: [T1595.002, T1071], points: 40}
+        - {type: alerts, text: "Which alerts?", correct: [knock, deed], points: 40}
+`
+	sc, err := load(t, text).For("anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return training.NewCourse(sc, training.State{}, &stage{}, time.Now)
+}
+
+func TestPartsOfAnAnswer(t *testing.T) {
+	for _, tt := range []struct {
+		question int
+		text     string
+		points   int
+		note     string
+	}{
+		{1, "web, vault", 40, ""},
+		{1, "Vault and 10.9.1.10", 40, ""},
+		{1, "web", 20, "1 of 2"},
+		{1, "web, vault, tap", 20, "1 named that do not"},
+		{1, "tap", 0, "0 of 2"},
+		{1, "web tap", 0, "1 named that do not"},
+		{2, "t1595.002; T1071", 40, ""},
+		{2, "T1595.002 T1071.001", 40, ""},
+		{2, "T1595, T1071", 30, "1.5 of 2"},
+		{2, "T1595.001", 0, "0 of 2"},
+		{2, "T1071 T1003", 0, "1 named"},
+		{3, "2", 40, ""},
+		{3, "#1", 20, "1 of 2"},
+		{3, "1,2,3", 20, "1 named"},
+		{3, "3 4", 0, "2 named"},
+	} {
+		c := marked(t)
+		v, err := c.Answer(tt.question, tt.text)
+		if err != nil || v.Points != tt.points || v.Right != (tt.points == 40) || !strings.Contains(v.Note, tt.note) {
+			t.Errorf("question %d, %q: %+v, %v; want %d points and %q", tt.question, tt.text, v, err, tt.points, tt.note)
+		}
+		points(t, c, tt.points)
+		if _, err := c.Answer(tt.question, tt.text); !errors.Is(err, training.ErrAnswered) {
+			t.Errorf("question %d twice: %v", tt.question, err)
+		}
+	}
+	for _, tt := range []struct {
+		question   int
+		text, want string
+	}{{1, "nosuch", "no host"}, {2, "scanning", "no technique"}, {3, "17", "no alert"}, {3, strings.Repeat("1 2 3 4 ", 1) + many(101), "at most 100"}} {
+		c := marked(t)
+		if _, err := c.Answer(tt.question, tt.text); err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("question %d, %q: %v", tt.question, tt.text, err)
+		}
+		if q := c.State.Levels[0].Questions[tt.question-1]; q.Answered {
+			t.Errorf("%q is no answer and was taken for one", tt.text)
+		}
+	}
+	c := marked(t)
+	for n, text := range map[int]string{1: "web", 2: "T1595", 3: "1"} {
+		must(c.Answer(n, text))(t)
+	}
+	if task := c.Tasks()[0]; !task.Solved || task.Share != 50.0/120 {
+		t.Errorf("half of the exam for the score: %+v", task)
+	}
+}
+
+// many are n words.
+func many(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, "%d ", 100+i)
+	}
+	return b.String()
 }

@@ -70,17 +70,18 @@ type Traffic struct {
 
 // kept is what is written down of one trainee with every change.
 type kept struct {
-	Format     int               `json:"format"`
-	Scenario   string            `json:"scenario"`
-	Trainee    string            `json:"trainee"`
-	Secret     string            `json:"secret"`
-	Began      bool              `json:"began"`
-	Paused     bool              `json:"paused"`
-	Elapsed    time.Duration     `json:"elapsed"`
-	Resets     int               `json:"resets,omitempty"`
-	Variables  map[string]string `json:"variables,omitempty"`
-	Isolations []score.Isolation `json:"isolations,omitempty"`
-	Course     State             `json:"course"`
+	Format    int               `json:"format"`
+	Scenario  string            `json:"scenario"`
+	Trainee   string            `json:"trainee"`
+	Secret    string            `json:"secret"`
+	Began     bool              `json:"began"`
+	Paused    bool              `json:"paused"`
+	Elapsed   time.Duration     `json:"elapsed"`
+	Resets    int               `json:"resets,omitempty"`
+	Variables map[string]string `json:"variables,omitempty"`
+	Responses []score.Response  `json:"responses,omitempty"`
+	Passwords map[string]string `json:"passwords,omitempty"` // that were changed, by user
+	Course    State             `json:"course"`
 }
 
 const keptFormat = 1
@@ -136,7 +137,7 @@ func (r *Room) seat(ctx context.Context, name string) (*desk, error) {
 		}
 	}
 	d.secret = d.kept.Secret
-	from.Elapsed, from.Isolations = max(from.Elapsed, d.kept.Elapsed), d.kept.Isolations
+	from.Elapsed, from.Responses, from.Passwords = max(from.Elapsed, d.kept.Elapsed), d.kept.Responses, d.kept.Passwords
 	if err := d.build(ctx, from, d.kept.Course); err != nil {
 		return nil, fmt.Errorf("trainee %s: %w", name, err)
 	}
@@ -198,7 +199,7 @@ func (d *desk) build(ctx context.Context, from exercise.Snapshot, state State) e
 func (d *desk) save() error {
 	k := d.kept
 	k.Elapsed, k.Course = d.live.Elapsed(), d.course.State
-	k.Isolations = d.live.Isolations()
+	k.Responses, k.Passwords = d.live.Responses()
 	text, err := json.Marshal(k)
 	if err != nil {
 		return err
@@ -283,7 +284,7 @@ func (d *desk) reset(ctx context.Context) (time.Duration, error) {
 	defer d.mu.Unlock()
 	start := time.Now()
 	old, before := d.live, d.kept
-	d.kept.Began, d.kept.Paused, d.kept.Elapsed, d.kept.Isolations, d.kept.Course = false, false, 0, nil, State{}
+	d.kept.Began, d.kept.Paused, d.kept.Elapsed, d.kept.Responses, d.kept.Passwords, d.kept.Course = false, false, 0, nil, nil, State{}
 	d.kept.Resets++
 	if err := d.build(ctx, exercise.Snapshot{}, State{}); err != nil {
 		d.kept = before

@@ -16,6 +16,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/exercise"
 	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
+	"github.com/lapwing-defence/lapwing/internal/exercise/score"
 )
 
 // Config is what Open takes.
@@ -207,6 +208,7 @@ type Standing struct {
 	Fast     int                `json:"fast"` // levels solved sooner than a person can
 	Resets   int                `json:"resets"`
 	Isolated []string           `json:"isolated,omitempty"`
+	Measures []string           `json:"measures,omitempty"` // else that stand: "www01/tcp/80 stopped"
 	Services []Availability     `json:"services,omitempty"`
 	Traffic  []Traffic          `json:"traffic,omitempty"`
 	Exercise exercise.LiveStats `json:"exercise"`
@@ -248,9 +250,14 @@ func (d *desk) standing() Standing {
 			s.Fast++
 		}
 	}
-	for _, iso := range d.live.Isolations() {
-		if iso.Lifted.IsZero() {
-			s.Isolated = append(s.Isolated, iso.Host)
+	done, _ := d.live.Responses()
+	for i := range done {
+		switch r := &done[i]; {
+		case !r.Lifted.IsZero():
+		case r.Kind == score.Isolate:
+			s.Isolated = append(s.Isolated, r.Host)
+		default:
+			s.Measures = append(s.Measures, r.What()+" "+r.Done())
 		}
 	}
 	for _, v := range d.live.Services() {

@@ -158,14 +158,14 @@ func TestPlayThrough(t *testing.T) {
 	if page, err := fetch(ctx, c.door.guest("anna"), "http://web/"); err != nil || !strings.Contains(page, "<html") {
 		t.Fatalf("the web server says %q, %v", page, err)
 	}
-	if _, err := anna.Isolate(ctx, "tap", false); err == nil || !strings.Contains(err.Error(), "your own machine") {
+	if _, err := anna.Respond(ctx, score.Isolate, "tap", false); err == nil || !strings.Contains(err.Error(), "your own machine") {
 		t.Errorf("her own machine: %v", err)
 	}
-	if _, err := anna.Isolate(ctx, "nosuch", false); err == nil || !strings.Contains(err.Error(), "name a host") {
+	if _, err := anna.Respond(ctx, score.Isolate, "nosuch", false); err == nil || !strings.Contains(err.Error(), "name a host") {
 		t.Errorf("a host that is not there: %v", err)
 	}
-	got := must(anna.Isolate(ctx, "10.9.1.10", false))(t)
-	if got.Host != "web" || got.Verdict == nil || got.Verdict.Points != 200 {
+	got := must(anna.Respond(ctx, score.Isolate, "10.9.1.10", false))(t)
+	if got.What != "web" || got.Verdict == nil || got.Verdict.Points != 200 {
 		t.Errorf("isolated: %+v", got)
 	}
 	short, cancel := context.WithTimeout(ctx, 2*time.Second)
@@ -220,7 +220,7 @@ func TestPauseAndReset(t *testing.T) {
 		t.Errorf("before she began: %+v", s[0])
 	}
 	must(anna.Next(ctx, false))(t)
-	must(anna.Isolate(ctx, "vault", false))(t)
+	must(anna.Respond(ctx, score.Isolate, "vault", false))(t)
 	eventually(t, "time goes by", func() bool { return must(anna.Status(ctx))(t).Elapsed > 0.01 })
 
 	stopped := must(lead.Pause(ctx, "anna", false))(t)
@@ -269,7 +269,7 @@ func TestTraineesAreApart(t *testing.T) {
 	if got := must(bo.Records(ctx, "only-anna-asks", 5))(t); len(got) > 0 {
 		t.Errorf("bo sees what anna did: %s", got)
 	}
-	must(anna.Isolate(ctx, "web", false))(t)
+	must(anna.Respond(ctx, score.Isolate, "web", false))(t)
 	if _, err := fetch(ctx, c.door.guest("bo"), "http://web/"); err != nil {
 		t.Errorf("anna cut her server off, and bo's is gone: %v", err)
 	}
@@ -388,7 +388,7 @@ func TestRoomGoesOn(t *testing.T) {
 	must(anna.Next(ctx, false))(t)
 	must(anna.Hint(ctx, ""))(t)
 	must(anna.Answer(ctx, 0, "nobody"))(t)
-	must(anna.Isolate(ctx, "vault", false))(t)
+	must(anna.Respond(ctx, score.Isolate, "vault", false))(t)
 	eventually(t, "an alert", func() bool { return len(must(anna.Alerts(ctx))(t)) > 0 })
 	before, secret := must(anna.Status(ctx))(t), c.door.guest("anna").Secret
 	alerts := must(anna.Alerts(ctx))(t)

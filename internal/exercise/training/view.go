@@ -18,6 +18,7 @@ type Task struct {
 	Title     string     `json:"title,omitempty"`
 	Content   string     `json:"content,omitempty"`
 	Worth     int        `json:"worth,omitempty"`     // points
+	Deed      bool       `json:"deed,omitempty"`      // it is solved by what one does, not by an answer
 	Attempts  *int       `json:"attempts,omitempty"`  // left; absent: no limit
 	TimeLeft  *float64   `json:"time_left_s"`         // null: no limit
 	Hints     []HintView `json:"hints,omitempty"`     //
@@ -38,11 +39,13 @@ type HintView struct {
 // Question is one of an assessment.
 type Question struct {
 	Number   int      `json:"number"`
+	Type     string   `json:"type"` // mcq, text, hosts, techniques or alerts
 	Text     string   `json:"text"`
 	Choices  []string `json:"choices,omitempty"`
 	Points   int      `json:"points"`
 	Answered bool     `json:"answered"`
 	Right    bool     `json:"right,omitempty"`
+	Share    float64  `json:"share,omitempty"` // of the points, where a part was right
 }
 
 // Task is what is asked now.
@@ -56,6 +59,7 @@ func (c *Course) Task() Task {
 	}
 	l, s := &c.levels[i], &c.State.Levels[i]
 	t.Number, t.ID, t.Type, t.Title, t.Content, t.Worth = i+1, l.ID, l.Type, l.Title, l.Content, worth(l)
+	t.Deed = l.Answer != nil && l.Answer.State != nil
 	if l.WrongLimit > 0 && l.Type != kindAssessment {
 		n := l.WrongLimit - s.Wrong
 		t.Attempts = &n
@@ -78,7 +82,7 @@ func (c *Course) Task() Task {
 	}
 	for k := range l.Questions {
 		q := &l.Questions[k]
-		t.Questions = append(t.Questions, Question{Number: k + 1, Text: q.Text, Choices: q.Choices, Points: q.Points, Answered: s.Questions[k].Answered, Right: s.Questions[k].Right})
+		t.Questions = append(t.Questions, Question{Number: k + 1, Type: q.Type, Text: q.Text, Choices: q.Choices, Points: q.Points, Answered: s.Questions[k].Answered, Right: s.Questions[k].Right, Share: s.Questions[k].Share})
 	}
 	return t
 }
