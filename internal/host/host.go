@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/clock"
+	"github.com/lapwing-defence/lapwing/internal/host/history"
 	"github.com/lapwing-defence/lapwing/internal/host/image"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/procfs"
@@ -49,6 +50,7 @@ type Host struct {
 	c    Config
 	base *vfs.Base
 	rand *kernel.Rand
+	past *history.History
 
 	mu     sync.Mutex
 	visits map[string]*Visit
@@ -66,7 +68,20 @@ func New(c Config) *Host {
 		c.Memory = 512 << 20
 	}
 	c.FS.Now, c.FS.Pool = c.Clock.Now, vfs.NewPool(c.Memory)
-	return &Host{c: c, base: image.Build(c.Persona, planted(c.Planted)...), rand: kernel.NewRand(c.Seed, c.Persona.Seed), visits: map[string]*Visit{}}
+	return &Host{c: c, past: past(c.Persona), base: image.Build(c.Persona, planted(c.Planted)...), rand: kernel.NewRand(c.Seed, c.Persona.Seed), visits: map[string]*Visit{}}
+}
+
+// past is what the host has written about itself; a router keeps nothing.
+func past(p *persona.Persona) *history.History {
+	if p.Family == "busybox" {
+		return nil
+	}
+	return history.New(p, image.Installed(p), func(at time.Time) int {
+		if at.Before(p.Boot) {
+			return firstPID(at.Sub(image.Installed(p)))
+		}
+		return firstPID(at.Sub(p.Boot))
+	})
 }
 
 func planted(files []Planted) []vfs.Node {
@@ -97,6 +112,7 @@ type Visit struct {
 	admitted  map[string]secret // what he got in with
 	lastAt    time.Time         // of his last login on a terminal
 	lastFrom  string
+	grown     vfs.Grown // what the host writes to its files, nil = nothing
 	keeping
 }
 
@@ -163,6 +179,13 @@ func (h *Host) view(key string, now time.Time) *Visit {
 		Table: kernel.NewTable(h.c.Persona, firstPID(now.Sub(h.c.Persona.Boot)), h.c.Clock.Now),
 	}
 	v.M.SetPassword = v.SetPassword
+	v.M.Ledger = kernel.NewLedger(0)
+	if past := h.past; past != nil {
+		v.M.Ledger = kernel.NewLedger(past.Logins())
+		of := past.For(v.M.Ledger, h.c.Clock.Now)
+		v.M.Journal, v.grown = of, of.Grown
+		v.M.FS.OnLive(v.grown)
+	}
 	return v
 }
 
@@ -270,10 +293,26 @@ func (v *Visit) Open(ctx context.Context, in Login) (*kernel.Session, context.Co
 		}
 	})
 	budget.Watch(ctx, v.M.Clock)
-	return &kernel.Session{
+	s := &kernel.Session{
 		M: v.M, User: u, From: in.From, To: in.To, Started: v.M.Clock.Now(), Service: in.Service, Term: in.Term, Recorder: in.Recorder,
 		Budget: budget,
-	}, ctx, cancel
+	}
+	pid := v.M.Table.Login(s)
+	if u.UID != 0 {
+		pid-- // of the privileged half, which writes to the log
+	}
+	id, end := v.M.Ledger.LoggedIn(kernel.LoginRecord{User: u.Name, UID: u.UID, From: in.From, Host: in.From.Addr().Unmap().String(), Service: in.Service, PID: pid, Started: s.Started})
+	s.Logind = id
+	context.AfterFunc(ctx, func() { end(v.M.Clock.Now()) })
+	return s, ctx, cancel
+}
+
+// Refused enters a refused password in the host's books.
+func (v *Visit) Refused(user string, from netip.AddrPort, service string) {
+	_, known := v.M.Account(user)
+	v.M.Ledger.Refused(kernel.LoginRecord{
+		User: user[:min(len(user), 64)], From: from, Host: from.Addr().Unmap().String(), Service: service, PID: v.M.Table.Reserve(), Started: v.M.Clock.Now(), Invalid: !known,
+	})
 }
 
 // Line takes the lowest free pseudo-terminal; done gives it back.

@@ -35,17 +35,18 @@ var ErrGone = errors.New("this source was forgotten")
 
 // The limits of a kept state.
 const (
-	maxContents  = 12 << 20 // bytes of files; the largest are left out over it
-	maxInflated  = 64 << 20 // bytes of a state that are read
-	maxSecrets   = 64       // passwords of a visitor
-	maxPassword  = 256      // bytes of one
-	saveEvery    = 2 * time.Second
-	saveShare    = 20 // a view is saved again after this many times as long as the last took
-	recallWait   = 3 * time.Second
-	trustFor     = time.Second // a view unused for longer is asked for again: it may be forgotten
-	lastSaves    = 5 * time.Second
-	dropAfter    = 5 * time.Minute // a kept view that nobody uses leaves memory
-	stateVersion = 1
+	maxContents   = 12 << 20 // bytes of files; the largest are left out over it
+	maxInflated   = 64 << 20 // bytes of a state that are read
+	maxSecrets    = 64       // passwords of a visitor
+	maxPassword   = 256      // bytes of one
+	saveEvery     = 2 * time.Second
+	saveShare     = 20 // a view is saved again after this many times as long as the last took
+	recallWait    = 3 * time.Second
+	trustFor      = time.Second // a view unused for longer is asked for again: it may be forgotten
+	lastSaves     = 5 * time.Second
+	dropAfter     = 5 * time.Minute // a kept view that nobody uses leaves memory
+	stateVersion  = 1
+	maxKeptLogins = 40
 )
 
 // secret is a password, salted.
@@ -70,13 +71,14 @@ func (s secret) is(password string) bool { return hmac.Equal(s.Sum, sum(s.Salt, 
 
 // state is what is kept of a view beside its file system.
 type state struct {
-	Version   int               `json:"version"`
-	Passwords map[string]secret `json:"passwords,omitempty"` // set by the visitor
-	Admitted  map[string]secret `json:"admitted,omitempty"`  // what he got in with
-	Gone      []int             `json:"gone,omitempty"`      // processes that he ended
-	Next      int               `json:"next,omitempty"`      // process id
-	LastAt    time.Time         `json:"last_at,omitzero"`    // login on a terminal
-	LastFrom  string            `json:"last_from,omitempty"`
+	Version   int                  `json:"version"`
+	Passwords map[string]secret    `json:"passwords,omitempty"` // set by the visitor
+	Admitted  map[string]secret    `json:"admitted,omitempty"`  // what he got in with
+	Gone      []int                `json:"gone,omitempty"`      // processes that he ended
+	Next      int                  `json:"next,omitempty"`      // process id
+	LastAt    time.Time            `json:"last_at,omitzero"`    // login on a terminal
+	LastFrom  string               `json:"last_from,omitempty"`
+	Logins    []kernel.LoginRecord `json:"logins,omitempty"` // the newest
 }
 
 // keeping is the part of a Visit that says what is kept.
@@ -103,7 +105,7 @@ func (v *Visit) encode() ([]byte, error) {
 		return nil, err
 	}
 	v.mu.Lock()
-	head, err := json.Marshal(state{Version: stateVersion, Passwords: v.passwords, Admitted: v.admitted, Gone: v.M.Table.Gone(), Next: v.M.Table.Next(), LastAt: v.lastAt, LastFrom: v.lastFrom})
+	head, err := json.Marshal(state{Version: stateVersion, Passwords: v.passwords, Admitted: v.admitted, Gone: v.M.Table.Gone(), Next: v.M.Table.Next(), LastAt: v.lastAt, LastFrom: v.lastFrom, Logins: newest(v.M.Ledger.Logins())})
 	v.mu.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("write a visitor's state: %w", err)
@@ -121,6 +123,9 @@ func (v *Visit) encode() ([]byte, error) {
 	}
 	return out.Bytes(), nil
 }
+
+// newest are the logins that are kept of a visitor.
+func newest(l []kernel.LoginRecord) []kernel.LoginRecord { return l[max(0, len(l)-maxKeptLogins):] }
 
 // decode reads what encode wrote; nothing in data is trusted.
 func decode(data []byte) (state, []byte, error) {
@@ -165,6 +170,8 @@ func (v *Visit) restore(data []byte) error {
 	maps.Copy(v.admitted, s.Admitted)
 	v.lastAt, v.lastFrom = s.LastAt, s.LastFrom[:min(len(s.LastFrom), 64)]
 	v.M.Table.Restore(s.Gone, s.Next)
+	v.M.Ledger.Restore(newest(s.Logins))
+	fs.OnLive(v.grown)
 	return nil
 }
 

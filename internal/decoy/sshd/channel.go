@@ -188,7 +188,7 @@ func (c *channel) open(reqs <-chan *ssh.Request, kind, command string, release f
 	if c.pty {
 		line, done := v.host.Line()
 		r.undo = append(r.undo, done)
-		sess.Line = line
+		sess.Take(line)
 		fds = c.terminal(r.rec, sess, &r.pump)
 	} else {
 		fds = c.plain(r.in, sess.Budget)

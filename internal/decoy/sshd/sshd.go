@@ -405,6 +405,9 @@ func (v *visit) interactive(m ssh.ConnMetadata, ask ssh.KeyboardInteractiveChall
 // check asks the door; a refusal takes as long as PAM's.
 func (v *visit) check(m ssh.ConnMetadata, method, pw string) (*ssh.Permissions, error) {
 	a := v.c.Door.Check(v.s.Source.Addr(), v.visitHost(), m.User(), pw)
+	if !a.OK {
+		v.visitHost().Refused(m.User(), v.s.Source, "ssh")
+	}
 	e := v.login(m, method, a.OK)
 	e.Add(record.PasswordField, pw[:min(len(pw), 1024)])
 	if a.Token != "" {

@@ -180,7 +180,8 @@ func (v *visit) session(user, line string) {
 	})
 	defer cancel(nil)
 	rec.Watch(v.host.M.FS)
-	sess.TTY, sess.Line = v.tty, line
+	sess.TTY = v.tty
+	sess.Take(line)
 	rows, cols := v.tty.Size()
 	rec.Header(rows, cols, sess.Term)
 	v.out.follow(rec.Output, sess.Budget)

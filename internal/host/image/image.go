@@ -20,7 +20,7 @@ type builder struct {
 
 // Build makes the immutable base of a fake host, with planted files in it.
 func Build(p *persona.Persona, planted ...vfs.Node) *vfs.Base {
-	installed := p.Boot.AddDate(0, -7, -3).Truncate(time.Minute)
+	installed := Installed(p)
 	if p.Family == "busybox" {
 		return buildRouter(p, planted)
 	}
@@ -39,6 +39,9 @@ func Build(p *persona.Persona, planted ...vfs.Node) *vfs.Base {
 	b.plant(planted)
 	return b.Build()
 }
+
+// Installed is when the host was set up.
+func Installed(p *persona.Persona) time.Time { return p.Boot.AddDate(0, -7, -3).Truncate(time.Minute) }
 
 // plant adds files that somebody put there some weeks ago.
 func (b *builder) plant(files []vfs.Node) {
@@ -273,18 +276,5 @@ func (b *builder) variable() {
 	b.dir("/var/mail", 0o2775, 0, 8, b.installed)
 	b.dir("/var/www/html", 0o755, 0, 0, b.installed)
 	b.dir("/var/spool/cron/crontabs", 0o1730, 0, 105, b.installed)
-	host := b.p.Hostname
-	var auth, sys strings.Builder
-	for i := range 40 {
-		at := t.Add(time.Duration(i-40) * 31 * time.Minute).Format("2006-01-02T15:04:05.000000-07:00")
-		fmt.Fprintf(&auth, "%s %s CRON[%d]: pam_unix(cron:session): session opened for user root(uid=0) by (uid=0)\n", at, host, 20_000+i*37)
-		fmt.Fprintf(&sys, "%s %s CRON[%d]: (root) CMD (   cd / && run-parts --report /etc/cron.hourly)\n", at, host, 20_000+i*37)
-	}
-	b.Text("/var/log/auth.log", 0o640, 0, 4, t, auth.String())
-	b.Text("/var/log/syslog", 0o640, 0, 4, t, sys.String())
-	b.Text("/var/log/kern.log", 0o640, 0, 4, t, "")
-	b.Text("/var/log/wtmp", 0o664, 0, 43, t, "")
-	b.Text("/var/log/btmp", 0o660, 0, 43, t, "")
-	b.Text("/var/log/lastlog", 0o664, 0, 43, t, "")
-	b.text("/var/log/dpkg.log", b.installed, "")
+	b.logs()
 }

@@ -35,6 +35,8 @@ type Machine struct {
 	Table    *Table
 	Programs map[string]Program // by persona.Program.Impl; shared, never written
 	Net      Net
+	Ledger   *Ledger // what the visitor left in the host's books; never nil
+	Journal  Journal // nil on a host that keeps none
 	// Runs answers for a foreign binary that a visitor brought; it is never
 	// run. nil: "cannot execute binary file".
 	Runs func(ctx context.Context, p *Proc, path string) int
@@ -166,11 +168,18 @@ type Session struct {
 	Recorder Recorder
 	Budget   *Budget
 
-	daemon int // pid of sshd's process for the session, 0 = none; under Table.mu
+	Logind string // the id that systemd-logind gave the login, "" = none
+	daemon int    // pid of sshd's process for the session, 0 = none; under Table.mu
 }
 
 // ID is the number that systemd-logind gave the session.
-func (s *Session) ID() string { return strconv.FormatInt(40+s.Started.Unix()%900, 10) }
+func (s *Session) ID() string { return s.Logind }
+
+// Take gives the session a terminal line.
+func (s *Session) Take(line string) {
+	s.Line = line
+	s.M.Ledger.Terminal(s.From, s.User.Name, line)
+}
 
 // Recorder is told what a visitor does. Its methods do not block for long and
 // have no error: what cannot be recorded is the recorder's to report.

@@ -253,50 +253,6 @@ func service(ctx context.Context, p *kernel.Proc) int {
 	return systemctl(ctx, p)
 }
 
-func journalctl(ctx context.Context, p *kernel.Proc) int {
-	o := getopt.Parse(p.Args[1:], "aefkqrxn?u:b?o:p:S:U:t:D:m", "no-pager lines?/n unit/u boot?/b follow/f since/S until/U disk-usage vacuum-time= vacuum-size= rotate flush list-boots dmesg/k identifier/t output/o priority/p reverse/r pager-end/e catalog/x quiet/q")
-	switch {
-	case o.Has("disk-usage"):
-		put(p, "Archived and active journals take up 40.0M in the file system.\n")
-		return 0
-	case o.Has("vacuum-time", "vacuum-size", "rotate", "flush"):
-		complain(p, "Vacuuming done, freed 0B of archived journals from /var/log/journal.")
-		return 0
-	}
-	if p.Caller.UID != 0 {
-		complain(p, "Hint: You are currently not seeing messages from other users and the system.\n      Users in groups 'adm', 'systemd-journal' can see all messages.\n      Pass -q to turn off this notice.\nNo journal files were opened due to insufficient permissions.")
-		return 1
-	}
-	data, err := p.M.FS.ReadFile(p.Caller, "/var/log/syslog", 1<<20)
-	if err != nil {
-		put(p, "-- No entries --\n")
-		return 0
-	}
-	var out []string
-	for l := range strings.Lines(string(data)) {
-		if u := strings.TrimSuffix(o.Get("u"), ".service"); u == "" || strings.Contains(strings.ToLower(l), u+"[") {
-			if stamp, rest, ok := strings.Cut(l, " "); ok {
-				if t, err := time.Parse(time.RFC3339Nano, stamp); err == nil {
-					l = t.Format("Jan 02 15:04:05") + " " + rest
-				}
-			}
-			out = append(out, l)
-		}
-	}
-	if o.Has("n") {
-		n := o.Int("n", 10)
-		out = out[max(0, len(out)-n):]
-	}
-	if len(out) == 0 {
-		out = []string{"-- No entries --\n"}
-	}
-	put(p, "%s", strings.Join(out, ""))
-	if o.Has("f") {
-		<-ctx.Done()
-	}
-	return 0
-}
-
 // shutdown is shutdown, reboot, poweroff and halt: the session ends, the host
 // comes back for the next one.
 func shutdown(ctx context.Context, p *kernel.Proc) int {

@@ -16,7 +16,7 @@ import (
 func Programs() map[string]kernel.Program {
 	all := map[string]kernel.Program{
 		"uname": uname, "arch": uname, "whoami": whoami, "logname": whoami, "id": id, "groups": groups, "hostname": hostname, "nproc": nproc, "free": free, "getent": getent,
-		"uptime": uptime, "w": who, "who": who, "users": who, "last": last, "lastlog": lastlog, "lscpu": lscpu, "lspci": lspci, "lsmod": lsmod, "lsblk": lsblk, "blkid": blkid, "fdisk": fdisk,
+		"uptime": uptime, "w": w, "who": who, "users": who, "last": last, "lastlog": lastlog, "lastb": last, "utmpdump": utmpdump, "lscpu": lscpu, "lspci": lspci, "lsmod": lsmod, "lsblk": lsblk, "blkid": blkid, "fdisk": fdisk,
 		"findmnt": findmnt, "swapon": swapon, "vmstat": vmstat, "ps": ps, "top": top, "pgrep": pgrep, "pkill": pgrep, "killall": pgrep, "pidof": pgrep, "kill": kill, "renice": renice,
 		"getconf": getconf, "mount": mount, "umount": umount, "dmesg": dmesg, "modprobe": modprobe, "insmod": modprobe, "rmmod": modprobe, "modinfo": modprobe, "sysctl": sysctl,
 		"crontab": crontab, "at": at, "chpasswd": chpasswd, "passwd": passwd, "useradd": useradd, "adduser": adduser, "userdel": userdel, "deluser": userdel, "usermod": usermod,
@@ -24,7 +24,7 @@ func Programs() map[string]kernel.Program {
 		"env": env, "printenv": env, "sleep": sleep, "timeout": timeout, "xargs": xargs, "watch": watch, "date": date, "timedatectl": timedatectl, "hostnamectl": hostnamectl, "locale": locale,
 		"localectl": localectl, "cal": cal, "true": ok, "false": fail, "clear": clearScreen, "reset": clearScreen, "tty": tty, "stty": stty,
 		"echo": viaShell, "printf": viaShell, "test": viaShell, "[": viaShell, "pwd": viaShell,
-		"systemctl": systemctl, "service": service, "journalctl": journalctl, "shutdown": shutdown, "apt": apt, "apt-cache": apt, "dpkg": dpkg, "dpkg-query": dpkg, "python3": python, "perl": perl,
+		"systemctl": systemctl, "service": service, "journalctl": journalctl, "logger": logger, "shutdown": shutdown, "apt": apt, "apt-cache": apt, "dpkg": dpkg, "dpkg-query": dpkg, "python3": python, "perl": perl,
 		"iptables": iptables, "openssl": openssl, "getopt": getoptCmd, "ssh-keygen": sshKeygen, "man": man, "lsb_release": lsbRelease, "uuidgen": uuidgen, "mcookie": mcookie, "hostid": hostid,
 	}
 	for name := range strings.FieldsSeq("nohup nice setsid stdbuf ionice chrt taskset unshare nsenter flock systemd-cat chroot") {
