@@ -74,23 +74,23 @@ func TestTheLogKnowsTheVisitor(t *testing.T) {
 	v := h.Visit(t.Context(), netip.MustParseAddr("198.51.100.7"))
 	v.Refused("guest99", netip.MustParseAddrPort("198.51.100.7:3999"), "ssh")
 	loginOn(t, v, "root", "198.51.100.7:4001", "pts/0")
-	for line, want := range map[string]string{
-		"grep -c 'Accepted password for root from 198.51.100.7 port 4001 ssh2' /var/log/auth.log":                       "1",
-		"journalctl -u ssh | grep -c 'port 4001'":                                                                       "1",
-		"grep -c 'Invalid user guest99 from 198.51.100.7 port 3999' /var/log/auth.log":                                  "1",
-		"lastb | grep -c ^guest99":                                                                                      "1",
-		"last -1 | cut -c1-38":                                                                                          "root     pts/0        198.51.100.7    \n\nwtmp begins " + h.Persona().Boot.AddDate(0, -7, -3).Format("Mon Jan _2 15:04") + ":00 " + h.Persona().Boot.AddDate(0, -7, -3).Format("2006"),
-		"who | cut -d' ' -f1; users; uptime | grep -o '1 user'; w -h | grep -c 'root     pts/0    198.51.100.7'":        "root\nroot\n1 user\n1",
-		"lastlog -u root | tail -1 | cut -c1-39":                                                                        "root             pts/0    198.51.100.7",
-		"[ $(stat -c %s /var/log/lastlog) -ge 292 ] && [ $(($(stat -c %s /var/log/lastlog) % 292)) = 0 ] && echo right": "right",
-		"[ $(stat -c %s /var/log/wtmp) = $(wc -c < /var/log/wtmp) ] && echo right":                                      "right",
-		"a=$(stat -c %s /var/log/auth.log); [ $a -gt 0 ] && [ $a -le $(wc -c < /var/log/auth.log) ] && echo right":      "right",
-		"zcat /var/log/auth.log.2.gz | grep -c CRON | grep -vc '^0$'":                                                   "1",
-		"logger -t probe hello; tail -5 /var/log/syslog | grep -c 'probe: hello'; journalctl -t probe -o cat":           "1\nhello",
-		"[ \"$(grep -c CRON.*CMD /var/log/syslog)\" = \"$(journalctl -t CRON --since \"$(head -1 /var/log/cron.log | cut -c1-19 | tr T ' ')\" | grep -c CMD)\" ] && echo same": "same",
+	for _, tt := range [][2]string{
+		{"grep -c 'Accepted password for root from 198.51.100.7 port 4001 ssh2' /var/log/auth.log", "1"},
+		{"journalctl -u ssh | grep -c 'port 4001'", "1"},
+		{"grep -c 'Invalid user guest99 from 198.51.100.7 port 3999' /var/log/auth.log", "1"},
+		{"lastb | grep -c ^guest99", "1"},
+		{"last -1 | cut -c1-38", "root     pts/0        198.51.100.7    \n\nwtmp begins " + h.Persona().Boot.AddDate(0, -7, -3).Format("Mon Jan _2 15:04") + ":00 " + h.Persona().Boot.AddDate(0, -7, -3).Format("2006")},
+		{"who | cut -d' ' -f1; users; uptime | grep -o '1 user'; w -h | grep -c 'root     pts/0    198.51.100.7'", "root\nroot\n1 user\n1"},
+		{"lastlog -u root | tail -1 | cut -c1-39", "root             pts/0    198.51.100.7"},
+		{"[ $(stat -c %s /var/log/lastlog) -ge 292 ] && [ $(($(stat -c %s /var/log/lastlog) % 292)) = 0 ] && echo right", "right"},
+		{"[ $(stat -c %s /var/log/wtmp) = $(wc -c < /var/log/wtmp) ] && echo right", "right"},
+		{"a=$(stat -c %s /var/log/auth.log); [ $a -gt 0 ] && [ $a -le $(wc -c < /var/log/auth.log) ] && echo right", "right"},
+		{"zcat /var/log/auth.log.2.gz | grep -c CRON | grep -vc '^0$'", "1"},
+		{"logger -t probe hello; tail -5 /var/log/syslog | grep -c 'probe: hello'; journalctl -t probe -o cat", "1\nhello"},
+		{"[ \"$(grep -c CRON.*CMD /var/log/syslog)\" = \"$(journalctl -t CRON --since \"$(head -1 /var/log/cron.log | cut -c1-19 | tr T ' ')\" | grep -c CMD)\" ] && echo same", "same"},
 	} {
-		if s, _ := run(t, v, line, ""); strings.TrimSpace(s) != want {
-			t.Errorf("%s\ngives %q\nwant  %q", line, s, want)
+		if s, _ := run(t, v, tt[0], ""); strings.TrimSpace(s) != tt[1] {
+			t.Errorf("%s\ngives %q\nwant  %q", tt[0], s, tt[1])
 		}
 	}
 	for _, tt := range [][2]string{
