@@ -2,6 +2,7 @@ package textlog
 
 import (
 	"bytes"
+	"net/netip"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/sigma"
@@ -10,38 +11,13 @@ import (
 // access decodes the common and combined log formats, with or without the
 // virtual host in front.
 func (d *Decoder) access(b []byte) bool {
-	open := bytes.Index(b, []byte(" ["))
-	if open <= 0 {
+	front, at, rest := accessTime(b)
+	if front == nil {
 		return false
 	}
-	shut := bytes.IndexByte(b[open:], ']')
-	if shut < 0 {
-		return false
-	}
-	at, ok := clfTime(b[open+2 : open+shut])
-	if !ok {
-		return false
-	}
-	front := bytes.Fields(b[:open])
-	if len(front) < 3 {
-		return false
-	}
-	rest := bytes.TrimLeft(b[open+shut+1:], " ")
-	request, rest, ok := quoted(rest)
-	if !ok {
-		return false
-	}
+	request, rest, _ := quoted(rest)
 	d.rec.Time = at.UnixNano()
-	if len(front) > 3 {
-		host := front[0]
-		if i := bytes.LastIndexByte(host, ':'); i > 0 {
-			host = host[:i]
-		}
-		d.set(d.id.host, host)
-		front = front[len(front)-3:]
-	}
-	d.field(d.id.ip, front[0])
-	d.field(d.id.user, front[2])
+	d.visitor(front)
 	d.request(request)
 	status, rest := word(bytes.TrimLeft(rest, " "))
 	d.number(d.id.status, status)
@@ -54,6 +30,65 @@ func (d *Decoder) access(b []byte) bool {
 		}
 	}
 	return true
+}
+
+// maxBrackets is how many brackets are tried for the one before the time.
+const maxBrackets = 64
+
+// accessTime splits a line at its time, which stands in brackets with the request
+// in quotes behind it: the visitor chooses the name before it, which may hold
+// brackets too. front is nil where there is none.
+func accessTime(b []byte) (front []byte, at time.Time, rest []byte) {
+	from := 0
+	for range maxBrackets {
+		i := bytes.Index(b[from:], []byte(" ["))
+		if i < 0 {
+			break
+		}
+		open := from + i
+		from = open + 2
+		shut := bytes.IndexByte(b[from:], ']')
+		if shut < 0 {
+			break
+		}
+		at, ok := clfTime(b[from : from+shut])
+		if !ok {
+			continue
+		}
+		if rest = bytes.TrimLeft(b[from+shut+1:], " "); len(rest) > 0 && rest[0] == '"' && len(bytes.Fields(b[:open])) > 2 {
+			return b[:open], at, rest
+		}
+	}
+	return nil, at, nil
+}
+
+// visitor splits "address - name", with or without a virtual host before it. A
+// name may hold spaces. Of a list, as proxies make it, the first address is the
+// visitor's.
+func (d *Decoder) visitor(b []byte) {
+	first, rest := word(bytes.TrimLeft(b, " "))
+	if bytes.HasSuffix(first, []byte(",")) {
+		first = first[:len(first)-1]
+		if i := bytes.Index(rest, []byte(" - ")); i >= 0 {
+			rest = rest[i+1:]
+		}
+	}
+	second, rest := word(bytes.TrimLeft(rest, " "))
+	third, more := word(bytes.TrimLeft(rest, " "))
+	if len(more) > 0 && string(second) != "-" && (string(third) == "-" || isAddress(second)) {
+		if i := bytes.LastIndexByte(first, ':'); i > 0 {
+			first = first[:i]
+		}
+		d.set(d.id.host, first)
+		first, rest = second, more
+	}
+	d.field(d.id.ip, first)
+	d.field(d.id.user, bytes.TrimSpace(rest))
+}
+
+func isAddress(b []byte) bool {
+	_, err := netip.ParseAddr(string(b))
+	return err == nil
 }
 
 // field sets a value unless it is the dash that stands for none.

@@ -2,6 +2,7 @@ package textlog
 
 import (
 	"bytes"
+	"encoding/hex"
 	"strings"
 
 	"github.com/lapwing-defence/lapwing/internal/logsource"
@@ -20,6 +21,7 @@ type Header struct {
 	empty string
 	list  string
 	path  string // Zeek's name for the log
+	day   string // of rows without a date
 	w3c   bool
 	proxy bool // its columns are those of a proxy
 }
@@ -44,10 +46,9 @@ func HeaderLine(line []byte, before *Header) *Header {
 	}
 	switch key {
 	case "#separator":
-		if rest == "\\x09" || rest == "" {
-			rest = "\t"
+		if b := unescaped([]byte(rest)); len(b) > 0 {
+			h.sep = b[0]
 		}
-		h.sep = rest[0]
 	case "#set_separator":
 		h.list = rest
 	case "#empty_field":
@@ -67,6 +68,9 @@ func HeaderLine(line []byte, before *Header) *Header {
 			}
 		}
 	default:
+		if f, ok := strings.CutPrefix(text, "#Date:"); ok {
+			h.day, _, _ = strings.Cut(strings.TrimSpace(f), " ")
+		}
 		if f, ok := strings.CutPrefix(text, "#Fields:"); ok {
 			h.names, h.sets, h.w3c, h.sep = cut(strings.Fields(f)), nil, true, ' '
 			h.proxy = isProxy(h.names)
@@ -155,7 +159,7 @@ func (d *Decoder) cell(h *Header, c *column, v []byte) {
 		d.rec.SetID(c.id, c.name, sigma.Bytes(nil))
 	case c.set && h.list != "":
 		for x := range bytes.SplitSeq(v, []byte(h.list)) {
-			d.rec.AddID(c.id, c.name, sigma.Bytes(x))
+			d.rec.AddID(c.id, c.name, sigma.Bytes(unescaped(x)))
 		}
 	case h.w3c && (string(c.name) == "cs-user-agent" || string(c.name) == "c-agent"):
 		from := len(d.arena) // spaces are written as plus signs
@@ -167,7 +171,34 @@ func (d *Decoder) cell(h *Header, c *column, v []byte) {
 			}
 		}
 		d.rec.SetID(c.id, c.name, sigma.Bytes(v))
-	default:
+	case h.w3c:
 		d.rec.SetID(c.id, c.name, sigma.Bytes(v))
+	default:
+		d.rec.SetID(c.id, c.name, sigma.Bytes(unescaped(v)))
 	}
+}
+
+// unescaped resolves what Zeek writes for separators, backslashes and bytes that
+// cannot be printed: \x2c and \\.
+func unescaped(b []byte) []byte {
+	if bytes.IndexByte(b, '\\') < 0 {
+		return b
+	}
+	out := make([]byte, 0, len(b))
+	for i := 0; i < len(b); i++ {
+		c := b[i]
+		if c == '\\' && i+1 < len(b) {
+			var x [1]byte
+			if b[i+1] == '\\' {
+				i++
+			} else if b[i+1] == 'x' && i+3 < len(b) {
+				if _, err := hex.Decode(x[:], b[i+2:i+4]); err == nil {
+					c = x[0]
+					i += 3
+				}
+			}
+		}
+		out = append(out, c)
+	}
+	return out
 }

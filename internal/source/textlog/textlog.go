@@ -224,7 +224,7 @@ func Sniff(sample []byte) string {
 // header recognises formats that say what they are.
 func header(line []byte) string {
 	switch {
-	case bytes.HasPrefix(line, []byte("#separator")):
+	case bytes.HasPrefix(line, []byte("#separator")), bytes.HasPrefix(line, []byte("#fields\t")), bytes.HasPrefix(line, []byte("#path\t")):
 		return Zeek
 	case bytes.HasPrefix(line, []byte("#Software:")), bytes.HasPrefix(line, []byte("#Version:")), bytes.HasPrefix(line, []byte("#Fields:")), bytes.HasPrefix(line, []byte("#Date:")):
 		return W3C

@@ -71,6 +71,26 @@ func TestLine(t *testing.T) {
 			`c-ip=192.0.2.1 cs-username=bob cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a?b=\"c cs-uri-stem=/a sc-status=404 sc-bytes=522 cs-user-agent=Go \"x\"`,
 		},
 		{
+			"a name with a space", Access, `192.0.2.1 - bob x [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 401 5`, Access,
+			"c-ip=192.0.2.1 cs-username=bob x cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=401 sc-bytes=5",
+		},
+		{
+			"a name with a bracket", Access, `192.0.2.1 - a [b [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 401 5`, Access,
+			"c-ip=192.0.2.1 cs-username=a [b cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=401 sc-bytes=5",
+		},
+		{
+			"a name like a line", Access, `192.0.2.1 - - [04/Jan/2020:07:25:02 +0000] \x22GET /ok HTTP/1.1\x22 [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 401 5`, Access,
+			`c-ip=192.0.2.1 cs-username=- [04/Jan/2020:07:25:02 +0000] \x22GET /ok HTTP/1.1\x22 cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=401 sc-bytes=5`,
+		},
+		{
+			"virtual host", Access, `www.example.org:443 2001:db8::1 - - [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 200 5`, Access,
+			"cs-host=www.example.org c-ip=2001:db8::1 cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=200 sc-bytes=5",
+		},
+		{
+			"behind proxies", Access, `192.0.2.1, 10.0.0.1, 10.0.0.2 - bob [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 200 5`, Access,
+			"c-ip=192.0.2.1 cs-username=bob cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=200 sc-bytes=5",
+		},
+		{
 			"squid", Proxy, `1767323045.123    180 10.0.0.5 TCP_MISS_ABORTED/200 411 GET http://u@www.example.org:8080/a/b.exe?q=1 bob HIER_DIRECT/192.0.2.7 text/html`, Proxy,
 			"c-ip=10.0.0.5 s-action=TCP_MISS_ABORTED sc-status=200 sc-bytes=411 cs-method=GET cs-uri-query=http://u@www.example.org:8080/a/b.exe?q=1 c-uri=http://u@www.example.org:8080/a/b.exe?q=1 " +
 				"cs-uri=http://u@www.example.org:8080/a/b.exe?q=1 cs-host=www.example.org r-dns=www.example.org c-uri-query=q=1 cs-uri-stem=/a/b.exe c-uri-extension=exe cs-username=bob dst_ip=192.0.2.7",
@@ -230,6 +250,39 @@ type=EXECVE msg=audit(1684329817.579:7):  a1[2]="c" a2="d"`,
 			}
 			if diff := cmp.Diff(tt.want, fields(rec)); diff != "" {
 				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestTableHeaders(t *testing.T) {
+	f := sigma.NewFields()
+	f.Add("ts")
+	d, rec, head := New(f), sigma.NewRecord(f), logsource.Head{}
+	for _, tt := range []struct{ name, format, head, row, want, at string }{
+		{
+			"Zeek, escapes", Zeek, "#separator \\x09\n#path\tdns\n#fields\tts\tquery\tanswers\n#types\ttime\tstring\tvector[string]", "1704449472.5\t\\\\\\\\h\\x2c\\x0\ta,b\\x2cc",
+			"ts=1704449472.5 query=\\\\h,\\x0 answers=a answers=b,c _path=dns", "2024-01-05T10:11:12.5Z",
+		},
+		{"Zeek, another separator", Zeek, "#separator \\x2c\n#path,dns\n#fields,ts,query", "1704449472,a\\x2cb", "ts=1704449472 query=a,b _path=dns", "2024-01-05T10:11:12Z"},
+		{"Zeek, no first line", Zeek, "#fields\tts\tquery", "1704449472\ta", "ts=1704449472 query=a", "2024-01-05T10:11:12Z"},
+		{"IIS, the date in the header", W3C, "#Date: 2024-01-05 00:00:00\n#Fields: time cs-uri-stem", "10:11:12 /a", "time=10:11:12 cs-uri-stem=/a cs-uri-query=/a", "2024-01-05T10:11:12Z"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			var h *Header
+			for line := range strings.Lines(tt.head) {
+				h = HeaderLine([]byte(line), h)
+			}
+			d.SetHeader(h)
+			d.Line(tt.format, []byte(tt.row), rec, &head)
+			if diff := cmp.Diff(tt.want, fields(rec)); diff != "" {
+				t.Error(diff)
+			}
+			if at := time.Unix(0, rec.Time).UTC().Format(time.RFC3339Nano); at != tt.at {
+				t.Error(at)
+			}
+			if got := Sniff([]byte(tt.head)); got != tt.format {
+				t.Error(got)
 			}
 		})
 	}

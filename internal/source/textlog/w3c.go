@@ -30,6 +30,9 @@ func isProxy(names []string) bool {
 
 // w3c gives the record its time, and the whole target as cs-uri-query.
 func (d *Decoder) w3c(day, clock []byte) {
+	if len(day) == 0 {
+		day = []byte(d.table.day)
+	}
 	if len(day) > 0 && len(clock) > 0 {
 		at := append(append(append([]byte(nil), day...), ' '), clock...)
 		d.rec.Time, _ = logsource.ParseTime(at)
