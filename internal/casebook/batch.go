@@ -2,6 +2,7 @@ package casebook
 
 import (
 	"net/netip"
+	"time"
 	"unicode/utf8"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
@@ -36,6 +37,9 @@ type Batch struct {
 type Move struct {
 	From, To string
 	Source   netip.Addr // who alone is in From; not valid: look for others
+	// Alerts are all that are in From, with the times of their first events; nil:
+	// look for them.
+	Alerts map[string]time.Time
 }
 
 type change struct {

@@ -3,6 +3,7 @@ package casebook
 import (
 	"context"
 	"database/sql"
+	"encoding/binary"
 )
 
 // carryFive takes what alerts refer to from rows of their own into the alerts,
@@ -25,7 +26,7 @@ func carryFive(ctx context.Context, tx *sql.Tx, migrate func() error) error {
 		return err
 	}
 	for n, r := range refs {
-		if _, err := tx.ExecContext(ctx, "UPDATE alerts SET refs = ? WHERE n = ?", appendRefs([]byte{}, r), n); err != nil {
+		if _, err := tx.ExecContext(ctx, "UPDATE alerts SET refs = ? WHERE n = ?", appendOldRefs([]byte{}, r), n); err != nil {
 			return err
 		}
 	}
@@ -72,4 +73,59 @@ func oldRefs(ctx context.Context, tx *sql.Tx) (map[int64][]reference, error) {
 		out[alert] = append(out[alert], r)
 	}
 	return out, rows.Err()
+}
+
+// appendOldRefs writes what parseRefs reads.
+func appendOldRefs(dst []byte, refs []reference) []byte {
+	for i := range refs {
+		r := &refs[i]
+		n := uint64(r.seq) << 1
+		if u, ok := eventBytes(r.event).([]byte); ok {
+			dst = append(binary.AppendUvarint(dst, n), u...)
+		} else {
+			dst = binary.AppendUvarint(binary.AppendUvarint(dst, n|1), uint64(len(r.event)))
+			dst = append(dst, r.event...)
+		}
+		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.pack)), uint64(r.at))
+	}
+	return dst
+}
+
+// parseRefs reads references as rows of version 5 and 6 hold them: for each, as
+// varints, its number times two, and one more where its id is text; the id, 16
+// bytes or its length and its bytes; pack and line.
+func parseRefs(b []byte) ([]reference, error) {
+	var out []reference
+	for len(b) > 0 {
+		var r reference
+		n, k := binary.Uvarint(b)
+		if k <= 0 {
+			return nil, errRefs
+		}
+		b = b[k:]
+		size := uint64(16)
+		if n&1 != 0 {
+			if size, k = binary.Uvarint(b); k <= 0 {
+				return nil, errRefs
+			}
+			b = b[k:]
+		}
+		if size > uint64(len(b)) {
+			return nil, errRefs
+		}
+		r.seq, r.event = int64(n>>1), string(b[:size])
+		if n&1 == 0 {
+			r.event = uuid(b[:16])
+		}
+		b = b[size:]
+		for _, v := range []*int64{&r.pack, &r.at} {
+			n, k := binary.Uvarint(b)
+			if k <= 0 {
+				return nil, errRefs
+			}
+			*v, b = int64(n), b[k:]
+		}
+		out = append(out, r)
+	}
+	return out, nil
 }

@@ -6,7 +6,6 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -214,36 +213,11 @@ func dropPack(ctx context.Context, tx *sql.Tx, n int64) error {
 	return err
 }
 
-// eachRefs calls fn with the references of each alert.
-func eachRefs(ctx context.Context, tx *sql.Tx, fn func(alert int64, refs []reference)) error {
-	rows, err := tx.QueryContext(ctx, "SELECT n, refs FROM alerts")
-	if err != nil {
-		return err
-	}
-	defer rows.Close() //nolint:errcheck // Err tells
-	for rows.Next() {
-		var n int64
-		var data []byte
-		if err := rows.Scan(&n, &data); err != nil {
-			return err
-		}
-		refs, err := parseRefs(data)
-		if err != nil {
-			return err
-		}
-		fn(n, refs)
-	}
-	return rows.Err()
-}
-
 // compact takes every line out of the packs that no alert rests on any more.
-func (p *packer) compact(ctx context.Context, tx *sql.Tx) error {
+// each calls fn with each reference.
+func (p *packer) compact(ctx context.Context, tx *sql.Tx, each func(fn func(reference)) error) error {
 	refs := map[int64]int64{}
-	if err := eachRefs(ctx, tx, func(_ int64, rs []reference) {
-		for _, r := range rs {
-			refs[r.pack]++
-		}
-	}); err != nil {
+	if err := each(func(r reference) { refs[r.pack]++ }); err != nil {
 		return err
 	}
 	alive := map[int64]map[int64]bool{}
@@ -256,11 +230,9 @@ func (p *packer) compact(ctx context.Context, tx *sql.Tx) error {
 	if err != nil || len(alive) == 0 {
 		return err
 	}
-	if err := eachRefs(ctx, tx, func(_ int64, rs []reference) {
-		for _, r := range rs {
-			if at := alive[r.pack]; at != nil {
-				at[r.at] = true
-			}
+	if err := each(func(r reference) {
+		if at := alive[r.pack]; at != nil {
+			at[r.at] = true
 		}
 	}); err != nil {
 		return err
@@ -354,37 +326,6 @@ func (b *SQLite) evidence(ctx context.Context, refs []reference) (out [][]byte, 
 		out = append(out, whole(lines[r.at], r.event))
 	}
 	return out, nil
-}
-
-// ofSession deletes the evidence that a session gave, and gives the alerts
-// that it was under.
-func (t *taker) ofSession(ctx context.Context, p *packer, id string) (alerts []int64) {
-	if t.err != nil {
-		return nil
-	}
-	where, err := p.find(ctx, t.tx, []byte(`"lapwing.session.id":"`+id+`"`))
-	if err != nil || len(where) == 0 {
-		t.err = err
-		return nil
-	}
-	left := map[int64][]reference{}
-	t.err = eachRefs(ctx, t.tx, func(n int64, refs []reference) {
-		rest := slices.DeleteFunc(slices.Clone(refs), func(r reference) bool { return where[r.pack][r.at] })
-		if len(rest) == len(refs) {
-			return
-		}
-		alerts, left[n] = append(alerts, n), rest
-		for _, r := range refs {
-			if where[r.pack][r.at] {
-				t.dead[r.pack]++
-				t.gone.Evidence++
-			}
-		}
-	})
-	for _, n := range alerts {
-		t.del(ctx, "UPDATE alerts SET refs = ? WHERE n = ?", appendRefs([]byte{}, left[n]), n)
-	}
-	return alerts
 }
 
 // find gives the places of the lines that have a text in them, by pack.

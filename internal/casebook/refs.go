@@ -18,59 +18,82 @@ type reference struct {
 
 var errRefs = errors.New("the events of an alert are not written as they should be")
 
-// appendRefs writes references as a row of alerts holds them: for each, as
-// varints, its number times two, and one more where its id is text; the id, 16
-// bytes or its length and its bytes; pack and line.
+// How the id of an event is written.
+const (
+	refUUID = iota // 16 bytes
+	refNear        // as the id before, but for its time and the count behind it
+	refText        // its length, its bytes
+	refForms
+)
+
+// appendRefs writes references at the end of a row of alerts, for each: how
+// much higher its number is than the one before, with the form of its id in the
+// two lowest bits; the id; how much higher the numbers of its pack and its line
+// are than those of the one before.
 func appendRefs(dst []byte, refs []reference) []byte {
+	var last reference
+	var before []byte
 	for i := range refs {
 		r := &refs[i]
-		n := uint64(r.seq) << 1
-		if u, ok := eventBytes(r.event).([]byte); ok {
-			dst = append(binary.AppendUvarint(dst, n), u...)
-		} else {
-			dst = binary.AppendUvarint(binary.AppendUvarint(dst, n|1), uint64(len(r.event)))
-			dst = append(dst, r.event...)
+		id, ok := uuidBytes(r.event)
+		head := uint64(r.seq-last.seq) << 2
+		switch {
+		case ok && near(before, id):
+			dst = appendInt(appendUint(dst, head|refNear), milli(id)-milli(before))
+			dst = appendUint(dst, uint64(binary.BigEndian.Uint16(id[6:])&0xfff))
+		case ok:
+			dst = append(appendUint(dst, head|refUUID), id...)
+		default:
+			dst = appendText(appendUint(dst, head|refText), r.event)
 		}
-		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.pack)), uint64(r.at))
+		if ok {
+			before = id
+		}
+		dst = appendInt(appendInt(dst, r.pack-last.pack), r.at-last.at)
+		last = *r
 	}
 	return dst
 }
 
-// parseRefs reads what appendRefs wrote.
-func parseRefs(b []byte) ([]reference, error) {
-	var out []reference
-	for len(b) > 0 {
+// near tells whether two UUIDs are of one maker: version 7 with the same bits
+// after time and count.
+func near(a, b []byte) bool {
+	return len(a) == 16 && a[6]>>4 == 7 && b[6]>>4 == 7 && string(a[8:]) == string(b[8:])
+}
+
+// milli is the time of a UUIDv7.
+func milli(id []byte) int64 { return int64(binary.BigEndian.Uint64(id) >> 16) }
+
+// refs reads what appendRefs wrote, to the end.
+func (d *reader) refs() (out []reference) {
+	var last reference
+	var before [16]byte
+	known := false
+	for len(d.b) > 0 && !d.bad {
 		var r reference
-		n, k := binary.Uvarint(b)
-		if k <= 0 {
-			return nil, errRefs
-		}
-		b = b[k:]
-		size := uint64(16)
-		if n&1 != 0 {
-			if size, k = binary.Uvarint(b); k <= 0 {
-				return nil, errRefs
+		head := d.uint()
+		r.seq = last.seq + int64(head>>2)
+		switch head & 3 {
+		case refUUID:
+			copy(before[:], d.take(16))
+			r.event, known = uuid(before[:]), true
+		case refNear:
+			ms, n := milli(before[:])+d.int(), d.uint()
+			if !known || before[6]>>4 != 7 || ms < 0 || ms >= 1<<48 || n > 0xfff {
+				d.bad = true
+				return nil
 			}
-			b = b[k:]
+			binary.BigEndian.PutUint64(before[:8], uint64(ms)<<16|0x7000|n)
+			r.event = uuid(before[:])
+		case refText:
+			r.event = d.text()
+		default:
+			d.bad = true
 		}
-		if size > uint64(len(b)) {
-			return nil, errRefs
-		}
-		r.seq, r.event = int64(n>>1), string(b[:size])
-		if n&1 == 0 {
-			r.event = uuid(b[:16])
-		}
-		b = b[size:]
-		for _, v := range []*int64{&r.pack, &r.at} {
-			n, k := binary.Uvarint(b)
-			if k <= 0 {
-				return nil, errRefs
-			}
-			*v, b = int64(n), b[k:]
-		}
-		out = append(out, r)
+		r.pack, r.at = last.pack+d.int(), last.at+d.int()
+		out, last = append(out, r), r
 	}
-	return out, nil
+	return out
 }
 
 // kept are the references that an alert of count events keeps of old ones and
@@ -91,7 +114,7 @@ func kept(old, fresh []reference, count int64) (keep, gone []reference) {
 // keeps tells whether an alert of count events keeps that of a number.
 func keeps(seq, count int64) bool { return seq <= halfEvents || seq > count-halfEvents }
 
-// eventBytes is an id as it is stored: a UUID in 16 bytes.
+// eventBytes is an id as rows hold it: a UUID in 16 bytes.
 func eventBytes(id string) any {
 	if b, ok := uuidBytes(id); ok {
 		return b
@@ -99,17 +122,48 @@ func eventBytes(id string) any {
 	return id
 }
 
+// uuidBytes reads the text that uuid writes, and no other.
 func uuidBytes(id string) ([]byte, bool) {
 	if len(id) != 36 {
 		return nil, false
 	}
-	b, err := hex.DecodeString(strings.ReplaceAll(id, "-", ""))
-	return b, err == nil && len(b) == 16 && uuid(b) == id
+	b := make([]byte, 0, 16)
+	for i := 0; i < len(id); i += 2 {
+		if i == 8 || i == 13 || i == 18 || i == 23 {
+			if id[i] != '-' {
+				return nil, false
+			}
+			i++
+		}
+		high, low := hexDigit(id[i]), hexDigit(id[i+1])
+		if high > 15 || low > 15 {
+			return nil, false
+		}
+		b = append(b, high<<4|low)
+	}
+	return b, true
+}
+
+// hexDigit is the value of a digit in lower case, 255 of anything else.
+func hexDigit(c byte) byte {
+	switch {
+	case c >= '0' && c <= '9':
+		return c - '0'
+	case c >= 'a' && c <= 'f':
+		return c - 'a' + 10
+	}
+	return 255
 }
 
 func uuid(b []byte) string {
-	x := hex.EncodeToString(b)
-	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+	var x [36]byte
+	hex.Encode(x[:], b[:4])
+	hex.Encode(x[9:], b[4:6])
+	hex.Encode(x[14:], b[6:8])
+	hex.Encode(x[19:], b[8:10])
+	hex.Encode(x[24:], b[10:16])
+	x[8], x[13], x[18], x[23] = '-', '-', '-', '-'
+	return string(x[:])
 }
 
 // idText is an id as it is read: 16 bytes are a UUID.

@@ -24,7 +24,14 @@ func (t *taker) settle(ctx context.Context) error {
 		t.err = settleDead(ctx, t.tx, t.dead)
 	}
 	if t.err == nil {
-		t.err = t.p.compact(ctx, t.tx)
+		t.err = t.p.compact(ctx, t.tx, func(fn func(reference)) error {
+			return eachAlert(ctx, &t.all.alerts, t.a.store(t.p), func(_ []byte, _ string, r *alertRow) error {
+				for _, ref := range r.refs {
+					fn(ref)
+				}
+				return nil
+			})
+		})
 	}
 	return t.err
 }
@@ -110,33 +117,56 @@ func (t *taker) states(ctx context.Context, fn func(*State) bool) {
 	})
 }
 
-// alerts deletes rows that cond holds for, with their evidence.
-func (t *taker) alerts(ctx context.Context, cond string, args ...any) {
+// alerts writes all alerts anew, as one run, without those that fn takes away
+// and with what it changes of the others. What they let go of is counted.
+func (t *taker) alerts(ctx context.Context, fn func(id string, r *alertRow) (stays bool, err error)) {
 	if t.err != nil {
 		return
 	}
-	rows, err := t.tx.QueryContext(ctx, "DELETE FROM alerts WHERE "+cond+" RETURNING refs", args...) //nolint:gosec // cond is ours
-	if err != nil {
-		t.err = err
-		return
-	}
-	defer rows.Close() //nolint:errcheck // Err tells
-	for t.err == nil && rows.Next() {
-		var data []byte
-		if t.err = rows.Scan(&data); t.err != nil {
-			return
+	chunks := t.a.store(t.p)
+	chunks.lost = func(r reference) { t.dead[r.pack]++ }
+	t.err = t.all.alerts.rewriteAll(ctx, chunks, func(key, value []byte) ([]byte, error) {
+		if isCampaign(value) { // of an alert that is gone
+			return nil, nil
 		}
-		var refs []reference
-		refs, t.err = parseRefs(data)
-		for _, r := range refs {
-			t.dead[r.pack]++
+		first, id, err := keyAlert(key)
+		if err != nil {
+			return nil, err
+		}
+		r, err := parseAlertRow(first, value)
+		if err != nil {
+			return nil, err
+		}
+		stays, err := fn(id, r)
+		if err != nil {
+			return nil, err
+		}
+		if stays {
+			return r.encode(first), nil
 		}
 		t.gone.Alerts++
-		t.gone.Evidence += int64(len(refs))
+		t.letGo(r.refs)
+		return nil, nil
+	})
+}
+
+// letGo counts references that are gone.
+func (t *taker) letGo(refs []reference) {
+	for _, r := range refs {
+		t.dead[r.pack]++
 	}
+	t.gone.Evidence += int64(len(refs))
+}
+
+// any tells whether fn is true of an alert.
+func (t *taker) any(ctx context.Context, fn func(id string, r *alertRow) bool) (found bool) {
 	if t.err == nil {
-		t.err = rows.Err()
+		t.err = eachAlert(ctx, &t.all.alerts, t.a.store(t.p), func(_ []byte, id string, r *alertRow) error {
+			found = found || fn(id, r)
+			return nil
+		})
 	}
+	return found
 }
 
 // Forget implements Retainer. Of a session it removes the evidence that the
@@ -153,7 +183,7 @@ func (b *SQLite) Forget(ctx context.Context, s Source, alias string) (Gone, erro
 			return t.settle(ctx)
 		}
 		n := s.String()
-		t.alerts(ctx, "source = ?", n)
+		t.alerts(ctx, func(_ string, r *alertRow) (bool, error) { return !s.Has(r.source), nil })
 		t.sessions(ctx, func(x *Session) bool { return s.Has(x.Source) })
 		t.captures(ctx, "source = ?", n)
 		t.states(ctx, func(x *State) bool { return s.Has(x.Source) })
@@ -176,13 +206,55 @@ func (t *taker) rename(ctx context.Context, s Source, alias string) {
 	}
 }
 
+// session takes away the evidence that a session gave, alerts that rest on
+// nothing else, and what others say of it.
 func (t *taker) session(ctx context.Context, id string) {
-	for _, n := range t.ofSession(ctx, t.p, id) {
-		t.alerts(ctx, "n = ? AND length(refs) = 0", n)
+	if t.err != nil {
+		return
 	}
-	t.del(ctx, "UPDATE alerts SET session = '', user = '', title = (SELECT rule_name FROM rules WHERE rules.rule = alerts.rule) WHERE session = ?", eventBytes(id))
+	where, err := t.p.find(ctx, t.tx, []byte(`"lapwing.session.id":"`+id+`"`))
+	if err != nil {
+		t.err = err
+		return
+	}
+	names := map[int64]string{}
+	t.err = eachRule(ctx, t.tx, func(n int64, name string) { names[n] = name })
+	t.alerts(ctx, func(_ string, r *alertRow) (bool, error) {
+		var left, gone []reference
+		for _, ref := range r.refs {
+			if where[ref.pack][ref.at] {
+				gone = append(gone, ref)
+			} else {
+				left = append(left, ref)
+			}
+		}
+		if r.refs = left; len(gone) > 0 {
+			t.letGo(gone)
+		}
+		if r.session == id {
+			r.session, r.user, r.title = "", "", names[r.rule]
+		}
+		return len(gone) == 0 || len(left) > 0, nil
+	})
 	t.sessions(ctx, func(x *Session) bool { return x.ID == id })
 	t.captures(ctx, "session = ?", id)
+}
+
+func eachRule(ctx context.Context, tx *sql.Tx, fn func(n int64, name string)) error {
+	rows, err := tx.QueryContext(ctx, "SELECT rule, rule_name FROM rules")
+	if err != nil {
+		return err
+	}
+	defer rows.Close() //nolint:errcheck // Err tells
+	for rows.Next() {
+		var n int64
+		var name string
+		if err := rows.Scan(&n, &name); err != nil {
+			return err
+		}
+		fn(n, name)
+	}
+	return rows.Err()
 }
 
 // scrub empties the write-ahead log, which holds older pages. Deleted bytes in
@@ -215,7 +287,12 @@ func (b *SQLite) Expire(ctx context.Context, c Cuts) (Gone, error) {
 			held[s] = true
 		}
 		if !c.Cases.IsZero() {
-			t.alerts(ctx, "last < ? AND session NOT IN (SELECT "+idIn("source")+" FROM holds)"+free, nano(c.Cases))
+			old := func(_ string, r *alertRow) bool {
+				return r.last < nano(c.Cases) && !held[r.session] && !held[SourceOf(r.source).String()]
+			}
+			if t.any(ctx, old) {
+				t.alerts(ctx, func(id string, r *alertRow) (bool, error) { return !old(id, r), nil })
+			}
 		}
 		if !c.Sessions.IsZero() {
 			t.sessions(ctx, func(s *Session) bool {
@@ -228,7 +305,7 @@ func (b *SQLite) Expire(ctx context.Context, c Cuts) (Gone, error) {
 		if !c.States.IsZero() {
 			t.states(ctx, func(s *State) bool { return s.Seen.Before(c.States) })
 		}
-		if t.gone.Evidence == 0 {
+		if t.gone.Alerts == 0 {
 			return t.err
 		}
 		return t.settle(ctx)

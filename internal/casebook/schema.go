@@ -108,7 +108,7 @@ CREATE TABLE chunks (
   n INTEGER PRIMARY KEY, shelf INTEGER NOT NULL, run INTEGER NOT NULL, tier INTEGER NOT NULL, records INTEGER NOT NULL,
   first BLOB NOT NULL, data BLOB NOT NULL
 ) STRICT;
-`}
+`, ``}
 
 // idIn is SQL for an id as it is stored: a UUID in 16 bytes.
 func idIn(column string) string {
@@ -165,6 +165,8 @@ func step(ctx context.Context, tx *sql.Tx, i int) error {
 		return carryFive(ctx, tx, run)
 	case 5:
 		return carrySix(ctx, tx, run)
+	case 6:
+		return carrySeven(ctx, tx)
 	}
 	return run()
 }

@@ -91,7 +91,7 @@ func parseSession(b []byte, s *Session) error {
 }
 
 // joinSessions adds what newer events say of a session.
-func joinSessions(old, fresh []byte) ([]byte, error) {
+func joinSessions(_, old, fresh []byte, _ func(reference)) ([]byte, error) {
 	var s, f Session
 	if err := parseSession(old, &s); err != nil {
 		return nil, err
@@ -155,15 +155,17 @@ func (b *SQLite) Sessions(ctx context.Context, q Query, fn func(*Session) error)
 		ranges = idRanges(id)
 	}
 	var out []foundSession
-	err := b.scan(ctx, what, func(s *shelves) *shelf { return &s.sessions }, ranges, func(key, value []byte) error {
-		s, err := readSession(key, value)
-		if err != nil || !q.asked(s) {
-			return err
-		}
-		if out = append(out, foundSession{nano(s.Start), bytes.Clone(key), bytes.Clone(value)}); q.Last > 0 && len(out) >= 2*q.Last+1000 {
-			out = lastSessions(out, q.Last)
-		}
-		return nil
+	err := b.view(ctx, what, func(v *view) error {
+		return v.scan(ctx, &v.all.sessions, ranges, func(key, value []byte) error {
+			s, err := readSession(key, value)
+			if err != nil || !q.asked(s) {
+				return err
+			}
+			if out = append(out, foundSession{nano(s.Start), bytes.Clone(key), bytes.Clone(value)}); q.Last > 0 && len(out) >= 2*q.Last+1000 {
+				out = lastSessions(out, q.Last)
+			}
+			return nil
+		})
 	})
 	if err != nil {
 		return err

@@ -19,7 +19,7 @@ type shelf struct {
 	kind int64
 	size int  // bytes of records in a chunk, before it is compressed
 	pack bool // compress chunks
-	join func(old, fresh []byte) ([]byte, error)
+	join func(key, old, fresh []byte, lost func(reference)) ([]byte, error)
 	runs []*run // the oldest first
 
 	cached      map[int64][]byte // chunks that were looked into, by number
@@ -30,6 +30,7 @@ type shelf struct {
 const (
 	shelfSessions = 1
 	shelfStates   = 2
+	shelfAlerts   = 3
 )
 
 const (
@@ -150,6 +151,9 @@ type store struct {
 	p    *packer
 	read func(ctx context.Context, n int64) (*sql.Rows, error)
 	a    *applier // nil: only to read
+	// lost is told of the references to packs that a merge lets go of; nil:
+	// nothing is merged.
+	lost func(reference)
 }
 
 // load gives the records of a chunk. They may be in buf.
@@ -293,10 +297,26 @@ func (s *shelf) due() (from int, tier int64) {
 
 // mergeTail makes one run of the newest ones.
 func (s *shelf) mergeTail(ctx context.Context, t *store, from int, tier int64) error {
+	return s.rewrite(ctx, t, from, tier, func(_, value []byte) ([]byte, error) { return value, nil })
+}
+
+// rewrite makes one run of the newest ones, with what fn makes of their values;
+// nil: the record goes.
+func (s *shelf) rewrite(ctx context.Context, t *store, from int, tier int64, fn func(key, value []byte) ([]byte, error)) error {
+	if from == len(s.runs) {
+		return nil
+	}
 	old := s.runs[from:]
 	to := &run{n: old[len(old)-1].n, tier: tier}
 	w := writer{t: t, s: s, to: to}
-	if err := s.each(ctx, t, old, nil, nil, func(key, value []byte) error { return w.add(ctx, key, value) }); err != nil {
+	err := s.each(ctx, t, old, nil, nil, func(key, value []byte) error {
+		value, err := fn(key, value)
+		if value == nil || err != nil {
+			return err
+		}
+		return w.add(ctx, key, value)
+	})
+	if err != nil {
 		return err
 	}
 	if err := w.end(ctx); err != nil {
@@ -310,8 +330,18 @@ func (s *shelf) mergeTail(ctx context.Context, t *store, from int, tier int64) e
 			s.uncache(c.n)
 		}
 	}
-	s.runs = append(s.runs[:from:from], to)
+	if s.runs = s.runs[:from:from]; len(to.chunks) > 0 {
+		s.runs = append(s.runs, to)
+	}
 	return nil
+}
+
+// rewriteAll is rewrite for all runs.
+func (s *shelf) rewriteAll(ctx context.Context, t *store, fn func(key, value []byte) ([]byte, error)) error {
+	if len(s.runs) == 0 {
+		return nil
+	}
+	return s.rewrite(ctx, t, 0, s.runs[0].tier, fn)
 }
 
 // cursor goes through a run.
@@ -373,7 +403,7 @@ func (s *shelf) each(ctx context.Context, t *store, runs []*run, low, high []byt
 			return err
 		}
 		for len(h) > 0 && bytes.Equal(h[0].key, key) {
-			v, err := s.joined(value, h[0].value)
+			v, err := s.joined(t, key, value, h[0].value)
 			if err != nil {
 				return err
 			}
@@ -395,11 +425,11 @@ func (s *shelf) each(ctx context.Context, t *store, runs []*run, low, high []byt
 	return nil
 }
 
-func (s *shelf) joined(old, fresh []byte) ([]byte, error) {
+func (s *shelf) joined(t *store, key, old, fresh []byte) ([]byte, error) {
 	if s.join == nil {
 		return fresh, nil
 	}
-	return s.join(old, fresh)
+	return s.join(key, old, fresh, t.lost)
 }
 
 // cursors is a heap: the least key first, of equal ones the oldest.

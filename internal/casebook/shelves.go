@@ -10,7 +10,7 @@ import (
 
 // shelves are all shelves of a casebook, as one transaction sees them.
 type shelves struct {
-	sessions, states shelf
+	alerts, sessions, states shelf
 }
 
 // querier is a transaction or a database.
@@ -21,6 +21,7 @@ type querier interface {
 // openShelves reads what runs there are.
 func openShelves(ctx context.Context, q querier) (*shelves, error) {
 	out := &shelves{
+		alerts:   shelf{kind: shelfAlerts, size: zipBytes, pack: true, join: joinAlerts},
 		sessions: shelf{kind: shelfSessions, size: zipBytes, pack: true, join: joinSessions},
 		states:   shelf{kind: shelfStates, size: flatBytes, cached: map[int64][]byte{}},
 	}
@@ -44,7 +45,7 @@ func openShelves(ctx context.Context, q querier) (*shelves, error) {
 	return out, rows.Err()
 }
 
-func (s *shelves) all() []*shelf { return []*shelf{&s.sessions, &s.states} }
+func (s *shelves) all() []*shelf { return []*shelf{&s.alerts, &s.sessions, &s.states} }
 
 // found takes a chunk of a run; those of one run come one behind the other.
 func (s *shelf) found(n, tier, records int64, c chunk) {
@@ -84,8 +85,15 @@ func (b *SQLite) reading() *store {
 	return &store{p: &b.packer, read: func(ctx context.Context, n int64) (*sql.Rows, error) { return b.chunks.QueryContext(ctx, n) }}
 }
 
-// scan calls fn with what a shelf has, as it is at one moment, while others go on.
-func (b *SQLite) scan(ctx context.Context, what string, which func(*shelves) *shelf, ranges [][2][]byte, fn func(key, value []byte) error) error {
+// view is the casebook as it is at one moment, while others go on.
+type view struct {
+	tx  *sql.Tx
+	all *shelves
+	t   *store
+}
+
+// view calls fn with what there is now.
+func (b *SQLite) view(ctx context.Context, what string, fn func(*view) error) error {
 	tx, err := b.r.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
 	if err != nil {
 		return b.wrap(what, err)
@@ -103,10 +111,14 @@ func (b *SQLite) scan(ctx context.Context, what string, which func(*shelves) *sh
 	var p packer
 	defer p.close()
 	t := &store{p: &p, read: func(ctx context.Context, n int64) (*sql.Rows, error) { return st.QueryContext(ctx, n) }}
-	s := which(all)
+	return b.wrap(what, b.damage(fn(&view{tx, all, t})))
+}
+
+// scan calls fn with the records of ranges of keys.
+func (v *view) scan(ctx context.Context, s *shelf, ranges [][2][]byte, fn func(key, value []byte) error) error {
 	for _, r := range ranges {
-		if err := s.each(ctx, t, s.runs, r[0], r[1], fn); err != nil {
-			return b.wrap(what, b.damage(err))
+		if err := s.each(ctx, v.t, s.runs, r[0], r[1], fn); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -1,9 +1,12 @@
 package casebook
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"database/sql"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -21,16 +24,12 @@ func (b *SQLite) Position(ctx context.Context) (string, error) {
 }
 
 const (
-	putAlert  = `INSERT INTO alerts (id, key, rule, level, source, ip, host, session, user, title, campaign, count, first, last, retrospective, refs) VALUES `
-	growAlert = ` ON CONFLICT (id) DO UPDATE SET level = excluded.level, host = excluded.host, session = excluded.session, user = excluded.user, title = excluded.title,
-  campaign = excluded.campaign, count = excluded.count, last = excluded.last, refs = excluded.refs`
 	findRule   = `SELECT rule FROM rules WHERE rule_id = ? AND rule_name = ? AND techniques = ? AND tactics = ? AND description = ?`
 	putRule    = `INSERT INTO rules (rule_id, rule_name, techniques, tactics, description) VALUES (?,?,?,?,?) RETURNING rule`
 	putCapture = `INSERT INTO captures (sha256, source, path, ip, size, host, session, count, first, last) VALUES (?,?,?,?,?,?,?,?,?,?)
 ON CONFLICT (sha256, source, path) DO UPDATE SET ip = excluded.ip, host = excluded.host, session = excluded.session, count = count + excluded.count, last = max(last, excluded.last)`
 	putFinding = `INSERT OR REPLACE INTO findings (sha256, rule, level, category, description)
 SELECT ?1, ?2, ?3, ?4, ?5 WHERE EXISTS (SELECT 1 FROM captures WHERE sha256 = ?1)`
-	putMove     = `UPDATE alerts SET campaign = ? WHERE campaign = ?`
 	putPosition = `INSERT OR REPLACE INTO meta (key, value) VALUES ('position', ?)`
 )
 
@@ -44,12 +43,13 @@ func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
 		if err != nil {
 			return err
 		}
-		for _, put := range []func(context.Context, *Batch) error{a.alerts(&b.packer), a.captures, a.moves} {
-			if err := put(ctx, t); err != nil {
-				return err
-			}
-		}
 		chunks := a.store(&b.packer)
+		if err := a.alerts(ctx, &all.alerts, chunks, t); err != nil {
+			return err
+		}
+		if err := a.captures(ctx, t); err != nil {
+			return err
+		}
 		if err := all.sessions.put(ctx, chunks, sessionRecords(t.sessions)); err != nil {
 			return err
 		}
@@ -60,85 +60,120 @@ func (b *SQLite) Apply(ctx context.Context, t *Batch) error {
 	})
 }
 
-// alerts writes alerts and their evidence.
-func (a *applier) alerts(p *packer) func(context.Context, *Batch) error {
-	return func(ctx context.Context, t *Batch) error {
-		s := stower{a: a, p: p, dead: map[int64]int64{}}
-		order := slices.SortedFunc(slices.Values(t.order), func(x, y *change) int { return strings.Compare(x.alert.ID, y.alert.ID) })
-		rows := a.bulk(putAlert, 16, growAlert)
-		for part := range slices.Chunk(order, bulkRows) {
-			old, err := a.refs(ctx, part)
-			if err != nil {
-				return err
-			}
-			for _, c := range part {
-				if err := a.alert(ctx, c, old[c.alert.ID], &s, rows); err != nil {
-					return err
-				}
-			}
-		}
-		if err := rows.flush(ctx); err != nil {
+// alerts writes alerts with their evidence, and those that belong to another
+// campaign now.
+func (a *applier) alerts(ctx context.Context, shelf *shelf, t *store, b *Batch) error {
+	moved, err := b.moved(ctx, shelf, t)
+	if err != nil {
+		return err
+	}
+	s := stower{a: a, p: t.p, dead: map[int64]int64{}}
+	// Lines of one source lie together: they are alike.
+	order := slices.SortedFunc(slices.Values(b.order), func(x, y *change) int {
+		return cmp.Or(x.alert.Source.Compare(y.alert.Source), strings.Compare(x.alert.ID, y.alert.ID))
+	})
+	records := make([]record, 0, len(order)+len(moved))
+	for _, c := range order {
+		r, err := a.alert(ctx, c, &s)
+		if err != nil {
 			return err
 		}
-		return s.flush(ctx)
+		records = append(records, r)
 	}
+	for key, campaign := range moved {
+		records = append(records, record{[]byte(key), campaignRow(campaign)})
+	}
+	slices.SortFunc(records, func(x, y record) int { return bytes.Compare(x.key, y.key) })
+	merging := *t
+	merging.lost = func(r reference) { s.dead[r.pack]++ }
+	if err := shelf.put(ctx, &merging, records); err != nil {
+		return err
+	}
+	return s.flush(ctx)
 }
 
-// alert adds the row of one alert, and puts its evidence away.
-func (a *applier) alert(ctx context.Context, c *change, old []reference, s *stower, rows *bulk) error {
-	fresh := make([]reference, 0, len(c.evidence))
+// alert makes the record of one alert, and puts its evidence away.
+func (a *applier) alert(ctx context.Context, c *change, s *stower) (record, error) {
+	x := &c.alert
+	rule, err := a.rule(ctx, &x.Rule)
+	if err != nil {
+		return record{}, err
+	}
+	row := rowOf(x, rule)
+	row.refs = make([]reference, 0, len(c.evidence))
 	for i := range c.evidence {
 		v := &c.evidence[i]
-		if !keeps(v.seq, c.alert.Count) {
+		if !keeps(v.seq, x.Count) {
 			continue
 		}
 		r, err := s.add(ctx, v.seq, v.id, v.text())
 		if err != nil {
-			return err
+			return record{}, err
 		}
-		fresh = append(fresh, r)
+		row.refs = append(row.refs, r)
 	}
-	keep, gone := kept(old, fresh, c.alert.Count)
-	for _, r := range gone {
-		s.dead[r.pack]++
-	}
-	x := &c.alert
-	rule, err := a.rule(ctx, &x.Rule)
-	if err != nil {
-		return err
-	}
-	source, ip := ofSource(x.Source)
-	return rows.add(ctx, eventBytes(x.ID), shortKey(x), rule, int(x.Rule.Level), source, ip, cut(x.Host, maxText), eventBytes(x.Session), cut(x.User, maxText),
-		cut(x.Title, maxText), eventBytes(x.Campaign), x.Count, nano(x.First), nano(x.Last), x.Retrospective, appendRefs(make([]byte, 0, 24*len(keep)), keep))
+	return record{alertKey(x.First, x.ID), row.encode(nano(x.First))}, nil
 }
 
-// refs gives what alerts that are there already refer to, by id.
-func (a *applier) refs(ctx context.Context, cs []*change) (map[string][]reference, error) {
-	ids := make([]any, len(cs))
-	for i, c := range cs {
-		ids[i] = eventBytes(c.alert.ID)
-	}
-	s, err := a.stmt(ctx, "SELECT id, refs FROM alerts WHERE id IN ("+strings.Repeat("?,", len(ids)-1)+"?)") //nolint:sqlclosecheck // kept for the transaction
-	if err != nil {
-		return nil, err
-	}
-	rows, err := s.QueryContext(ctx, ids...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close() //nolint:errcheck // Err tells
-	out := make(map[string][]reference, len(cs))
-	for rows.Next() {
-		var id storedID
-		var data sql.RawBytes
-		if err := rows.Scan(&id, &data); err != nil {
-			return nil, err
+// moved gives the alerts that are in the casebook already, and in no row of b,
+// and belong to another campaign now, by key; those that b has are put right.
+func (b *Batch) moved(ctx context.Context, shelf *shelf, t *store) (map[string]string, error) {
+	out := map[string]string{}
+	for _, m := range b.moves {
+		if m.Alerts == nil {
+			if err := b.search(ctx, shelf, t, m, out); err != nil {
+				return nil, err
+			}
 		}
-		if out[string(id)], err = parseRefs(data); err != nil {
-			return nil, err
+		for id, first := range m.Alerts {
+			if c := b.alerts[id]; c == nil {
+				out[string(alertKey(first, id))] = m.To
+			} else if c.alert.Campaign == m.From {
+				c.alert.Campaign = m.To
+			}
 		}
 	}
-	return out, rows.Err()
+	return out, nil
+}
+
+// search finds the alerts of a campaign of which nobody says what they are.
+func (b *Batch) search(ctx context.Context, shelf *shelf, t *store, m Move, out map[string]string) error {
+	is := func(a netip.Addr, campaign string) bool {
+		return campaign == m.From && (!m.Source.IsValid() || SourceOf(m.Source).Has(a))
+	}
+	for _, c := range b.order {
+		if is(c.alert.Source, c.alert.Campaign) {
+			c.alert.Campaign = m.To
+		}
+	}
+	return eachAlert(ctx, shelf, t, func(key []byte, id string, r *alertRow) error {
+		campaign := r.campaign
+		if to, ok := out[string(key)]; ok {
+			campaign = to
+		}
+		if b.alerts[id] == nil && is(r.source, campaign) {
+			out[string(key)] = m.To
+		}
+		return nil
+	})
+}
+
+// eachAlert calls fn with each alert of a shelf.
+func eachAlert(ctx context.Context, s *shelf, t *store, fn func(key []byte, id string, r *alertRow) error) error {
+	return s.each(ctx, t, s.runs, nil, nil, func(key, value []byte) error {
+		if isCampaign(value) {
+			return nil
+		}
+		first, id, err := keyAlert(key)
+		if err != nil {
+			return err
+		}
+		r, err := parseAlertRow(first, value)
+		if err != nil {
+			return err
+		}
+		return fn(key, id, r)
+	})
 }
 
 // ruleText is what a row of rules holds.
@@ -170,55 +205,6 @@ func (a *applier) captures(ctx context.Context, t *Batch) error {
 	}
 	for k, f := range t.findings {
 		if err := a.exec(ctx, putFinding, k.sum, f.Rule, f.Level, f.Category, f.Description); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *applier) moves(ctx context.Context, t *Batch) error {
-	for _, m := range t.moves {
-		query, args := putMove, []any{eventBytes(m.To), eventBytes(m.From)}
-		if m.Source.IsValid() {
-			query, args = putMove+" AND source = ?", append(args, SourceOf(m.Source).String())
-		}
-		if err := a.exec(ctx, query, args...); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// bulk inserts rows many at a time, in their order: a statement costs more
-// than a small row.
-type bulk struct {
-	a           *applier
-	begin, end  string
-	row         string
-	width, size int
-	args        []any
-}
-
-// bulkRows are inserted by one statement; what is left at the end, one by one.
-const bulkRows = 32
-
-func (a *applier) bulk(begin string, width int, end string) *bulk {
-	row := "(" + strings.Repeat("?,", width-1) + "?)"
-	return &bulk{a: a, begin: begin, end: end, row: row, width: width, size: bulkRows * width}
-}
-
-func (b *bulk) add(ctx context.Context, args ...any) error {
-	if b.args = append(b.args, args...); len(b.args) < b.size {
-		return nil
-	}
-	err := b.a.exec(ctx, b.begin+strings.Repeat(b.row+",", bulkRows-1)+b.row+b.end, b.args...)
-	b.args = b.args[:0]
-	return err
-}
-
-func (b *bulk) flush(ctx context.Context) error {
-	for ; len(b.args) > 0; b.args = b.args[b.width:] {
-		if err := b.a.exec(ctx, b.begin+b.row+b.end, b.args[:b.width]...); err != nil {
 			return err
 		}
 	}

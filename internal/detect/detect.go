@@ -48,6 +48,8 @@ type Engine struct {
 type Move struct {
 	From, To string
 	Source   netip.Addr // who alone is in From
+	// Alerts are those that are in From, with the times of their first events.
+	Alerts map[string]time.Time
 }
 
 // New makes an Engine.
@@ -281,7 +283,7 @@ func (g *Engine) join(s *source, e *event.Event, prints []known) {
 			continue
 		}
 		if s.Campaign == s.Own && !s.Joined {
-			g.moves = append(g.moves, Move{s.Own, campaign, me})
+			g.moves = append(g.moves, Move{s.Own, campaign, me, s.alerts()})
 			s.Campaign = campaign
 			if p.owner != nil {
 				p.owner.source.Joined = true
@@ -289,6 +291,15 @@ func (g *Engine) join(s *source, e *event.Event, prints []known) {
 			}
 		}
 	}
+}
+
+// alerts are those of s, with the times of their first events.
+func (s *source) alerts() map[string]time.Time {
+	out := make(map[string]time.Time, len(s.Groups))
+	for _, n := range s.Groups {
+		out[n.ID] = n.First
+	}
+	return out
 }
 
 // known is a print of an event and what is remembered of it.
