@@ -20,10 +20,9 @@ var errRefs = errors.New("the events of an alert are not written as they should 
 
 // How the id of an event is written.
 const (
-	refUUID = iota // 16 bytes
-	refNear        // as the id before, but for its time and the count behind it
-	refText        // its length, its bytes
-	refForms
+	refUUID = 0 // 16 bytes
+	refNear = 1 // as the id before, but for its time and the count behind it
+	refText = 2 // its length, its bytes
 )
 
 // appendRefs writes references at the end of a row of alerts, for each: how
@@ -42,7 +41,7 @@ func appendRefs(dst []byte, refs []reference) []byte {
 			dst = appendInt(appendUint(dst, head|refNear), milli(id)-milli(before))
 			dst = appendUint(dst, uint64(binary.BigEndian.Uint16(id[6:])&0xfff))
 		case ok:
-			dst = append(appendUint(dst, head|refUUID), id...)
+			dst = append(appendUint(dst, head), id...)
 		default:
 			dst = appendText(appendUint(dst, head|refText), r.event)
 		}

@@ -4,12 +4,16 @@ import (
 	"bytes"
 	"fmt"
 	"math/rand/v2"
+	"net/netip"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/alert"
+	"github.com/lapwing-defence/lapwing/internal/event"
 )
 
 // TestStatesInManyRuns writes states in batches of all sizes, over and over, and
@@ -140,6 +144,84 @@ func TestDropTakesRecordsOutOfEachRun(t *testing.T) {
 	}
 	if want := len(b.shelves.states.runs) * 1800; n != want {
 		t.Errorf("%d records are left, want %d", n, want)
+	}
+}
+
+// TestForgetLeavesNothingOfASource looks into every record and every line.
+func TestForgetLeavesNothingOfASource(t *testing.T) {
+	b, err := Open(t.Context(), Config{File: filepath.Join(t.TempDir(), "casebook")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer b.Close()
+	const sources = 5
+	at := time.Unix(1_700_000_000, 0)
+	ids := event.NewIDs(nil, func() time.Time { return at })
+	session := make([]string, sources)
+	for round := range 30 {
+		var batch Batch
+		for n := range sources {
+			if round%10 == 0 {
+				session[n] = ids.New()
+			}
+			addr := netip.AddrFrom4([4]byte{203, 0, 113, byte(n)})
+			e := &event.Event{ID: ids.New(), Time: at, Source: netip.AddrPortFrom(addr, 7), Session: session[n], Host: "files", User: fmt.Sprint("user of ", n)}
+			e.Describe(event.ActionCommandExecuted)
+			batch.Index(e)
+			first := time.Unix(1_600_000_000, int64(n))
+			batch.Alert(alert.Alert{ID: oneID[:35] + strconv.Itoa(n), Source: addr, Session: session[n], Title: addr.String() + " works", Count: int64(round + 1), First: first, Last: at}, e)
+			batch.State(State{Key: "s " + addr.String() + "/32", Source: addr, Seen: at, Data: []byte(addr.String())})
+			batch.State(State{Key: fmt.Sprintf("p %08x%024x", n*1000+round, n), Source: addr, Seen: at})
+		}
+		if err := b.Apply(t.Context(), &batch); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s, err := ParseSource("203.0.113.3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	gone, err := b.Forget(t.Context(), s, "alias")
+	if err != nil || gone.Alerts != 1 || gone.Evidence != 30 || len(gone.Sessions) != 3 || gone.States != 31 {
+		t.Fatalf("%+v, %v", gone, err)
+	}
+	count := map[string]int{}
+	err = b.view(t.Context(), "look", func(v *view) error {
+		for _, shelf := range v.all.all() {
+			for _, r := range shelf.runs {
+				err := shelf.each(t.Context(), v.t, []*run{r}, nil, nil, func(key, value []byte) error {
+					all := string(key) + string(value)
+					for n := range sources {
+						if a := string([]byte{203, 0, 113, byte(n)}); strings.Contains(all, a) || strings.Contains(all, fmt.Sprint("user of ", n)) {
+							count[fmt.Sprint(shelf.kind, " ", n)]++
+						}
+					}
+					return nil
+				})
+				if err != nil {
+					return err
+				}
+			}
+		}
+		where, err := v.t.p.find(t.Context(), v.tx, []byte("203.0.113.3"))
+		if len(where) > 0 {
+			t.Errorf("lines are left: %v", where)
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range sources {
+		for _, kind := range []int{shelfAlerts, shelfSessions, shelfStates} {
+			if got := count[fmt.Sprint(kind, " ", n)]; (got == 0) != (n == 3) {
+				t.Errorf("shelf %d has %d records of source %d", kind, got, n)
+			}
+		}
+	}
+	a, err := b.Alert(t.Context(), oneID[:35]+"4")
+	if err != nil || len(a.Evidence) != 30 || a.Count != 30 {
+		t.Errorf("%+v, %v", a, err)
 	}
 }
 
