@@ -19,8 +19,8 @@ func passwd(ctx context.Context, p *kernel.Proc) int {
 		return 1
 	}
 	if p.S.TTY != nil && p.IsTTY(0) {
-		old := p.S.TTY.SetEcho(false)
-		defer p.S.TTY.SetEcho(old)
+		old := p.SetEcho(false)
+		defer p.SetEcho(old)
 	}
 	put(p, "Changing password for %s\nNew password: ", user)
 	pw, ok := line(p)

@@ -165,8 +165,8 @@ func top(ctx context.Context, p *kernel.Proc) int {
 	}
 	quit := make(chan struct{})
 	if tty := p.S.TTY; !batch && rounds < 0 && tty != nil && p.IsTTY(0) {
-		old := tty.SetRaw(true)
-		defer tty.SetRaw(old)
+		old := p.SetRaw(true)
+		defer p.SetRaw(old)
 		defer put(p, "\n")
 		go keys(ctx, p, quit)
 	}
@@ -203,8 +203,12 @@ func keys(ctx context.Context, p *kernel.Proc, quit chan<- struct{}) {
 	defer close(quit)
 	var b [1]byte
 	for ctx.Err() == nil {
-		if n, err := p.Stdin().Read(b[:]); n == 0 || err != nil || b[0] == 'q' || b[0] == 3 {
+		n, err := p.Stdin().Read(b[:])
+		switch {
+		case n == 0 || err != nil || b[0] == 'q' || b[0] == 3:
 			return
+		case b[0] == 26:
+			p.Suspend()
 		}
 	}
 }

@@ -39,8 +39,8 @@ func vi(ctx context.Context, p *kernel.Proc) int {
 		e.name = rest[0]
 		e.load()
 	}
-	old := p.S.TTY.SetRaw(true)
-	defer p.S.TTY.SetRaw(old)
+	old := p.SetRaw(true)
+	defer p.SetRaw(old)
 	defer put(p, "\x1b[%d;1H\x1b[K", e.rows)
 	for ctx.Err() == nil {
 		e.draw()
@@ -50,6 +50,9 @@ func vi(ctx context.Context, p *kernel.Proc) int {
 		}
 		if e.insert {
 			e.typed(c)
+		} else if c == 26 {
+			put(p, "\x1b[%d;1H\x1b[K", e.rows)
+			p.Suspend()
 		} else if e.command(c) {
 			return 0
 		}

@@ -136,9 +136,9 @@ func plain(p *kernel.Proc, name string, names []string) int {
 func more(ctx context.Context, p *kernel.Proc, lines []string) int {
 	rows, _ := p.S.TTY.Size()
 	page := max(rows-1, 5)
-	old := p.S.TTY.SetRaw(true)
-	defer p.S.TTY.SetRaw(old)
-	keys := p.S.TTY.FD()
+	old := p.SetRaw(true)
+	defer p.SetRaw(old)
+	keys := p.Terminal()
 	defer keys.Close() //nolint:errcheck // only read
 	total := len(strings.Join(lines, "\n")) + 1
 	seen, step := 0, page
@@ -160,6 +160,9 @@ func more(ctx context.Context, p *kernel.Proc, lines []string) int {
 		switch b[0] {
 		case 'q', 'Q', 3:
 			return 0
+		case 26:
+			p.Suspend()
+			step = 0
 		case '\r', '\n':
 			step = 1
 		case ' ', 'f', 6:
@@ -175,9 +178,9 @@ func more(ctx context.Context, p *kernel.Proc, lines []string) int {
 func show(ctx context.Context, p *kernel.Proc, name string, lines []string) int {
 	rows, _ := p.S.TTY.Size()
 	page := max(rows-1, 5)
-	old := p.S.TTY.SetRaw(true)
-	defer p.S.TTY.SetRaw(old)
-	keys := p.S.TTY.FD()
+	old := p.SetRaw(true)
+	defer p.SetRaw(old)
+	keys := p.Terminal()
 	defer keys.Close() //nolint:errcheck // only read
 	top := 0
 	for ctx.Err() == nil && p.Step(20) == nil {
@@ -199,6 +202,9 @@ func show(ctx context.Context, p *kernel.Proc, name string, lines []string) int 
 		case 'q', 'Q', 3:
 			put(p, "\r\x1b[K")
 			return 0
+		case 26:
+			put(p, "\r\x1b[K")
+			p.Suspend()
 		case ' ', 'f', 6:
 			top = min(top+page, last)
 		case 'b', 2:

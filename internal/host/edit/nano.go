@@ -37,7 +37,7 @@ func nano(ctx context.Context, p *kernel.Proc) int {
 		}
 		return 1
 	}
-	n := &nanoRun{p: p, lines: []string{""}, keys: p.S.TTY.FD()}
+	n := &nanoRun{p: p, lines: []string{""}, keys: p.Terminal()}
 	defer n.keys.Close() //nolint:errcheck // only read
 	n.rows, n.cols = p.S.TTY.Size()
 	n.rows, n.cols = max(n.rows, 8), max(n.cols, 40)
@@ -48,8 +48,8 @@ func nano(ctx context.Context, p *kernel.Proc) int {
 		}
 	}
 	n.open()
-	old := p.S.TTY.SetRaw(true)
-	defer p.S.TTY.SetRaw(old)
+	old := p.SetRaw(true)
+	defer p.SetRaw(old)
 	put(p, "\x1b[?1049h")
 	defer put(p, "\x1b[?1049l")
 	for ctx.Err() == nil && p.Step(20) == nil {
@@ -127,6 +127,8 @@ func (n *nanoRun) line() string { return n.lines[n.row] }
 // press handles a key; true ends.
 func (n *nanoRun) press(c byte) (done bool) {
 	switch c {
+	case 26:
+		n.status = "[ To suspend, type ^T^Z ]"
 	case 24: // ^X
 		return n.leave()
 	case 15: // ^O

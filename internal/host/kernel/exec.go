@@ -176,6 +176,7 @@ func (p *Proc) call(ctx context.Context, prog Program) (status int) {
 		}
 	}()
 	status = prog(ctx, p)
+	p.Job.pass() // it does not end while it is stopped
 	if k, ok := errors.AsType[Killed](context.Cause(ctx)); ok {
 		p.Killed = k.Signal
 		return 128 + k.Signal

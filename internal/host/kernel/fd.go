@@ -17,6 +17,8 @@ type FD struct {
 	TTY         *TTY        // of a terminal, else nil
 	CloseOnExec bool
 
+	job *Job // of the process that has it
+
 	rw   io.ReadWriter
 	refs *atomic.Int32
 	once sync.Once
@@ -40,15 +42,24 @@ func FileFD(h *vfs.Handle) *FD {
 // Dup is another reference to the same open file.
 func (f *FD) Dup() *FD {
 	f.refs.Add(1)
-	return &FD{Path: f.Path, Handle: f.Handle, TTY: f.TTY, rw: f.rw, refs: f.refs, free: f.free}
+	return &FD{Path: f.Path, Handle: f.Handle, TTY: f.TTY, job: f.job, rw: f.rw, refs: f.refs, free: f.free}
 }
 
 // Read reads; a closed descriptor gives EBADF.
 func (f *FD) Read(b []byte) (int, error) {
+	if f.TTY != nil {
+		return f.TTY.read(f.job, b)
+	}
+	return f.read(b)
+}
+
+func (f *FD) read(b []byte) (int, error) {
 	if f.rw == nil {
 		return 0, vfs.EBADF
 	}
-	return f.rw.Read(b)
+	n, err := f.rw.Read(b)
+	f.job.pass()
+	return n, err
 }
 
 // Write writes; a pipe without a reader gives EPIPE.
@@ -56,6 +67,7 @@ func (f *FD) Write(b []byte) (int, error) {
 	if f.rw == nil {
 		return 0, vfs.EBADF
 	}
+	f.job.pass()
 	return f.rw.Write(b)
 }
 

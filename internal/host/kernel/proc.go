@@ -246,8 +246,9 @@ type Proc struct {
 	Caller vfs.Caller
 	FDs    map[int]*FD
 	Nice   int
-	Killed int // the signal that ended it, 0 = none
-	Root   int // pid of the shell that this is a subshell of, 0 = none
+	Killed int  // the signal that ended it, 0 = none
+	Root   int  // pid of the shell that this is a subshell of, 0 = none
+	Job    *Job // that a terminal stops and continues, nil = none
 }
 
 // Stdin is descriptor 0; reading a closed one gives EBADF.
@@ -283,7 +284,10 @@ func (p *Proc) Abs(name string) string {
 func (p *Proc) Now() time.Time { return p.M.Clock.Now() }
 
 // Step charges n units of work; an error means: stop at once.
-func (p *Proc) Step(n int64) error { return p.S.Budget.Step(n) }
+func (p *Proc) Step(n int64) error {
+	p.Job.pass()
+	return p.S.Budget.Step(n)
+}
 
 // Getenv reads the environment.
 func (p *Proc) Getenv(name string) string { return p.Env[name] }
@@ -309,6 +313,7 @@ func (p *Proc) SetFD(n int, f *FD) {
 	if old := p.FDs[n]; old != nil {
 		old.Close() //nolint:errcheck // as dup2 does
 	}
+	f.job = p.Job
 	p.FDs[n] = f
 }
 

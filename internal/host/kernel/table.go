@@ -198,10 +198,14 @@ func (l *liveProc) entry(pid int) Entry {
 	if l.p.S.Line != "" {
 		tty = l.p.S.Line
 	}
+	state := "S"
+	if l.p.Job.Stopped() != 0 {
+		state = "T"
+	}
 	return Entry{
 		Process: persona.Process{
 			PID: pid, PPID: l.p.PPID, User: l.p.S.User.Name, Command: strings.Join(l.p.Args, " "), Name: name,
-			Exe: l.p.Path, State: "S", VSZ: 7196, RSS: 3880, TTY: tty, Nice: l.p.Nice, Threads: 1,
+			Exe: l.p.Path, State: state, VSZ: 7196, RSS: 3880, TTY: tty, Nice: l.p.Nice, Threads: 1,
 		},
 		UID: l.p.Caller.UID, Started: l.start, Args: l.p.Args, Live: true, PGID: l.p.PGID, Dir: l.dir, Scope: l.p.S.ID(),
 	}
@@ -213,9 +217,7 @@ func (t *Table) Kill(pid, signal int) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if l := t.live[pid]; l != nil {
-		if ends(signal) {
-			l.cancel(Killed{signal})
-		}
+		l.send(signal)
 		return true
 	}
 	for _, r := range t.resident {
@@ -228,6 +230,25 @@ func (t *Table) Kill(pid, signal int) bool {
 	}
 	return false
 }
+
+func (l *liveProc) send(signal int) {
+	job := l.p.Job
+	switch {
+	case ends(signal):
+		l.cancel(Killed{signal})
+		if job != nil && signal == SIGKILL { // who is stopped, too
+			job.Continue()
+		}
+	case job == nil:
+	case stops(signal):
+		job.Stop(signal)
+	case signal == SIGCONT:
+		job.Continue()
+	}
+}
+
+// stops reports whether a signal's default action stops a process.
+func stops(signal int) bool { return signal >= SIGSTOP && signal <= SIGTTOU }
 
 // ends reports whether a signal's default action ends a process.
 func ends(signal int) bool {

@@ -19,22 +19,29 @@ type TTY struct {
 	cond       sync.Cond
 	out        io.Writer
 	rows, cols int
-	raw        bool
-	echo       bool
-	line       []byte // being edited
-	ready      []byte // lines that may be read
-	eof        bool   // one end of file to give
-	hungUp     bool
-	breaks     int // signals sent from the keyboard
-	signal     func(sig int)
-	resized    func(rows, cols int)
-	expand     bool // tabs become blanks (XTABS)
-	column     int  // of the cursor, for expand
+	modes
+	fg      *Job   // who may read, nil = whoever belongs to no job
+	own     modes  // of who belongs to no job, while a job has the terminal
+	line    []byte // being edited
+	ready   []byte // lines that may be read
+	eof     bool   // one end of file to give
+	hungUp  bool
+	breaks  int // signals sent from the keyboard
+	signal  func(sig int)
+	resized func(rows, cols int)
+	expand  bool // tabs become blanks (XTABS)
+	column  int  // of the cursor, for expand
+}
+
+// modes are settings of a terminal; each job finds its own again.
+type modes struct {
+	raw   bool
+	quiet bool // no echo
 }
 
 // NewTTY is a terminal at path ("/dev/pts/0") whose output goes to out.
 func NewTTY(path string, out io.Writer, rows, cols int) *TTY {
-	t := &TTY{path: path, out: out, rows: rows, cols: cols, echo: true}
+	t := &TTY{path: path, out: out, rows: rows, cols: cols}
 	t.cond.L = &t.mu
 	return t
 }
@@ -58,9 +65,18 @@ func (t *TTY) Resize(rows, cols int) {
 }
 
 // SetRaw gives bytes to programs as they come, without echo and signals.
-func (t *TTY) SetRaw(raw bool) (old bool) {
+func (t *TTY) SetRaw(raw bool) (old bool) { return t.setRaw(nil, raw) }
+
+// SetEcho switches echo.
+func (t *TTY) SetEcho(echo bool) (old bool) { return t.setEcho(nil, echo) }
+
+func (t *TTY) setRaw(j *Job, raw bool) (old bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if m := t.of(j); m != &t.modes {
+		old, m.raw = m.raw, raw
+		return old
+	}
 	old, t.raw = t.raw, raw
 	if raw && len(t.line) > 0 {
 		t.ready = append(t.ready, t.line...)
@@ -70,12 +86,41 @@ func (t *TTY) SetRaw(raw bool) (old bool) {
 	return old
 }
 
-// SetEcho switches echo.
-func (t *TTY) SetEcho(echo bool) (old bool) {
+func (t *TTY) setEcho(j *Job, echo bool) (old bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	old, t.echo = t.echo, echo
+	m := t.of(j)
+	old, m.quiet = !m.quiet, !echo
 	return old
+}
+
+// of are the modes that j sees.
+func (t *TTY) of(j *Job) *modes {
+	switch j {
+	case t.fg:
+		return &t.modes
+	case nil:
+		return &t.own
+	}
+	return &j.modes
+}
+
+// GiveTo hands the terminal to a job, nil to who belongs to none. What the one
+// before has set is kept for it, and what j had set holds again; with keep the
+// modes stay as they are, as after a program that ended in order.
+func (t *TTY) GiveTo(j *Job, keep bool) {
+	t.mu.Lock()
+	if j != t.fg {
+		now, then := t.modes, *t.of(j)
+		had := t.fg
+		t.fg = j
+		*t.of(had) = now
+		if !keep {
+			t.modes = then
+		}
+	}
+	t.mu.Unlock()
+	t.cond.Broadcast()
 }
 
 // ExpandTabs makes blanks of the tabs that programs write, as a terminal with
@@ -100,7 +145,7 @@ func (t *TTY) WaitRoom() {
 func (t *TTY) Hidden() bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return !t.raw && !t.echo
+	return !t.raw && t.quiet
 }
 
 // Foreground sets who gets the signals of the keyboard, and gives back the undo.
@@ -145,11 +190,16 @@ func (t *TTY) Input(b []byte) {
 			signals = append(signals, sig)
 		}
 	}
-	fn := t.signal
+	fn, fg := t.signal, t.fg
 	t.mu.Unlock()
 	t.cond.Broadcast()
-	if fn != nil {
-		for _, sig := range signals {
+	for _, sig := range signals {
+		switch {
+		case sig == SIGTSTP: // what belongs to no job has nobody to continue it
+			if fg != nil {
+				fg.Stop(sig)
+			}
+		case fn != nil:
 			fn(sig)
 		}
 	}
@@ -164,10 +214,13 @@ func (t *TTY) input(c byte) (signal int) {
 	}
 	switch c {
 	case 3, 28, 26:
-		t.line = nil
-		t.breaks++ // who waits in a read is to end
+		t.line, t.ready = nil, nil // without NOFLSH
 		t.show([]byte{'^', c + 64})
-		return map[byte]int{3: SIGINT, 28: SIGQUIT, 26: 20}[c]
+		if c == 26 {
+			return SIGTSTP
+		}
+		t.breaks++ // who waits in a read is to end
+		return map[byte]int{3: SIGINT, 28: SIGQUIT}[c]
 	case '\r', '\n':
 		t.show([]byte("\r\n"))
 		t.ready = append(append(t.ready, t.line...), '\n')
@@ -215,7 +268,7 @@ func (t *TTY) advance(c byte) {
 }
 
 func (t *TTY) show(b []byte) {
-	if t.echo {
+	if !t.quiet {
 		for _, c := range b {
 			t.advance(c)
 		}
@@ -233,12 +286,23 @@ func (t *TTY) FD() *FD {
 type slave struct{ t *TTY }
 
 // Read waits for a line, or in raw mode for any byte.
-func (s slave) Read(b []byte) (int, error) {
-	t := s.t
+func (s slave) Read(b []byte) (int, error) { return s.t.read(nil, b) }
+
+// read is Read for a program of job j, while it has the terminal.
+func (t *TTY) read(j *Job, b []byte) (int, error) {
 	t.mu.Lock()
 	breaks := t.breaks
-	for len(t.ready) == 0 {
-		if t.breaks != breaks || t.hungUp || t.eof {
+	for len(t.ready) == 0 || t.away(j) {
+		if t.away(j) {
+			t.mu.Unlock()
+			if !j.background() {
+				return 0, vfs.EIO
+			}
+			t.mu.Lock()
+			breaks = t.breaks
+			continue
+		}
+		if t.breaks != breaks || t.hungUp || t.eof || j != nil && j.gone.Load() {
 			t.eof = t.eof && t.breaks != breaks // else this is it
 			t.mu.Unlock()
 			return 0, io.EOF // or the program was sent a signal
@@ -250,6 +314,9 @@ func (s slave) Read(b []byte) (int, error) {
 	t.cond.Broadcast()
 	return n, nil
 }
+
+// away reports whether j may not read: it is stopped, or others have the terminal.
+func (t *TTY) away(j *Job) bool { return j != nil && (j != t.fg || j.halted.Load()) }
 
 // take moves one line into b, in raw mode all there is. t.mu is held.
 func (t *TTY) take(b []byte) int {

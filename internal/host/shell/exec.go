@@ -3,9 +3,7 @@ package shell
 import (
 	"context"
 	"fmt"
-	"strconv"
 	"strings"
-	"sync"
 
 	"mvdan.cc/sh/v3/syntax"
 
@@ -48,6 +46,7 @@ func (s *sh) stmt(ctx context.Context, st *syntax.Stmt) {
 }
 
 func (s *sh) redirected(ctx context.Context, st *syntax.Stmt) {
+	s.stmtNow = st
 	if len(st.Redirs) == 0 {
 		s.command(ctx, st.Cmd)
 		s.errexit(st)
@@ -179,73 +178,6 @@ func (s *sh) binaryCmd(ctx context.Context, c *syntax.BinaryCmd) {
 	}
 }
 
-// pipeline runs a | b | c, each in a subshell of its own, all at once.
-func (s *sh) pipeline(ctx context.Context, c *syntax.BinaryCmd) {
-	var elems []*syntax.Stmt
-	var all []bool // stderr goes through the pipe too
-	for {
-		elems = append([]*syntax.Stmt{c.Y}, elems...)
-		all = append([]bool{c.Op == syntax.PipeAll}, all...)
-		next, ok := c.X.Cmd.(*syntax.BinaryCmd)
-		if !ok || next.Op != syntax.Pipe && next.Op != syntax.PipeAll || len(c.X.Redirs) > 0 || c.X.Negated {
-			elems = append([]*syntax.Stmt{c.X}, elems...)
-			break
-		}
-		c = next
-	}
-	status := make([]int, len(elems))
-	var wg sync.WaitGroup
-	var in *kernel.FD
-	for i, st := range elems {
-		sub := s.subProc()
-		if in != nil {
-			sub.SetFD(0, in)
-		}
-		if i < len(elems)-1 {
-			r, w := kernel.Pipe(ctx, s.p.S.Budget)
-			sub.SetFD(1, w)
-			if all[i] {
-				sub.SetFD(2, w.Dup())
-			}
-			in = r
-		}
-		if s.p.S.Budget.Spawn() != nil {
-			sub.CloseFDs()
-			s.fail(254, "fork: retry: Resource temporarily unavailable")
-			status[i] = 254
-			continue
-		}
-		c := s.fork(sub)
-		c.noExit = 0
-		run := func() {
-			defer s.p.S.Budget.Exited()
-			defer sub.CloseFDs()
-			status[i] = c.finish(ctx, []*syntax.Stmt{st})
-		}
-		if i == len(elems)-1 {
-			run()
-		} else {
-			wg.Go(run)
-		}
-	}
-	wg.Wait()
-	s.status = status[len(status)-1]
-	if s.opts.pipefail {
-		for _, st := range status {
-			if st != 0 {
-				s.status = st
-			}
-		}
-	}
-	if s.dialect == Bash {
-		v := &variable{isArray: true}
-		for _, st := range status {
-			v.list = append(v.list, strconv.Itoa(st))
-		}
-		s.vars["PIPESTATUS"] = v
-	}
-}
-
 // subProc is the process of a subshell.
 func (s *sh) subProc() *kernel.Proc {
 	c := s.p.Child(s.p.Args...)
@@ -279,13 +211,25 @@ func (s *sh) runExitTrap(ctx context.Context) {
 
 func (s *sh) subshell(ctx context.Context, list []*syntax.Stmt) {
 	sub := s.subProc()
-	defer sub.CloseFDs()
 	c := s.fork(sub)
 	if s.p.S.Budget.TooDeep(c.calls) {
+		sub.CloseFDs()
 		s.fail(254, "fork: retry: Resource temporarily unavailable")
 		return
 	}
 	c.calls++
+	if s.controls() {
+		s.status, _ = s.inForeground(ctx, func(ctx context.Context, j *job) (*kernel.Task, error) { // it always begins
+			sub.Join(j.group)
+			j.task, j.proc = s.p.Go(ctx, j.group, func() int {
+				defer sub.CloseFDs()
+				return c.finish(ctx, list)
+			})
+			return j.task, nil
+		})
+		return
+	}
+	defer sub.CloseFDs()
 	s.status = c.finish(ctx, list)
 	if c.jump.kind == jumpExit && ctx.Err() != nil {
 		s.jump = c.jump
@@ -308,28 +252,31 @@ func (s *sh) background(ctx context.Context, st *syntax.Stmt) {
 	if s.life != nil {
 		ctx = s.life
 	}
+	j := &job{}
+	if s.controls() {
+		ctx, j = s.newJob()
+		sub.Join(j.group)
+	} else {
+		ctx, j.end = context.WithCancelCause(ctx)
+	}
 	task, err := sub.Launch(ctx, func(ctx context.Context, _ *kernel.Proc) int { return c.finish(ctx, []*syntax.Stmt{&fg}) })
 	if err != nil {
+		j.end(nil)
 		s.fail(254, "fork: retry: Resource temporarily unavailable")
 		return
 	}
-	id := 1
-	if n := len(s.jobs); n > 0 {
-		id = s.jobs[n-1].id + 1
-	}
-	if len(s.jobs) < 256 {
-		s.jobs = append(s.jobs, &job{id: id, pid: task.PID, text: source(&fg), task: task})
-	}
+	j.pid, j.text, j.task, j.proc, j.async = task.PID, jobText(&fg), task, sub, true
+	s.add(j)
 	s.lastBG = task.PID
 	s.status = 0
 	if s.opts.interactive {
-		fmt.Fprintf(s.p.Stderr(), "[%d] %d\n", id, task.PID) //nolint:errcheck // the visitor's own stderr
+		fmt.Fprintf(s.p.Stderr(), "[%d] %d\n", j.id, task.PID) //nolint:errcheck // the visitor's own stderr
 	}
 }
 
 func source(n syntax.Node) string {
 	var b strings.Builder
-	syntax.NewPrinter(syntax.SingleLine(true)).Print(&b, n) //nolint:errcheck // to memory
+	syntax.NewPrinter(syntax.SingleLine(true), syntax.SpaceRedirects(true)).Print(&b, n) //nolint:errcheck // to memory
 	return strings.TrimSpace(b.String())
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 
+	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
 
@@ -13,7 +14,7 @@ func (s *sh) external(ctx context.Context, args []string) {
 	c := s.p.Child(args...)
 	c.Env = s.environ()
 	c.PGID, c.Root = 0, 0
-	status, err := s.p.Run(ctx, c)
+	status, err := s.start(ctx, c)
 	if err == nil {
 		s.status = status
 		return
@@ -23,6 +24,18 @@ func (s *sh) external(ctx context.Context, args []string) {
 		return
 	}
 	s.notRun(args[0], err)
+}
+
+// start runs c and waits, under the control of the terminal where s has one.
+func (s *sh) start(ctx context.Context, c *kernel.Proc) (status int, err error) {
+	if !s.controls() {
+		return s.p.Run(ctx, c)
+	}
+	return s.inForeground(ctx, func(ctx context.Context, j *job) (*kernel.Task, error) {
+		j.proc = c
+		c.Join(j.group)
+		return s.p.Start(ctx, c)
+	})
 }
 
 // notRun words why a program did not start.

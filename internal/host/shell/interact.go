@@ -80,9 +80,6 @@ func (s *sh) runLine(ctx context.Context, tty *kernel.TTY, text string) {
 	s.eval(line, text)
 	if line.Err() != nil && ctx.Err() == nil {
 		sig, said := kernel.SIGINT, "\n"
-		if k := (kernel.Killed{}); errors.As(context.Cause(line), &k) && k.Signal == sigTSTP {
-			sig, said = k.Signal, "\n"+s.stopped(strings.TrimSpace(text))
-		}
 		if k := (kernel.Killed{}); errors.As(context.Cause(line), &k) && k.Signal == kernel.SIGKILL {
 			sig, said = k.Signal, "Killed\n"
 		}
@@ -139,6 +136,7 @@ func (s *sh) loadHistory() {
 
 // readCommand reads lines until they make a whole command.
 func (s *sh) readCommand(ctx context.Context, ed *editor) (string, bool) {
+	s.tellJobs()
 	text := ""
 	for ctx.Err() == nil {
 		prompt := s.prompt()
@@ -194,8 +192,8 @@ const maxLine = 16 << 10 // characters of one line
 
 // read lets a line be typed. The visitor's pauses are spent in here.
 func (e *editor) read(ctx context.Context, prompt string) (string, readResult) {
-	old := e.tty.SetRaw(true)
-	defer e.tty.SetRaw(old)
+	old := e.s.p.SetRaw(true)
+	defer e.s.p.SetRaw(old)
 	e.start(prompt)
 	for ctx.Err() == nil {
 		c, ok := e.key()

@@ -14,67 +14,83 @@ import (
 func biJobs(ctx context.Context, s *sh, args []string) int {
 	switch args[0] {
 	case "jobs":
-		var b strings.Builder
-		for _, j := range s.jobs {
-			state := "Running"
-			if j.task == nil {
-				b.WriteString(s.stoppedLine(j))
-				continue
-			}
-			select {
-			case <-j.task.Done():
-				state = "Done"
-			default:
-			}
-			fmt.Fprintf(&b, "[%d]+  %-24s%s &\n", j.id, state, j.text)
-		}
-		return s.out(b.String())
+		return s.listJobs(args[1:])
 	case "kill":
 		return s.kill(args)
 	case "disown":
-		if len(s.jobs) == 0 && len(args) == 1 {
-			return s.usage(1, "disown", "current: no such job")
-		}
-		s.jobs = nil
-		return 0
+		return s.disown(args[1:])
 	case "fg", "bg":
 		return s.resume(ctx, args)
 	}
 	return s.wait(ctx, args)
 }
 
-// resume is fg and bg.
-func (s *sh) resume(ctx context.Context, args []string) int {
-	if !s.opts.interactive {
-		return s.usage(1, args[0], "no job control")
+// listJobs is jobs: -l with process ids, -p those alone, -r what runs, -s what is stopped.
+func (s *sh) listJobs(args []string) int {
+	flags := ""
+	for len(args) > 0 && len(args[0]) > 1 && args[0][0] == '-' {
+		if i := strings.IndexFunc(args[0][1:], func(r rune) bool { return !strings.ContainsRune("lnprs", r) }); i >= 0 {
+			return s.usage(2, "jobs", "-%c: invalid option\njobs: usage: jobs [-lnprs] [jobspec ...] or jobs -x command [args]", args[0][1+i])
+		}
+		flags, args = flags+args[0][1:], args[1:]
 	}
-	var found *job
-	for _, j := range s.jobs {
-		if len(args) < 2 || args[1] == "%"+strconv.Itoa(j.id) || args[1] == strconv.Itoa(j.id) {
-			found = j
+	list, status := s.jobs, 0
+	if len(args) > 0 {
+		list = nil
+		for _, a := range args {
+			j, what := s.findJob(a)
+			if j == nil {
+				status = s.usage(1, "jobs", "%s", what)
+				continue
+			}
+			list = append(list, j)
 		}
 	}
-	if found == nil {
-		name := "current"
-		if len(args) > 1 {
-			name = args[1]
+	var b strings.Builder
+	var over []*job
+	for _, j := range list {
+		state := s.jobState(j, true)
+		switch {
+		case strings.Contains(flags, "r") && state != "Running", strings.Contains(flags, "s") && !strings.HasPrefix(state, "Stopped"):
+			continue
+		case strings.Contains(flags, "p"):
+			fmt.Fprintln(&b, j.pid)
+		default:
+			b.WriteString(s.jobLine(j, strings.Contains(flags, "l")))
 		}
-		return s.usage(1, args[0], "%s: no such job", name)
+		if j.told = j.group.Stopped() != 0; j.done() {
+			over = append(over, j)
+		}
 	}
-	if found.task == nil {
-		return s.again(ctx, args[0], found)
+	for _, j := range over {
+		s.drop(j)
 	}
-	if args[0] == "bg" {
-		return s.out(fmt.Sprintf("[%d]+ %s &\n", found.id, found.text))
-	}
-	s.out(found.text + "\n")
-	status := found.task.Wait(ctx)
-	s.jobs = slices.DeleteFunc(s.jobs, func(j *job) bool { return j == found })
+	s.out(b.String())
 	return status
 }
 
-// sigTSTP is what ^Z sends.
-const sigTSTP = 20
+func (s *sh) disown(args []string) int {
+	for len(args) > 0 && strings.HasPrefix(args[0], "-") {
+		if strings.Contains(args[0], "a") {
+			s.jobs = nil
+			return 0
+		}
+		args = args[1:]
+	}
+	if len(args) == 0 {
+		args = []string{""}
+	}
+	status := 0
+	for _, a := range args {
+		j, what := s.findJob(a)
+		if j == nil {
+			status = s.usage(1, "disown", "%s", what)
+			continue
+		}
+		s.jobs = slices.DeleteFunc(s.jobs, func(k *job) bool { return k == j })
+	}
+	return status
+}
 
 // leave says what a shell on a terminal says before it ends, and reports
 // whether it ends: stopped jobs hold it back once.
@@ -82,51 +98,12 @@ func (s *sh) leave(w io.Writer) bool {
 	if s.dialect == Bash {
 		fmt.Fprintln(w, map[bool]string{true: "logout", false: "exit"}[s.opts.login]) //nolint:errcheck // the visitor's terminal
 	}
-	if s.warned || !slices.ContainsFunc(s.jobs, func(j *job) bool { return j.task == nil }) {
+	if s.warned || !s.hold() {
 		return true
 	}
 	s.warned = true
 	fmt.Fprintln(w, map[bool]string{true: "There are stopped jobs.", false: "You have stopped jobs."}[s.dialect == Bash]) //nolint:errcheck // as above
 	return false
-}
-
-// stopped keeps what ^Z took from the terminal as a job. The fake host has no
-// way to hold a program still: it ended, and fg and bg begin it anew.
-func (s *sh) stopped(text string) string {
-	j := &job{id: 1, pid: -1, text: text}
-	if n := len(s.jobs); n > 0 {
-		j.id = s.jobs[n-1].id + 1
-	}
-	if len(s.jobs) < 256 {
-		s.jobs = append(s.jobs, j)
-	}
-	return s.stoppedLine(j)
-}
-
-func (s *sh) stoppedLine(j *job) string {
-	width := 24
-	if s.dialect != Bash {
-		width = 27
-	}
-	return fmt.Sprintf("[%d]+  %-*s%s\n", j.id, width, "Stopped", j.text)
-}
-
-// again is fg and bg of a stopped job.
-func (s *sh) again(ctx context.Context, how string, j *job) int {
-	s.jobs = slices.DeleteFunc(s.jobs, func(k *job) bool { return k == j })
-	if how == "fg" {
-		s.out(j.text + "\n")
-		return s.eval(ctx, j.text)
-	}
-	s.out(fmt.Sprintf("[%d]+ %s &\n", j.id, j.text))
-	s.opts.interactive = false
-	defer func() { s.opts.interactive = true }()
-	before := len(s.jobs)
-	s.eval(ctx, j.text+" &")
-	if len(s.jobs) > before {
-		s.jobs[len(s.jobs)-1].id = j.id
-	}
-	return 0
 }
 
 func (s *sh) wait(ctx context.Context, args []string) int {
@@ -150,12 +127,10 @@ func (s *sh) wait(ctx context.Context, args []string) int {
 		if len(args) > 1 && args[1] != strconv.Itoa(j.pid) && args[1] != "%"+strconv.Itoa(j.id) && args[1] != "-n" {
 			continue
 		}
-		if j.task != nil {
-			status = j.task.Wait(ctx)
-		}
+		status = s.await(ctx, j)
 	}
 	if len(args) < 2 {
-		s.jobs = nil
+		s.jobs = slices.DeleteFunc(s.jobs, (*job).done)
 		return 0
 	}
 	return status
@@ -181,24 +156,16 @@ func (s *sh) kill(args []string) int {
 			sig = n
 			continue
 		}
-		pid := 0
-		if id, ok := strings.CutPrefix(a, "%"); ok { //nolint:nestif // a job, a process, or neither
-			for _, j := range s.jobs {
-				if strconv.Itoa(j.id) == id {
-					pid = j.pid
-				}
+		if strings.HasPrefix(a, "%") {
+			if j, what := s.findJob(a); j != nil {
+				j.signal(s.p, sig)
+			} else {
+				status = s.usage(1, "kill", "%s", what)
 			}
-			if pid == -1 { // stopped: nothing runs
-				s.jobs = slices.DeleteFunc(s.jobs, func(j *job) bool { return j.task == nil && strconv.Itoa(j.id) == id })
-				continue
-			}
-			if pid == 0 {
-				status = s.usage(1, "kill", "%s: no such job", a)
-				continue
-			}
-		} else if n, err := strconv.Atoi(a); err == nil {
-			pid = n
-		} else {
+			continue
+		}
+		pid, err := strconv.Atoi(a)
+		if err != nil {
 			status = s.usage(1, "kill", "%s: arguments must be process or job IDs", a)
 			continue
 		}
@@ -210,7 +177,7 @@ func (s *sh) kill(args []string) int {
 			}
 			continue
 		}
-		if !s.p.M.Table.Kill(pid, sig) {
+		if !s.p.M.Table.Kill(pid, sig) && !s.killJob(pid, sig) {
 			status = s.usage(1, "kill", "(%d) - No such process", pid)
 		}
 	}

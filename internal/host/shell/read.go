@@ -124,7 +124,7 @@ func biRead(ctx context.Context, s *sh, args []string) int {
 			if strings.IndexByte("dnNptua", a[i]) < 0 {
 				raw = raw || a[i] == 'r'
 				if a[i] == 's' && s.p.S.TTY != nil {
-					defer s.p.S.TTY.SetEcho(s.p.S.TTY.SetEcho(false))
+					defer s.p.SetEcho(s.p.SetEcho(false))
 				}
 				continue
 			}

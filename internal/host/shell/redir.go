@@ -172,7 +172,7 @@ func (s *sh) open(ctx context.Context, name string, fl vfs.Flags) (*kernel.FD, e
 		return s.dupOf(2)
 	case "/dev/tty":
 		if s.p.S.TTY != nil {
-			return s.p.S.TTY.FD(), nil
+			return s.p.Terminal(), nil
 		}
 		return nil, vfs.ENXIO
 	}

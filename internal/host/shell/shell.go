@@ -90,6 +90,8 @@ type sh struct {
 	line      int
 	lastBG    int
 	jobs      []*job
+	turns     int             // of jobs
+	stmtNow   *syntax.Stmt    // that is run
 	life      context.Context //nolint:containedctx // of an interactive shell: its jobs outlive the line that began them
 	hist      []string
 	histRead  bool // hist has the lines of the file
@@ -118,13 +120,6 @@ type options struct {
 type closer struct {
 	fd   int
 	task *kernel.Task // of >(...), else nil
-}
-
-type job struct {
-	id   int
-	pid  int
-	text string
-	task *kernel.Task // nil: stopped with ^Z
 }
 
 // newShell is a shell for the process p; exported variables come from p.Env.

@@ -235,9 +235,9 @@ func stty(_ context.Context, p *kernel.Proc) int {
 	case args == "-a":
 		put(p, "speed 38400 baud; rows %d; columns %d; line = 0;\nintr = ^C; quit = ^\\; erase = ^?; kill = ^U; eof = ^D; eol = <undef>; eol2 = <undef>; swtch = <undef>; start = ^Q; stop = ^S; susp = ^Z; rprnt = ^R; werase = ^W; lnext = ^V; discard = ^O; min = 1; time = 0;\n-parenb -parodd -cmspar cs8 -hupcl -cstopb cread -clocal -crtscts\n-ignbrk -brkint -ignpar -parmrk -inpck -istrip -inlcr -igncr icrnl ixon -ixoff -iuclc -ixany -imaxbel iutf8\nopost -olcuc -ocrnl onlcr -onocr -onlret -ofill -ofdel nl0 cr0 tab0 bs0 vt0 ff0\nisig icanon iexten echo echoe echok -echonl -noflsh -xcase -tostop -echoprt echoctl echoke -flusho -extproc\n", rows, cols)
 	case strings.Contains(args, "-echo"):
-		p.S.TTY.SetEcho(false)
+		p.SetEcho(false)
 	case strings.Contains(args, "echo") || strings.Contains(args, "sane"):
-		p.S.TTY.SetEcho(true)
+		p.SetEcho(true)
 	case args == "":
 		put(p, "speed 38400 baud; line = 0;\n-brkint -imaxbel iutf8\n")
 	}

@@ -82,7 +82,7 @@ func readLine(p *kernel.Proc) string {
 // secret asks for a password without echo.
 func secret(p *kernel.Proc, prompt string) string {
 	if p.S.TTY != nil {
-		defer p.S.TTY.SetEcho(p.S.TTY.SetEcho(false))
+		defer p.SetEcho(p.SetEcho(false))
 	}
 	io.WriteString(p.Stderr(), prompt) //nolint:errcheck // the visitor's own stderr
 	line := readLine(p)

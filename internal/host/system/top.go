@@ -3,7 +3,6 @@ package system
 import (
 	"context"
 	"fmt"
-	"io"
 	"sort"
 	"strings"
 	"time"
@@ -37,11 +36,11 @@ func top(ctx context.Context, p *kernel.Proc) int {
 	}
 	keys := make(chan byte, 1)
 	if !batch {
-		old := p.S.TTY.SetRaw(true)
-		defer p.S.TTY.SetRaw(old)
+		old := p.SetRaw(true)
+		defer p.SetRaw(old)
 		ctx2, cancel := context.WithCancel(ctx)
 		defer cancel()
-		go topKeys(ctx2, p.Stdin(), keys)
+		go topKeys(ctx2, p, keys)
 	}
 	for n := o.Int("n", -1); n != 0 && ctx.Err() == nil; n-- {
 		topPage(p, batch)
@@ -52,8 +51,12 @@ func top(ctx context.Context, p *kernel.Proc) int {
 		stop := p.M.Clock.AfterFunc(every, cancel)
 		select {
 		case <-wait.Done():
-		case <-keys:
-			n = 1
+		case k := <-keys:
+			if k == 'q' {
+				n = 1
+			} else { // it goes on after ^Z: the screen is drawn anew
+				n++
+			}
 		}
 		stop()
 		cancel()
@@ -61,14 +64,23 @@ func top(ctx context.Context, p *kernel.Proc) int {
 	return 0
 }
 
-// topKeys waits for q or Ctrl-C.
-func topKeys(ctx context.Context, in io.Reader, out chan<- byte) {
+// topKeys waits for q, Ctrl-C and Ctrl-Z.
+func topKeys(ctx context.Context, p *kernel.Proc, out chan<- byte) {
 	var b [1]byte
+	tell := func(k byte) {
+		select {
+		case out <- k:
+		case <-ctx.Done():
+		}
+	}
 	for ctx.Err() == nil {
-		n, err := in.Read(b[:])
-		if n == 0 || err != nil || b[0] == 'q' || b[0] == 3 {
-			out <- 'q'
+		n, err := p.Stdin().Read(b[:])
+		switch {
+		case n == 0 || err != nil || b[0] == 'q' || b[0] == 3:
+			tell('q')
 			return
+		case b[0] == 26 && p.Suspend():
+			tell('r')
 		}
 	}
 }
