@@ -38,7 +38,7 @@ func TestPtyPrograms(t *testing.T) {
 	prompt()
 
 	k.typed("sleep 1 && tail -f /etc/hostname\r")
-	k.until("tail -f /etc/hostname\r\n")
+	r.waitProgram(t, "tail -f /etc/hostname")
 	k.typed("\x03")
 	k.until("^C")
 	prompt()
@@ -47,7 +47,7 @@ func TestPtyPrograms(t *testing.T) {
 	prompt()
 
 	k.typed("tail -f /dev/null\r")
-	k.until("tail -f /dev/null\r\n")
+	r.waitProgram(t, "tail -f /dev/null")
 	k.typed("\x1a")
 	k.until("^Z\r\n[1]+  Stopped                 tail -f /dev/null\r\n")
 	prompt()
@@ -67,7 +67,7 @@ func TestPtyPrograms(t *testing.T) {
 	k.until("^C")
 	prompt()
 	k.typed("cat\r")
-	k.until("cat\r\n")
+	r.waitProgram(t, "cat")
 	k.typed("\x1a")
 	k.until("Stopped                 cat\r\n")
 	prompt()

@@ -53,7 +53,7 @@ func newTerminal(t *testing.T, c *ssh.Client) *terminal {
 func (k *terminal) until(want string) string {
 	k.t.Helper()
 	buf := make([]byte, 4096)
-	end := time.AfterFunc(10*time.Second, func() { k.s.Close() })
+	end := time.AfterFunc(time.Minute, func() { k.s.Close() })
 	defer end.Stop()
 	for !strings.Contains(k.got.String(), want) {
 		n, err := k.out.Read(buf)
@@ -93,7 +93,7 @@ func TestTerminal(t *testing.T) {
 	k.until("echo mile\r\n")
 	k.until("# ")
 	k.typed("cat\r")
-	k.until("cat\r\n")
+	r.waitProgram(t, "cat")
 	k.typed("half a line\x03")
 	k.until("# ")
 	if err := k.s.WindowChange(40, 132); err != nil {
