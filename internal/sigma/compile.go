@@ -42,6 +42,7 @@ type Engine struct {
 	plans   map[string]*plan
 	broad   map[string]*broadPlan // by product
 	known   answers
+	parts   uint32 // number of the latest part of a plan
 	scratch planScratch
 }
 

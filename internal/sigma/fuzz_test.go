@@ -41,7 +41,7 @@ func compareBoth(t *testing.T, e *Engine, rec *Record) []string {
 	for _, broad := range []int32{0, 1} { // with a plan of the kind's own, and with that of its product
 		w := e.NewWorker()
 		w.broad = broad
-		for range 2 { // the second time the kind has its own plan
+		for range 4 { // the second time the kind has its own plan; then values are remembered, then answers
 			compare(t, w, rec, want)
 		}
 	}
@@ -127,11 +127,16 @@ func TestIndexEqualsBrute(t *testing.T) {
 		}
 		e := compileRules(t, rules...)
 		w := e.NewWorker()
+		w.broad = 50
+		var pool []string
+		for range 15 {
+			pool = append(pool, text())
+		}
 		for range 100 {
 			var fields []string
 			for i := range 4 {
-				if rnd.IntN(4) > 0 {
-					fields = append(fields, fmt.Sprintf("F%d=%s", i, text()))
+				for range rnd.IntN(5) / 2 { // none, one or two values
+					fields = append(fields, fmt.Sprintf("F%d=%s", i, pool[rnd.IntN(len(pool))]))
 				}
 			}
 			rec := event(e, fields...)
@@ -141,6 +146,33 @@ func TestIndexEqualsBrute(t *testing.T) {
 			t.Fatalf("round %d", round)
 		}
 	}
+}
+
+// FuzzIndex judges the records of a log, one a line, with a worker that remembers
+// what it saw, and holds each against brute force.
+func FuzzIndex(f *testing.F) {
+	f.Add(strings.Repeat("F=\\cmd.exe;G=y\n", 8) + "F=\\cmd.exe;G=x\nF=\\cmd.exe;F=b;G=x\nF=\\cmd.exe;F=windows\nG=\\cmd.exe")
+	f.Add(strings.Repeat("F=a key word;H=\n", 8) + "G=a key word;F=\u212aey")
+	f.Add(strings.Repeat("F=c:\\windows\\cmd.exe;G=1;H=xx\n", 8) + "H=xx\nF=c:\\windows\\cmd.exe;G=1\nF=c:\\windows\\cmd.exe;H=xx")
+	f.Add(strings.Repeat("F=q;G=q;H=1\n", 8) + "F=q;G=r;H=1\nF=\u03a9x bcdez\nF=a\u0130b c,K")
+	rules := []string{
+		rule("condition: s\ns: {F: '\u03c9*bcde*'}"),
+		rule("condition: s and not 1 of f*\ns: {F|endswith: ['\\cmd.exe', '.ps1']}\nf1: {G: [y, 'z*']}\nf2: {F|contains: windows}"),
+		rule("condition: s or t\ns: {F|contains|all: [a, 'b*c']}\nt: {G|re: 'x+y?'}"),
+		rule("condition: s\ns: ['key word', 'cmd.exe']"),
+		rule("condition: s\ns: {F|fieldref: G, H|exists: true}"),
+		rule("condition: not s\ns: {H: null}"),
+		rule("condition: s and t\ns: {F|startswith: 'c:'}\nt: {G|gte: 1, H|contains: [x, key]}"),
+	}
+	e := compileRules(f, rules...)
+	f.Fuzz(func(t *testing.T, log string) {
+		w := e.NewWorker()
+		w.broad = 3
+		for line := range strings.Lines(log) {
+			rec := event(e, strings.Split(strings.TrimSuffix(line, "\n"), ";")...)
+			compare(t, w, rec, titles(e.Brute(rec)))
+		}
+	})
 }
 
 // TestCorpusBrute holds the index against brute force on real records with all

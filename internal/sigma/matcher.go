@@ -18,7 +18,7 @@ type textMatcher struct {
 	exact    []string
 	prefix   []string
 	suffix   []string
-	contains []string
+	contains []needle
 	globs    []pattern
 	exactSet map[string]struct{} // in place of exact when there are many
 	tails    *affixSet           // in place of suffix when there are many
@@ -66,7 +66,7 @@ func (m *textMatcher) add(p pattern) {
 	case len(p) == 2 && p[0].kind == tokMany && p[1].kind == tokLit:
 		m.suffix = append(m.suffix, p[1].lit)
 	case len(p) == 3 && p[0].kind == tokMany && p[1].kind == tokLit && p[2].kind == tokMany:
-		m.contains = append(m.contains, p[1].lit)
+		m.contains = append(m.contains, newNeedle(p[1].lit))
 	default:
 		m.globs = append(m.globs, p)
 	}
@@ -74,12 +74,12 @@ func (m *textMatcher) add(p pattern) {
 
 func (m *textMatcher) scanContains() {
 	b := newScanBuilder()
-	var short []string
-	for _, s := range m.contains {
-		if len(s) < minScan {
-			short = append(short, s)
+	var short []needle
+	for _, n := range m.contains {
+		if len(n.text) < minScan {
+			short = append(short, n)
 		} else {
-			b.add(s, 0)
+			b.add(n.text, 0)
 		}
 	}
 	m.contains, m.scan = short, b.build()
@@ -112,8 +112,8 @@ func (m *textMatcher) match(s []byte) bool {
 	if m.tails != nil && m.tails.tail(s) || m.heads != nil && m.heads.head(s) {
 		return true
 	}
-	for _, t := range m.contains {
-		if bytes.Contains(s, bytesOf(t)) {
+	for _, n := range m.contains {
+		if n.in(s) {
 			return true
 		}
 	}

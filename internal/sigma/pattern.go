@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"bytes"
+	"math/bits"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -310,6 +311,21 @@ func isASCII(s []byte) bool {
 		s = s[8:]
 	}
 	return all&highs == 0
+}
+
+// asciiLen is how many bytes at the beginning of s are ASCII.
+func asciiLen(s []byte) int {
+	const highs = 0x8080808080808080
+	n := 0
+	for ; n+8 <= len(s); n += 8 {
+		if x := load64(s[n:]) & highs; x != 0 {
+			return n + bits.TrailingZeros64(x)/8
+		}
+	}
+	for n < len(s) && s[n] < utf8.RuneSelf {
+		n++
+	}
+	return n
 }
 
 func load64(b []byte) uint64 {

@@ -46,8 +46,9 @@ type planRule struct {
 
 // fieldIndex finds the rules that a value of one field may concern.
 type fieldIndex struct {
-	present  int32 // group, -1 for none
-	foreign  int32 // the same, for values with characters outside ASCII
+	no       uint32 // among the engine's indexes and scanners
+	present  int32  // group, -1 for none
+	foreign  int32  // the same, for values with characters outside ASCII
 	names    *hashIndex
 	exact    *hashIndex
 	tails    *hashIndex
@@ -130,7 +131,7 @@ func (e *Engine) wordsOf(p *broadPlan, accept []bool) *scanner {
 				sb.addKey(&e.keys[w.key], w.group)
 			}
 		}
-		s = sb.build()
+		s = e.numbered(sb.build())
 		if len(p.scanners) >= maxPlans {
 			clear(p.scanners)
 		}

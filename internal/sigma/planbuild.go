@@ -72,7 +72,7 @@ func (e *Engine) buildPlan(accept []bool, known answers, reads uint64) *plan {
 	if len(b.words) > 0 {
 		sb := b.literals()
 		b.addWords(sb)
-		b.p.words = sb.build()
+		b.p.words = b.eng.numbered(sb.build())
 	}
 	b.index(true)
 	return b.p
@@ -84,6 +84,13 @@ func (e *Engine) buildBroad(accept []bool) *broadPlan {
 	b := e.fill(accept, nil, 0)
 	b.index(false)
 	return &broadPlan{plan: b.p, words: slices.Clone(b.words), scanners: map[string]*scanner{}}
+}
+
+// numbered gives a scanner of words its number.
+func (e *Engine) numbered(s *scanner) *scanner {
+	e.parts++
+	s.no = e.parts
+	return s
 }
 
 // fill begins a plan with its rules and groups.
@@ -190,7 +197,8 @@ func (b *planBuilder) addWords(sb *scanBuilder) {
 
 // field makes the index of the groups of one field.
 func (b *planBuilder) field(groups []int32, withWords bool) *fieldIndex {
-	fi := &fieldIndex{present: -1, foreign: -1}
+	b.eng.parts++
+	fi := &fieldIndex{no: b.eng.parts, present: -1, foreign: -1}
 	sb := b.literals()
 	var exact, tails, heads, names hashBuilder
 	for _, g := range groups {

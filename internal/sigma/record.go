@@ -219,6 +219,11 @@ func (r *Record) head(id FieldID) int32 {
 	return r.slots[id].head
 }
 
+// single tells whether the i-th value is the only one of field id.
+func (r *Record) single(id FieldID, i int32) bool {
+	return r.entries[i].next < 0 && r.slots[id].head == i
+}
+
 // Get is the first value of a field, for messages, output and tests: a name
 // that no rule reads costs a look at every field.
 func (r *Record) Get(name string) (Value, bool) {

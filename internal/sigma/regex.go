@@ -430,17 +430,42 @@ func appendFold(dst, s []byte) []byte {
 			i++
 			continue
 		}
-		r, n := utf8.DecodeRune(s[i:])
-		l := unicode.ToLower(r)
-		switch {
-		case r == 'ſ':
-			dst = append(dst, 's')
-		case l != r:
-			dst = utf8.AppendRune(dst, l)
-		default:
-			dst = append(dst, s[i:i+n]...)
-		}
+		var n int
+		dst, n = appendFoldRune(dst, s[i:])
 		i += n
 	}
 	return dst
+}
+
+// appendFoldable is appendFold but for the case of ASCII letters.
+func appendFoldable(dst, s []byte) []byte {
+	for {
+		n := asciiLen(s)
+		dst = append(dst, s[:n]...)
+		if s = s[n:]; len(s) == 0 {
+			return dst
+		}
+		dst, n = appendFoldRune(dst, s)
+		s = s[n:]
+	}
+}
+
+// mayFoldToASCII tells whether a text may hold one of the three characters outside
+// ASCII that fold to a letter within: \u0130, \u017F and \u212A, by their first bytes.
+func mayFoldToASCII(s []byte) bool {
+	return bytes.IndexByte(s, 0xC4) >= 0 || bytes.IndexByte(s, 0xC5) >= 0 || bytes.IndexByte(s, 0xE2) >= 0
+}
+
+// appendFoldRune appends the folded form of the first rune of s, of n bytes.
+func appendFoldRune(dst, s []byte) (to []byte, n int) {
+	r, n := utf8.DecodeRune(s)
+	l := unicode.ToLower(r)
+	switch {
+	case r == 'ſ':
+		return append(dst, 's'), n
+	case l != r:
+		return utf8.AppendRune(dst, l), n
+	default:
+		return append(dst, s[:n]...), n
+	}
 }

@@ -16,12 +16,13 @@ const maxLiteral = 1 << 30
 // without regard to case, is looked up in a bitmap; only where it is set are
 // literals compared. Literals are folded. It is immutable.
 type scanner struct {
-	bitmap []uint64
-	shift  uint32  // of a hash, to the bitmap's size
-	heads  []int32 // by hash: first anchor + 1
+	no     uint32   // among the engine's indexes and scanners of words
+	bitmap []uint64 // by 6 bits of a hash a bit of a word, by up to 10 others the word
+	heads  []int32  // by hash: first anchor + 1
 	hshift uint32
-	step   int // how far apart it looks, up to maxStep; each literal has as many anchors, one byte apart
-	least  int // length in bytes of the shortest literal
+	step   int  // how far apart it looks, up to maxStep; each literal has as many anchors, one byte apart
+	least  int  // length in bytes of the shortest literal
+	wide   bool // a literal has characters outside ASCII
 	anch   []anchor
 }
 
@@ -72,12 +73,12 @@ func (b *scanBuilder) build() *scanner {
 	s := &scanner{least: maxLiteral}
 	for i := range b.lits {
 		s.least = min(s.least, len(b.lits[i].text))
+		s.wide = s.wide || !isASCII(bytesOf(b.lits[i].text))
 	}
 	s.step = stepFor(s.least)
 	n := len(b.lits) * s.step
 	logBits := min(max(9, bits.Len(uint(n*128))), 16)
 	s.bitmap = make([]uint64, 1<<(logBits-6))
-	s.shift = uint32(32 - logBits)
 	logHeads := max(4, bits.Len(uint(n*2)))
 	s.heads = make([]int32, 1<<logHeads)
 	s.hshift = uint32(32 - logHeads)
@@ -103,7 +104,7 @@ func stepFor(least int) int { return max(1, min(least-minScan+1, maxStep)) }
 func (s *scanner) anchor(lit string, off int, group int32) {
 	gram := load32(bytesOf(lit)[off:]) | foldMask
 	h := gram * hashMul
-	s.bitmap[h>>s.shift>>6] |= 1 << (h >> s.shift & 63)
+	s.bitmap[h>>16&uint32(len(s.bitmap)-1)] |= 1 << (h >> 26)
 	head := &s.heads[h>>s.hshift]
 	s.anch = append(s.anch, anchor{gram: gram, off: int32(off), group: group, next: *head - 1, lit: lit})
 	*head = int32(len(s.anch))
@@ -179,71 +180,44 @@ var letterScore = func() (t [256]uint8) { //nolint:gochecknoglobals // a table t
 // found is told of each literal that occurs, possibly several times.
 type found interface{ hit(group int32) }
 
-// mayHold tells whether a text of n bytes can hold a literal. Folding makes a
-// text longer by at most half.
-func (s *scanner) mayHold(n int) bool { return n+n/2 >= s.least }
+// shortest is the number of bytes of the shortest text that can hold a literal.
+// Folding makes a text longer by at most half.
+func (s *scanner) shortest() int { return (2*s.least + 2) / 3 }
 
 // each tells f of the literals in text.
 func (s *scanner) each(text []byte, f found) {
-	i, n := 0, len(text)
-	if n < s.least {
+	if len(text) < s.least {
 		return
 	}
-	bitmap, shift := s.bitmap, s.shift&31
+	for i := s.next(text, 0); i >= 0; i = s.next(text, i+s.step) {
+		s.verify(text, i, load32(text[i:])|foldMask, f)
+	}
+}
+
+// next is the first of the places from i on, step apart, where the hash of an
+// anchor is seen, or -1. It calls nothing, so that all it needs stays in
+// registers: most of a hunt's judging is this loop.
+func (s *scanner) next(text []byte, i int) int {
+	bitmap, step := s.bitmap, s.step
 	mask := uint32(len(bitmap) - 1)
-	switch s.step {
-	case 4:
-		for ; i+8 <= n; i += 8 {
-			v := load64(text[i:]) | foldMask8
-			h0, h4 := uint32(v)*hashMul>>shift, uint32(v>>32)*hashMul>>shift
-			if bitmap[h0>>6&mask]>>(h0&63)&1 != 0 {
-				s.verify(text, i, uint32(v), f)
-			}
-			if bitmap[h4>>6&mask]>>(h4&63)&1 != 0 {
-				s.verify(text, i+4, uint32(v>>32), f)
-			}
+	last := len(text) - minScan
+	for ; i+step <= last; i += 2 * step {
+		h := (load32(text[i:]) | foldMask) * hashMul
+		k := (load32(text[i+step:]) | foldMask) * hashMul
+		if bitmap[h>>16&mask]>>(h>>26)&1 != 0 {
+			return i
 		}
-	case 2:
-		for ; i+8 <= n; i += 4 {
-			v := load64(text[i:]) | foldMask8
-			h0, h2 := uint32(v)*hashMul>>shift, uint32(v>>16)*hashMul>>shift
-			if bitmap[h0>>6&mask]>>(h0&63)&1 != 0 {
-				s.verify(text, i, uint32(v), f)
-			}
-			if bitmap[h2>>6&mask]>>(h2&63)&1 != 0 {
-				s.verify(text, i+2, uint32(v>>16), f)
-			}
-		}
-	case 1:
-		for ; i+8 <= n; i += 4 {
-			v := load64(text[i:]) | foldMask8
-			for k := range 4 {
-				g := uint32(v >> (8 * k))
-				h := g * hashMul >> shift
-				if bitmap[h>>6&mask]>>(h&63)&1 != 0 {
-					s.verify(text, i+k, g, f)
-				}
-			}
-		}
-	default:
-		for step := s.step; i+step+4 <= n; i += 2 * step {
-			a, b := load32(text[i:])|foldMask, load32(text[i+step:])|foldMask
-			ha, hb := a*hashMul>>shift, b*hashMul>>shift
-			if bitmap[ha>>6&mask]>>(ha&63)&1 != 0 {
-				s.verify(text, i, a, f)
-			}
-			if bitmap[hb>>6&mask]>>(hb&63)&1 != 0 {
-				s.verify(text, i+step, b, f)
-			}
+		if bitmap[k>>16&mask]>>(k>>26)&1 != 0 {
+			return i + step
 		}
 	}
-	for ; i+4 <= n; i += s.step {
-		g := load32(text[i:]) | foldMask
-		h := g * hashMul >> shift
-		if bitmap[h>>6&mask]>>(h&63)&1 != 0 {
-			s.verify(text, i, g, f)
+	for ; i <= last; i += step {
+		h := (load32(text[i:]) | foldMask) * hashMul
+		if bitmap[h>>16&mask]>>(h>>26)&1 != 0 {
+			return i
 		}
 	}
+	return -1
 }
 
 func (s *scanner) verify(text []byte, i int, gram uint32, f found) {
@@ -274,10 +248,8 @@ func (a *anchor) at(text []byte, i int) bool {
 // contains tells whether one of the literals occurs exactly.
 func (s *scanner) contains(text []byte) bool {
 	c := containsExact{s: s}
-	for i := 0; i+4 <= len(text); i += s.step {
-		g := load32(text[i:]) | foldMask
-		h := g * hashMul >> (s.shift & 31)
-		if s.bitmap[h>>6]>>(h&63)&1 != 0 && c.check(text, i, g) {
+	for i := s.next(text, 0); i >= 0; i = s.next(text, i+s.step) {
+		if c.check(text, i, load32(text[i:])|foldMask) {
 			return true
 		}
 	}

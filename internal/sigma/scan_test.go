@@ -3,6 +3,7 @@ package sigma
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // groupsSeen is what a scanner tells.
@@ -37,4 +38,34 @@ func TestScannerPlaces(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Which characters outside ASCII fold to ASCII is what mayFoldToASCII knows.
+func TestMayFoldToASCII(t *testing.T) {
+	n := 0
+	for r := rune(utf8.RuneSelf); r <= utf8.MaxRune; r++ {
+		if low := foldText(string(r)); low[0] < utf8.RuneSelf {
+			n++
+			if !mayFoldToASCII([]byte(string(r))) {
+				t.Errorf("%U folds to %q", r, low)
+			}
+		}
+	}
+	if n != 3 {
+		t.Errorf("%d characters fold to ASCII, want 3", n)
+	}
+}
+
+// FuzzNeedle holds the search for a text against that of the standard library.
+func FuzzNeedle(f *testing.F) {
+	f.Add("host = cmd", "a host = cmd b")
+	f.Add("zz", strings.Repeat("zx", 300)+"zz")
+	f.Fuzz(func(t *testing.T, text, in string) {
+		if text == "" {
+			t.Skip()
+		}
+		if got, want := newNeedle(text).in([]byte(in)), strings.Contains(in, text); got != want {
+			t.Errorf("%q in %q: %v, want %v", text, in, got, want)
+		}
+	})
 }

@@ -55,7 +55,7 @@ func textWitness(p pattern, field FieldID, keyword bool) (wkey, float64, bool) {
 		}
 	}
 	switch {
-	case !isASCII(bytesOf(lit)) || !isASCII(bytesOf(foldText(last))):
+	case !isASCII(bytesOf(lit)) || !isASCII(bytesOf(foldText(first))) || !isASCII(bytesOf(foldText(last))):
 		return wkey{kind: wForeign, field: field}, costForeign, true
 	case len(p) == 0:
 		return wkey{wExact, field, ""}, 20, true

@@ -26,22 +26,28 @@ type Worker struct {
 	none    Source // of records without one
 	broad   int32  // records of a kind that are judged with a broad plan first
 
-	rec   *Record
-	plan  *plan
-	words *scanner // of what any field may hold
-	apart bool     // the scanners of fields do not look for words
-	gen   uint32
-	seen  []uint32 // by rule of the plan: generation in which it became a candidate
-	cand  []int32
-	memo  []uint32 // by predicate: generation<<1 | answer
-	lows  []folded // by entry
-	low   []byte   // folded texts
-	fold  []byte
-	group []byte
-	hits  []*Rule // every match, quiet ones too
-	out   []*Rule
-	dfas  map[*regex]*dfa
-	stats Stats
+	rec    *Record
+	plan   *plan
+	words  *scanner // of what any field may hold
+	apart  bool     // the scanners of fields do not look for words
+	gen    uint32
+	seen   []uint32 // by rule of the plan: generation in which it became a candidate
+	turn   uint64   // number of the value that is searched
+	turns  []uint64 // by rule of the plan: value that it was found for last
+	found  []int32  // rules that the value may concern
+	joined []byte   // short values of fields without an index
+	cand   []int32
+	memo   []uint32 // by predicate: generation<<1 | answer
+	lows   []folded // by entry
+	nos    []uint32 // by entry: number of its value, 0 where it is not remembered
+	low    []byte   // folded texts
+	fold   []byte
+	group  []byte
+	hits   []*Rule // every match, quiet ones too
+	out    []*Rule
+	dfas   map[*regex]*dfa
+	recall recall
+	stats  Stats
 }
 
 // kindPlan is how a worker judges the records of a Source.
@@ -68,7 +74,7 @@ type Stats struct {
 
 // NewWorker makes a worker.
 func (e *Engine) NewWorker() *Worker {
-	return &Worker{eng: e, bySrc: map[*Source]*kindPlan{}, dfas: map[*regex]*dfa{}, memo: make([]uint32, len(e.preds)), broad: broadRecords}
+	return &Worker{eng: e, bySrc: map[*Source]*kindPlan{}, dfas: map[*regex]*dfa{}, memo: make([]uint32, len(e.preds)), broad: broadRecords, recall: newRecall()}
 }
 
 // Stats is what the worker has done so far.
@@ -84,15 +90,9 @@ func (w *Worker) Match(rec *Record) []*Rule {
 	if len(w.plan.rules) > 0 {
 		if len(w.seen) < len(w.plan.rules) {
 			w.seen = make([]uint32, len(w.plan.rules)+64)
+			w.turns = make([]uint64, len(w.seen))
 		}
-		for i := range rec.entries {
-			if e := &rec.entries[i]; !e.dead {
-				w.look(e)
-			}
-		}
-		for _, r := range w.plan.always {
-			w.candidate(r)
-		}
+		w.gather()
 		slices.Sort(w.cand)
 		for _, c := range w.cand {
 			r := &w.plan.rules[c]
@@ -138,6 +138,7 @@ func (w *Worker) begin(rec *Record) {
 	}
 	if n := len(rec.entries); len(w.lows) < n {
 		w.lows = make([]folded, n+n/2)
+		w.nos = make([]uint32, len(w.lows))
 	}
 }
 
@@ -173,25 +174,94 @@ func (w *Worker) newKind(s *Source) *kindPlan {
 	return k
 }
 
-// look finds the candidates that one value concerns.
-func (w *Worker) look(e *entry) {
-	var fi *fieldIndex
-	if e.id >= 0 && int(e.id) < len(w.plan.fields) {
-		fi = w.plan.fields[e.id]
+// gather finds the candidates of the record.
+func (w *Worker) gather() {
+	entries, fields := w.rec.entries, w.plan.fields
+	clear(w.nos[:len(entries)])
+	shortest := MaxValue + 1
+	if w.words != nil {
+		shortest = w.words.shortest()
 	}
-	if fi == nil {
-		if w.words != nil && !e.hidden && w.words.mayHold(len(e.text)) {
-			w.words.each(w.foldable(e.text), w)
+	for i := range entries {
+		e := &entries[i]
+		var fi *fieldIndex
+		if uint(e.id) < uint(len(fields)) {
+			fi = fields[e.id]
 		}
-		return
+		switch {
+		case e.dead:
+		case fi != nil:
+			w.look(i, fi)
+		case len(e.text) < shortest || e.hidden:
+		case len(e.text) <= joinable:
+			w.joined = append(append(w.joined, e.text...), '\n')
+		default:
+			w.read(e.text)
+		}
 	}
+	if len(w.joined) > 0 {
+		w.read(w.joined)
+		w.joined = w.joined[:0]
+	}
+	for _, r := range w.plan.always {
+		w.candidate(r)
+	}
+}
+
+// joinable is the number of bytes of a short value: many of them are read as one
+// text, which is quicker. A word that is there only where two meet makes a
+// candidate in vain.
+const joinable = 256
+
+// read finds the candidates for what words are in a text.
+func (w *Worker) read(text []byte) {
+	w.found, w.turn = w.found[:0], w.turn+1
+	w.words.each(w.foldable(text, w.words.wide), w)
+	for _, r := range w.found {
+		w.candidate(r)
+	}
+}
+
+// look finds the candidates that the i-th value concerns, by the index of its
+// field.
+func (w *Worker) look(i int, fi *fieldIndex) {
+	e, words := &w.rec.entries[i], w.words
+	if !w.apart || e.hidden {
+		words = nil
+	}
+	v, h, again := viewOf(fi, words), uint64(0), false
+	if len(e.text) <= recallText && e.typ != Null && w.rec.single(e.id, int32(i)) {
+		h = v.hash(e.text)
+		if s := w.recall.find(h, v, e.text); s != nil {
+			w.nos[i] = s.no
+			w.found = w.recall.rules(w.found[:0], s)
+			for _, r := range w.found {
+				w.candidate(r)
+			}
+			return
+		}
+		again = w.recall.again(h)
+	}
+	w.found, w.turn = w.found[:0], w.turn+1
+	w.search(e, fi, words)
+	if again {
+		w.refute(e.id)
+		w.recall.keep(h, v, e.text, w.found)
+	}
+	for _, r := range w.found {
+		w.candidate(r)
+	}
+}
+
+// search finds the rules that a value may concern.
+func (w *Worker) search(e *entry, fi *fieldIndex, words *scanner) {
 	if fi.present >= 0 {
 		w.hit(fi.present)
 	}
 	if e.typ == Null {
 		return
 	}
-	text := w.foldable(e.text)
+	text := w.foldable(e.text, fi.scan != nil && fi.scan.wide || words != nil && words.wide)
 	if fi.exact != nil && len(text) <= fi.exactMax {
 		fi.exact.each(hashFolded(text), w)
 	}
@@ -216,25 +286,36 @@ func (w *Worker) look(e *entry) {
 	if fi.scan != nil && len(text) >= fi.scan.least {
 		fi.scan.each(text, w)
 	}
-	if w.apart && w.words != nil && !e.hidden {
-		w.words.each(text, w)
+	if words != nil {
+		words.each(text, w)
 	}
 }
 
-// foldable is text in which case is a matter of one bit of ASCII letters only.
-func (w *Worker) foldable(text []byte) []byte {
-	if isASCII(text) {
+// foldable is text in which case is a matter of one bit of ASCII letters only:
+// the letters outside ASCII are folded, or where wide is false those only that
+// stand for ASCII letters.
+func (w *Worker) foldable(text []byte, wide bool) []byte {
+	if isASCII(text) || !wide && !mayFoldToASCII(text) {
 		return text
 	}
-	w.fold = appendFold(w.fold[:0], text)
+	w.fold = appendFoldable(w.fold[:0], text)
 	return w.fold
 }
 
-// hit makes candidates of a group's rules.
+// hit adds a group's rules to those found for the value.
 func (w *Worker) hit(group int32) {
 	for _, r := range w.plan.group(group) {
-		w.candidate(r)
+		if w.turns[r] != w.turn {
+			w.turns[r] = w.turn
+			w.found = append(w.found, r)
+		}
 	}
+}
+
+// refute takes out of the rules found for the only value of a field those that
+// do not hold with it, whatever is in the other fields.
+func (w *Worker) refute(id FieldID) {
+	w.found = slices.DeleteFunc(w.found, func(r int32) bool { return w.partly(w.plan.rules[r].cond, id) == no })
 }
 
 func (w *Worker) candidate(r int32) {
@@ -269,18 +350,81 @@ func (w *Worker) eval(e *expr) bool {
 	}
 }
 
+// answer3 is an answer to a condition of which only a part is known.
+type answer3 int8
+
+const (
+	no answer3 = iota - 1
+	open
+	yes
+)
+
+// partly answers a condition from what the only value of one field says.
+func (w *Worker) partly(e *expr, id FieldID) answer3 {
+	switch e.kind {
+	case exprPred:
+		p := &w.eng.preds[e.id]
+		if p.id != id || p.keyword || p.kind == predRef {
+			return open
+		}
+		return sure(w.ask(e.id))
+	case exprAnd, exprOr:
+		decides := no
+		if e.kind == exprOr {
+			decides = yes
+		}
+		all := -decides
+		for _, k := range e.kids {
+			switch w.partly(k, id) {
+			case decides:
+				return decides
+			case open:
+				all = open
+			}
+		}
+		return all
+	case exprNot:
+		return -w.partly(e.kids[0], id)
+	default:
+		return sure(e.kind == exprTrue)
+	}
+}
+
+func sure(v bool) answer3 {
+	if v {
+		return yes
+	}
+	return no
+}
+
 // ask answers a predicate, once per record.
 func (w *Worker) ask(id int32) bool {
 	if m := w.memo[id]; m>>1 == w.gen {
 		return m&1 != 0
 	}
 	w.stats.Predicates++
-	v := w.answer(&w.eng.preds[id])
+	p := &w.eng.preds[id]
+	no := w.soleValue(p)
+	v, known := w.recall.asked(no, id)
+	if !known {
+		v = w.answer(p)
+		w.recall.note(no, id, v)
+	}
 	w.memo[id] = w.gen << 1
 	if v {
 		w.memo[id]++
 	}
 	return v
+}
+
+// soleValue is the number of the value that alone decides a predicate, 0 when
+// there is none.
+func (w *Worker) soleValue(p *compiledPred) uint32 {
+	i := w.rec.head(p.id)
+	if i < 0 || p.ref != NoField {
+		return 0
+	}
+	return w.nos[i]
 }
 
 func (w *Worker) answer(p *compiledPred) bool {
