@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -98,7 +99,7 @@ func TestRecallSpread(t *testing.T) {
 	n := 0
 	for field := range 40 {
 		for i := range 50 {
-			for _, text := range []string{fmt.Sprint(i), fmt.Sprintf("0x%x", 4096*i), fmt.Sprintf("S-1-5-%d", i)} {
+			for _, text := range []string{strconv.Itoa(i), fmt.Sprintf("0x%x", 4096*i), fmt.Sprintf("S-1-5-%d", i)} {
 				slots[view(uint64(field)<<32).hash([]byte(text))%recallSlots]++
 				n++
 			}
