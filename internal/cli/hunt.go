@@ -192,6 +192,9 @@ func runHunt(ctx context.Context, g *globals, f *huntFlags, paths []string) (err
 	if cfg.Until, err = instant(f.until, now); err != nil {
 		return err
 	}
+	if !cfg.Since.IsZero() && !cfg.Until.IsZero() && cfg.Since.After(cfg.Until) {
+		return usageError{fmt.Errorf("--since %s is later than --until %s: no record lies between", f.since, f.until)}
+	}
 	w := g.Out
 	rep, events, err := f.report(g, w, now)
 	if err != nil {
@@ -201,10 +204,11 @@ func runHunt(ctx context.Context, g *globals, f *huntFlags, paths []string) (err
 		return err
 	}
 	if f.output != "" {
-		file, ferr := os.Create(f.output)
+		file, ferr := createReport(f.output, paths)
 		if ferr != nil {
 			return ferr
 		}
+		cfg.Report = file
 		defer func() { err = errors.Join(err, file.Close()) }()
 		if rep, events, err = f.report(g, file, now); err != nil {
 			return err
@@ -215,6 +219,7 @@ func runHunt(ctx context.Context, g *globals, f *huntFlags, paths []string) (err
 	}
 	cfg.Events = events
 	warnRefused(g, cfg.Rules)
+	warnWanted(g, cfg.Rules, len(f.indicators) > 0)
 	if f.kept {
 		end, kerr := keptEvents(ctx, g, &cfg)
 		if kerr != nil {
@@ -256,6 +261,32 @@ func (f *huntFlags) known(g *globals, cfg *hunt.Config) error {
 	}
 	cfg.Indicators = set
 	return nil
+}
+
+// createReport makes the file for the report. One of the inputs is not emptied
+// for it.
+func createReport(name string, inputs []string) (*os.File, error) {
+	if there, err := os.Stat(name); err == nil {
+		for _, in := range inputs {
+			if info, err := os.Stat(in); err == nil && in != "-" && info.Mode().IsRegular() && os.SameFile(there, info) {
+				return nil, usageError{fmt.Errorf("-o %s is an input too: it would be emptied before it is read; give another name", name)}
+			}
+		}
+	}
+	return os.Create(name)
+}
+
+// warnWanted tells that the choice of rules is probably not what was meant.
+func warnWanted(g *globals, l *ruleset.Loaded, more bool) {
+	if g.quiet {
+		return
+	}
+	for _, name := range l.Unknown() {
+		fmt.Fprintf(g.Err, "--exclude %s: no rule has this id or title\n", strconv.QuoteToGraphic(name)) //nolint:errcheck // nowhere else to say it
+	}
+	if !more && !slices.ContainsFunc(l.Set.Rules(), l.Want.Takes) {
+		fmt.Fprintln(g.Err, "no rule is left to look with: see --min-level, --status, --tag, --include and --exclude") //nolint:errcheck // as above
+	}
 }
 
 // maxRefused is how many rules that cannot be loaded a hunt names.

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"runtime"
 	"sync"
 	"sync/atomic"
@@ -40,6 +41,9 @@ type Config struct {
 	Carve bool
 	// Indicators are looked up in every value of a record; nil: none.
 	Indicators *indicator.Set
+	// Report is the file that the findings are written to; where a walk meets it,
+	// it is no input. nil: none.
+	Report *os.File
 	// Events asks for the record itself with each match.
 	Events bool
 	// Now is taken for log lines whose time has no year and whose file is not

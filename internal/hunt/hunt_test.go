@@ -173,6 +173,8 @@ func TestInputs(t *testing.T) {
 	}{
 		{"json lines", "bad 2", []byte("\n" + badImage + "\n"), 0, ""},
 		{"aliases", "bad 1", []byte(bad + "\n"), 0, ""},
+		{"zeros before lines", "bad 1;bad 2", append(make([]byte, 5000), "\x00"+badImage+"\n\x00\x00"+badImage+"\n"...), 0, ""},
+		{"record separators", "bad 1;bad 2", []byte("\x1e" + badImage + "\n\x1e" + badImage + "\n"), 0, ""},
 		{"no newline at the end", "bad 1", []byte(badImage), 0, ""},
 		{"carriage returns", "bad 1;bad 2", []byte(badImage + "\r\n" + badImage + "\r\n"), 0, ""},
 		{"several blocks", "bad 1;bad 30002", []byte(line2 + pad + badImage), 0, ""},

@@ -103,7 +103,7 @@ func eachLine(b []byte, line int64, fn func([]byte, int64)) {
 		} else {
 			b = nil
 		}
-		one = bytes.TrimRight(one, "\r\x00 \t")
+		one = bytes.TrimRight(bytes.TrimLeft(one, "\x00\x1e"), "\r\x00 \t") // a machine that lost power leaves zeros; RFC 7464
 		if len(one) > 0 {
 			fn(one, line)
 		}

@@ -33,6 +33,8 @@ type reader struct {
 	h    *Hunt
 	ctx  context.Context //nolint:containedctx // lives for one Run
 	line *line
+	// report is what the findings are written to, nil where that is no file.
+	report os.FileInfo
 }
 
 // all reads each path; directories are walked in the order of names.
@@ -42,6 +44,9 @@ func (r *reader) all(paths []string) {
 		total += size(followed(p))
 	}
 	r.h.Stats.Total.Store(total)
+	if f := r.h.cfg.Report; f != nil {
+		r.report, _ = f.Stat() // without it the report is judged as any file
+	}
 	for _, p := range paths {
 		if r.ctx.Err() != nil {
 			return
@@ -60,7 +65,7 @@ func (r *reader) all(paths []string) {
 				return nil
 			case d.IsDir() && file != root && strings.HasPrefix(d.Name(), "."):
 				return filepath.SkipDir
-			case d.IsDir(), file != root && !d.Type().IsRegular():
+			case d.IsDir(), file != root && !d.Type().IsRegular(), r.report != nil && r.reports(d):
 				return nil
 			}
 			r.file(file)
@@ -70,6 +75,12 @@ func (r *reader) all(paths []string) {
 			r.h.problem(p, unread, "%v", plainError(err))
 		}
 	}
+}
+
+// reports tells whether a walk has met the file that findings are written to.
+func (r *reader) reports(d fs.DirEntry) bool {
+	info, err := d.Info()
+	return err == nil && os.SameFile(info, r.report)
 }
 
 // followed is a path through which a walk enters a directory that p is a link

@@ -30,7 +30,7 @@ func sniff(sample []byte, name string) string {
 	case bytes.HasPrefix(sample, []byte(evtx.ChunkMagic)):
 		return formatChunks
 	}
-	body := bytes.TrimLeft(sample, " \t\r\n\x00")
+	body := bytes.TrimLeft(sample, " \t\r\n\x00\x1e")
 	if len(body) == 0 {
 		return ""
 	}

@@ -87,6 +87,17 @@ func Load(cfg Config, fields *sigma.Fields) (*Loaded, error) {
 	return l, nil
 }
 
+// Unknown are the names that are to be excluded and that no rule has.
+func (l *Loaded) Unknown() []string {
+	var out []string
+	for _, name := range l.Want.Exclude {
+		if !slices.ContainsFunc(l.Set.Rules(), func(r *sigma.Rule) bool { return named([]string{name}, r) }) {
+			out = append(out, name)
+		}
+	}
+	return out
+}
+
 // Only are the rules whose Key is in keys, compiled by themselves: with what
 // their correlations refer to, which is not reported.
 func (l *Loaded) Only(keys map[string]bool) *Loaded {
@@ -274,7 +285,7 @@ func covers(want, have string) bool {
 
 func named(list []string, r *sigma.Rule) bool {
 	for _, n := range list {
-		if strings.EqualFold(n, r.ID) || n == r.Title || (n == r.Name && n != "") {
+		if strings.EqualFold(n, r.ID) || strings.EqualFold(n, r.Title) || (n == r.Name && n != "") {
 			return true
 		}
 	}
