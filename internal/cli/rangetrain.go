@@ -139,16 +139,14 @@ func newRangeRecords(g *globals) *cobra.Command {
 	n := 20
 	c := g.asTrainee(&cobra.Command{
 		Use: "records [TEXT]", Short: "Records of the exercise's hosts and network", Args: cobra.MaximumNArgs(1),
-		Long:    "Prints the newest records of hosts, decoys and of the network's flow log that hold the text, or whose field is the value where it reads FIELD=VALUE; oldest first, as JSON lines.",
+		Long:    "Prints the newest records of hosts, decoys and of the network's flow log that hold the text, or whose field is the value where it reads FIELD=VALUE; oldest first, a line each with what tells most. With --json they are whole.",
 		Example: "  lapwing range records http.response.status_code=404\n  lapwing range records -n 100 cmd.exe",
 	}, func(ctx context.Context, c *training.Client, args []string) error {
 		all, err := c.Records(ctx, strings.Join(args, ""), n)
 		if err != nil {
 			return err
 		}
-		for _, line := range all {
-			g.put("%s\n", jsonText(line))
-		}
+		g.recordLines(all)
 		return nil
 	})
 	c.Flags().IntVarP(&n, "number", "n", n, "how many at most, up to 1000")
@@ -485,9 +483,7 @@ func (g *globals) said(ctx context.Context, c *training.Client, line string) err
 		return listed(g, all, err, g.alertLines)
 	case "/records":
 		all, err := c.Records(ctx, rest, 10)
-		for _, l := range all {
-			g.put("%s\n", jsonText(l))
-		}
+		g.recordLines(all)
 		return err
 	case "/isolate", "/block", "/stop", "/disable", "/password", "/lift":
 		return g.does(ctx, c, strings.TrimPrefix(word, "/"), rest)

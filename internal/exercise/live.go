@@ -17,15 +17,15 @@ import (
 
 // Limits of an exercise for people.
 const (
-	recentRecords = 5_000   // that a trainee may look at
-	recentBytes   = 8 << 20 // that these may hold together
-	liveSeen      = 200_000 // records that the score joins; of more, alerts alone count
-	ownRate       = 100     // records a second that a trainee's own machine may cause
-	ownBurst      = 3_000   // and at once
-	keptEvents    = 40      // of one alert, in a Snapshot
-	keptAlerts    = 1_000   // in a Snapshot
-	keptFlows     = 200     // of one step, in a Snapshot
-	keptChecks    = 2_000   // of one service, in a Snapshot
+	recentRecords = 12_000   // that a trainee may look at: an hour of a busy town
+	recentBytes   = 12 << 20 // that these may hold together
+	liveSeen      = 200_000  // records that the score joins; of more, alerts alone count
+	ownRate       = 100      // records a second that a trainee's own machine may cause
+	ownBurst      = 3_000    // and at once
+	keptEvents    = 40       // of one alert, in a Snapshot
+	keptAlerts    = 1_000    // in a Snapshot
+	keptFlows     = 200      // of one step, in a Snapshot
+	keptChecks    = 2_000    // of one service, in a Snapshot
 )
 
 // LiveConfig is what Start takes.

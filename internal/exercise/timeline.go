@@ -279,8 +279,8 @@ func (t *timeline) describe(s *scenario.Step) score.Step {
 		ID: s.ID, Name: s.Name, Technique: s.Technique.ID, TechniqueName: s.Technique.Name, Tactic: s.Tactic,
 		Action: s.Action, From: s.From, To: towards(&s.Target), User: s.Args.Text("user"), Port: portTo(s),
 	}
-	if s.Args.Has("wordlist") {
-		out.User = "" // it guesses
+	if a := scenario.FindAction(s.Action); s.Args.Has("wordlist") || a != nil && a.Host() && a.Name != "host.logon" {
+		out.User = "" // it guesses, or names whose programs run
 	}
 	for i := range t.sc.Credentials {
 		if c := &t.sc.Credentials[i]; c.Name == s.Args.Text("credential") {

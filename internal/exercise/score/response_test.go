@@ -36,8 +36,12 @@ func TestResponsesPrevent(t *testing.T) {
 			if s.Status != tt.want || !strings.Contains(s.Reasons[0].Text, tt.says) {
 				t.Errorf("%s: %v; want %s and %q", s.Status, s.Reasons, tt.want, tt.says)
 			}
-			truth.Steps[0].Outcome = Done // it came through all the same
-			if s := Evaluate(truth, Seen{}, DefaultRules()).Steps[0]; s.Status != Missed {
+			truth.Steps[0].Outcome = Done // it came through all the same, but that no account lets in that was changed
+			want := Missed
+			if tt.want == Prevented && tt.r.User != "" {
+				want = Prevented
+			}
+			if s := Evaluate(truth, Seen{}, DefaultRules()).Steps[0]; s.Status != want {
 				t.Errorf("a step that came through is %s", s.Status)
 			}
 			if s := Evaluate(truth, smallSeen(), DefaultRules()).Steps[0]; s.Status != Met {

@@ -32,12 +32,17 @@ func (e *evaluation) step(i int) StepResult {
 	}
 	e.categorise(&res)
 	e.expect(&res, s)
-	if res.Status != Met && (s.Outcome == Failed || len(s.Flows)+len(s.Traces) == 0) {
-		if r := e.inTheWay(s); r != nil {
-			res.prevented(r)
-		}
+	if r := e.inTheWay(s); r != nil && res.Status != Met && r.stops(s) {
+		res.prevented(r)
 	}
 	return res
+}
+
+// stops says whether s, which r stood against, came to nothing. An account that
+// was changed before lets nobody in, whatever else the step did.
+func (r *Response) stops(s *Step) bool {
+	account := r.kind() == Disable || r.kind() == Change
+	return s.Outcome == Failed || len(s.Flows)+len(s.Traces) == 0 || account && !r.At.After(s.Started)
 }
 
 // inTheWay is the response that stood against s when it began, or came while it
