@@ -146,7 +146,7 @@ func newRangeRun(g *globals) *cobra.Command {
 	f := &rangeFlags{}
 	c := &cobra.Command{
 		Use: "run SCENARIO", Short: "Play a scenario and score what was seen", Args: cobra.ExactArgs(1),
-		Long: "Plays a scenario from its start to its end, on virtual time in seconds or with --real-time as long as it lasts, and scores each step by what the rules made of it. " +
+		Long: "Plays a scenario from its start to its end, on virtual time in seconds or with --real-time as long as it lasts (or as clock.speed in the scenario says), and scores each step by what the rules made of it. " +
 			"What it leaves (labelled packets, flows, events, alerts, steps, report) is kept below the data directory, or in --keep DIR.\n\n" +
 			"Exit status: 0 every expected detection fired, 1 one was missed, 2 error, 64 wrong usage.",
 		Example: "  lapwing range run flax-typhoon\n  lapwing range run --rules my-rules/ office.range.yaml\n  lapwing range run --json --keep run/ flax-typhoon\n  lapwing range run --format junit -o range.xml flax-typhoon",
@@ -158,7 +158,7 @@ func newRangeRun(g *globals) *cobra.Command {
 	c.Flags().StringVar(&f.keep, "keep", "", "new directory that takes what the run leaves (default below the data directory)")
 	reportFlags(c, f)
 	c.Flags().StringVar(&f.trainee, "trainee", "", "draw the variables for this person")
-	c.Flags().BoolVar(&f.real, "real-time", false, "play by the clock of the wall: it takes as long as the scenario")
+	c.Flags().BoolVar(&f.real, "real-time", false, "play by the clock of the wall, as fast as the scenario's clock.speed says")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "another seed than the scenario's")
 	return c
 }
@@ -232,8 +232,9 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 		return err
 	}
 	r := exercised.New(p.Truth, p.Rules, p.Result)
-	if err := keepRun(dir, r, p, text); err != nil {
-		return err
+	set := exercised.Dataset{Run: r, Scenario: text, Alerts: p.Seen.Alerts, Leaves: sc.Leaves}
+	if err := set.Write(dir); err != nil {
+		return fmt.Errorf("keep the run: %w", err)
 	}
 	if err := g.report(f, r); err != nil {
 		return err
@@ -250,11 +251,7 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 // runDir makes the directory of a run.
 func (g *globals) runDir(keep string, sc *scenario.Scenario, began time.Time) (string, error) {
 	if keep == "" {
-		data, err := g.dir()
-		if err != nil {
-			return "", err
-		}
-		keep = filepath.Join(string(data), exercisesDir, began.UTC().Format("20060102T150405.000")+"-"+sc.ID)
+		return g.ownRunDir(sc.ID, began)
 	}
 	if err := os.MkdirAll(keep, 0o700); err != nil {
 		return "", fmt.Errorf("make the directory of the run: %w", err)
@@ -269,28 +266,33 @@ func (g *globals) runDir(keep string, sc *scenario.Scenario, began time.Time) (s
 	return keep, nil
 }
 
-const exercisesDir = "exercises"
-
-// keepRun writes the report and the labelled dataset.
-func keepRun(dir string, r *exercised.Run, p *exercise.Played, text []byte) error {
-	if err := exercised.Save(dir, r); err != nil {
-		return err
+// ownRunDir makes a directory of the run's own below the data directory, whoever
+// else begins one in the same instant.
+func (g *globals) ownRunDir(id string, began time.Time) (string, error) {
+	data, err := g.dir()
+	if err != nil {
+		return "", err
 	}
-	set := exercised.Dataset{Run: r, Scenario: text, Alerts: p.Seen.Alerts}
-	if err := set.Write(dir); err != nil {
-		return err
+	base := filepath.Join(string(data), exercisesDir)
+	if err := os.MkdirAll(base, 0o700); err != nil {
+		return "", fmt.Errorf("make the directory of the run: %w", err)
 	}
-	for name, write := range map[string]func(io.Writer, *exercised.Run) error{"report.html": exercised.HTML, "navigator-layer.json": exercised.Navigator} {
-		f, err := os.OpenFile(filepath.Join(dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-		if err != nil {
-			return fmt.Errorf("keep the run: %w", err)
+	name := filepath.Join(base, began.UTC().Format("20060102T150405.000")+"-"+id)
+	for n := 1; ; n++ {
+		dir := name
+		if n > 1 {
+			dir = fmt.Sprintf("%s-%d", name, n)
 		}
-		if err := errors.Join(write(f, r), f.Close()); err != nil {
-			return fmt.Errorf("keep the run: %w", err)
+		switch err := os.Mkdir(dir, 0o700); {
+		case err == nil:
+			return dir, nil
+		case !errors.Is(err, fs.ErrExist) || n == 1000:
+			return "", fmt.Errorf("make the directory of the run: %w", err)
 		}
 	}
-	return nil
 }
+
+const exercisesDir = "exercises"
 
 // rangeTold shows a person what happens.
 func (g *globals) rangeTold() func(exercise.Progress) {

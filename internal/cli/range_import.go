@@ -19,6 +19,10 @@ func newRangeImport(g *globals) *cobra.Command {
 			"Exit status: 0 a scenario was written, 2 faults or an unreadable file, 64 wrong usage.",
 		Example: "  lapwing range import plan.yaml -o plan.range.yaml\n  lapwing range check plan.range.yaml",
 		RunE: func(_ *cobra.Command, args []string) error {
+			// A pipe would be waited for without end.
+			if at, err := os.Stat(args[0]); err == nil && !at.Mode().IsRegular() {
+				return fmt.Errorf("open the plan: %s is no regular file: name a file", args[0])
+			}
 			f, err := os.Open(args[0])
 			if err != nil {
 				return fmt.Errorf("open the plan: %w", err)

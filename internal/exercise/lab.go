@@ -35,6 +35,7 @@ type lab struct {
 	hosts    map[string]*machine
 	routers  map[string]*vnet.Router
 	segments map[string]*vnet.Segment
+	gates    map[string][]netip.Addr // of networks: the router's addresses
 	names    map[netip.Addr]string
 	services map[string]*running // by serviceKey
 	accounts accounts
@@ -75,7 +76,7 @@ func newLab(ctx context.Context, sc *scenario.Scenario, vclk *vnet.VirtualClock,
 	l := &lab{
 		sc: sc, net: n, clk: n.Clock(), seed: sc.Seed, log: log, sink: out, progs: programs.All(), stop: cancel,
 		hosts: map[string]*machine{}, routers: map[string]*vnet.Router{}, segments: map[string]*vnet.Segment{},
-		services: map[string]*running{}, names: map[netip.Addr]string{}, outside: map[string]netip.Addr{},
+		services: map[string]*running{}, names: map[netip.Addr]string{}, gates: map[string][]netip.Addr{}, outside: map[string]netip.Addr{},
 	}
 	l.pace = l.clk
 	for _, build := range []func(context.Context) error{l.buildSegments, l.buildRouters, l.buildHosts, l.buildFields, l.buildOutside, l.serveAll} {
@@ -97,6 +98,9 @@ func (l *lab) close() {
 func (l *lab) buildSegments(context.Context) error {
 	for i := range l.sc.Networks {
 		n := &l.sc.Networks[i]
+		for _, p := range prefixes(n) {
+			l.gates[n.Name] = append(l.gates[n.Name], scenario.Gateway(l.sc, p))
+		}
 		s, err := l.net.AddSegment(vnet.SegmentConfig{
 			Name: n.Name, Prefixes: prefixes(n), MTU: n.MTU,
 			Link: vnet.Link{Latency: n.Latency, Jitter: n.Jitter, Loss: float64(n.Loss), Bandwidth: int64(n.Bandwidth)},
@@ -122,7 +126,11 @@ func prefixes(n *scenario.Network) []netip.Prefix {
 func (l *lab) buildRouters(context.Context) error {
 	for i := range l.sc.Routers {
 		r := &l.sc.Routers[i]
-		cfg := vnet.RouterConfig{Name: r.Name, Default: r.Default == "allow"}
+		persona, err := service.FindPersona(r.Persona)
+		if err != nil {
+			return fmt.Errorf("router %s: %w", r.Name, err)
+		}
+		cfg := vnet.RouterConfig{Name: r.Name, Default: r.Default == "allow", Traits: traitsOf(persona), Rules: l.closedToPeople()}
 		for k := range l.sc.Networks {
 			if n := &l.sc.Networks[k]; n.Gateway == r.Name {
 				cfg.Ports = append(cfg.Ports, vnet.RouterPort{Segment: l.segments[n.Name], Addrs: l.gateways(n), NAT: slices.Contains(r.NAT, n.Name)})
@@ -150,6 +158,36 @@ func (l *lab) buildRouters(context.Context) error {
 	return nil
 }
 
+// closedToPeople keeps trainees, at the hosts that let them in and at machines of
+// their own beside these (see Place), out of the networks that they may not enter.
+func (l *lab) closedToPeople() []vnet.Rule {
+	var from, to []netip.Prefix
+	for i := range l.sc.Networks {
+		n := &l.sc.Networks[i]
+		if !n.AccessibleByUser {
+			to = append(to, prefixes(n)...)
+		}
+		var theirs []netip.Addr
+		for k := range l.sc.Hosts {
+			if h := &l.sc.Hosts[k]; len(h.Access) > 0 && h.Network == n.Name {
+				theirs = append(theirs, addrs(h)...)
+			}
+		}
+		for _, q := range prefixes(n) {
+			if len(theirs) > 0 {
+				theirs = append(theirs, l.free(n, q, 1)...)
+			}
+		}
+		for _, a := range theirs {
+			from = append(from, netip.PrefixFrom(a, a.BitLen()))
+		}
+	}
+	if len(from) == 0 || len(to) == 0 {
+		return nil
+	}
+	return []vnet.Rule{{From: from, To: to}}
+}
+
 // namesInternet tells whether a router's rules say something of the internet.
 func namesInternet(r *scenario.Router) bool {
 	return slices.ContainsFunc(r.Rules, func(rule scenario.RouterRule) bool {
@@ -157,22 +195,8 @@ func namesInternet(r *scenario.Router) bool {
 	})
 }
 
-// gateways are the router's addresses in a network: the first that no host has.
-func (l *lab) gateways(n *scenario.Network) []netip.Addr {
-	taken := map[netip.Addr]bool{}
-	for i := range l.sc.Hosts {
-		taken[l.sc.Hosts[i].IP], taken[l.sc.Hosts[i].IP6] = true, true
-	}
-	var out []netip.Addr
-	for _, p := range prefixes(n) {
-		a := p.Masked().Addr().Next()
-		for taken[a] && p.Contains(a.Next()) {
-			a = a.Next()
-		}
-		out = append(out, a)
-	}
-	return out
-}
+// gateways are the router's addresses in a network.
+func (l *lab) gateways(n *scenario.Network) []netip.Addr { return l.gates[n.Name] }
 
 func (l *lab) rule(r scenario.RouterRule) (vnet.Rule, error) {
 	out := vnet.Rule{Allow: r.Action == "allow"}
@@ -253,7 +277,7 @@ func (l *lab) buildHosts(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("host %s: %w", spec.Name, err)
 		}
-		n, err := seg.AddHost(vnet.HostConfig{Name: spec.Name, Addrs: addrs(spec), Traits: traitsOf(p)})
+		n, err := seg.AddHost(vnet.HostConfig{Name: spec.Name, Addrs: addrs(spec), Traits: traitsOf(p), Hidden: spec.Hidden})
 		if err != nil {
 			return err
 		}
@@ -261,8 +285,7 @@ func (l *lab) buildHosts(context.Context) error {
 		for _, a := range addrs(spec) {
 			l.names[a] = spec.Name
 		}
-		l.net.DNS().Add(spec.Name, addrs(spec)...)
-		if spec.Domain != "" {
+		if spec.Domain != "" && !spec.Hidden {
 			l.net.DNS().Add(spec.Name+"."+spec.Domain, addrs(spec)...)
 		}
 		if m.host, err = service.NewHost(l.hostConfig(spec, m)); err != nil {

@@ -293,6 +293,7 @@ func (l *Live) Played(tasks []score.Task) *Played {
 	p := l.x.told(l.lab, l.t, time.Now())
 	l.add(p)
 	p.Truth.Tasks, p.Truth.Goals = tasks, l.goals()
+	p.Truth.Unattended, p.Truth.PassedOver = false, l.Stats().PassedOver
 	p.Result = score.Evaluate(p.Truth, p.Seen, p.Rules)
 	return p
 }

@@ -106,7 +106,7 @@ func plug(t *testing.T, n *vnet.Network, s *vnet.Segment, a netip.Prefix) {
 // shopWindow has a host of every persona with what such a host serves.
 func shopWindow() (text string, names []string) {
 	var b strings.Builder
-	b.WriteString("range: \"1\"\nid: window\nname: Every persona\nduration: 1h\nnetworks:\n  lan: {cidr: 10.20.1.0/24}\nhosts:\n")
+	b.WriteString("range: \"1\"\nid: window\nname: Every persona\nduration: 1h\nnetworks:\n  lan: {cidr: 10.20.1.0/24}\nhosts:\n  tap: {network: lan, ip: 10.20.1.200, access: [socks5]}\n")
 	for i, p := range service.Personas() {
 		services := map[string]string{"linux": "tcp/22 ssh,tcp/80 http,tcp/25 smtp", "windows": "tcp/135 msrpc,tcp/445 smb,tcp/3389 rdp,tcp/80 http", "device": "tcp/23 telnet,tcp/80 http"}[p.Family]
 		switch p.Name {

@@ -33,11 +33,11 @@ import (
 // Config is what Run takes.
 type Config struct {
 	Rules []string // directories of further rules; the shipped ones always judge
-	// Dir takes events.jsonl and capture.pcapng; it must exist and be empty. "":
-	// nothing is written.
+	// Dir takes events.jsonl and capture.pcapng, as far as the scenario's export
+	// names them; it must exist and be empty. "": nothing is written.
 	Dir     string
 	Start   time.Time // of the virtual clock
-	Real    bool      // play by the clock of the wall: the run takes as long as the scenario
+	Real    bool      // play by the clock of the wall, as fast as the scenario's clock says
 	Version string    // of the program, for the report
 	Tell    func(Progress)
 	Log     *slog.Logger // nil: silent
@@ -138,14 +138,28 @@ func (x *run) open() error {
 	if x.cfg.Dir == "" {
 		return nil
 	}
-	for _, name := range []string{"events.jsonl", "capture.pcapng"} {
+	create := func(name string) (*os.File, error) {
 		f, err := os.OpenFile(filepath.Join(x.cfg.Dir, name), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
-			return fmt.Errorf("keep the exercise: %w: name an empty directory", err)
+			return nil, fmt.Errorf("keep the exercise: %w: name an empty directory", err)
 		}
 		x.files = append(x.files, f)
+		return f, nil
 	}
-	x.events, x.capture = bufio.NewWriterSize(x.files[0], 1<<20), x.files[1]
+	if x.sc.Leaves("events.jsonl") || x.sc.Leaves("events.ocsf.jsonl") {
+		f, err := create("events.jsonl")
+		if err != nil {
+			return err
+		}
+		x.events = bufio.NewWriterSize(f, 1<<20)
+	}
+	if x.sc.Leaves("pcapng") {
+		f, err := create("capture.pcapng")
+		if err != nil {
+			return err
+		}
+		x.capture = f
+	}
 	return nil
 }
 
@@ -206,6 +220,11 @@ func (x *run) play(ctx context.Context, l *lab) (*Played, error) {
 		return nil, err
 	}
 	t := newTimeline(x.sc, l.clk, &doers{l}, x.cfg.Tell)
+	if x.vclk == nil {
+		p := newPace(l.clk, x.sc.Clock.Speed, 0)
+		l.pace, t.clk, t.since = p, p, p.elapsed
+		p.run(true)
+	}
 	side, stop := context.WithCancel(ctx)
 	var sides sync.WaitGroup
 	asked := newReferee(l)
@@ -255,7 +274,7 @@ func (x *run) told(l *lab, t *timeline, end time.Time) *Played {
 	p.Truth = score.Truth{
 		Exercise: x.sink.id, Scenario: x.sc.ID, Name: x.sc.Name, Description: x.sc.Description, Version: x.cfg.Version,
 		Seed: x.sc.Seed, Domain: x.sc.Attack.Domain, Attack: x.sc.Attack.Version, Trainee: x.sc.Trainee,
-		Started: t.start, Ended: end, Packets: int64(stats.Packets), Dropped: int64(stats.Dropped.Queue + stats.Dropped.Link + stats.Dropped.States),
+		Started: t.start, Ended: end, Packets: int64(stats.Packets), Dropped: dropped(&stats), Unattended: true,
 		Steps: t.played(), Activities: t.activities(),
 	}
 	labelled(l, p.Truth.Steps, t.over)
@@ -306,6 +325,11 @@ func labelled(l *lab, steps []score.Step, before map[string]score.Step) {
 			Tuple: score.Tuple{Proto: protocolOf(f.Proto), Src: f.Src, Dst: f.Dst}, As: aliases(&f), Start: f.Start, End: f.End, Bytes: int64(f.Bytes), Packets: int64(f.Packets),
 		})
 	}
+}
+
+// dropped are the packets that a full queue, link or table refused.
+func dropped(s *vnet.Stats) int64 {
+	return int64(s.Dropped.Queue + s.Dropped.Link + s.Dropped.States + s.FlowsDropped)
 }
 
 // aliases are what a flow is called behind routers that translate addresses.

@@ -132,60 +132,6 @@ func (l *lab) zone(name string) []string {
 	return out
 }
 
-// fieldServices stand on every address of a filled network.
-func fieldServices(persona string) (string, []scenario.Service) {
-	tcp := func(n uint16) scenario.Port { return scenario.Port{Proto: "tcp", Number: n} }
-	switch p, err := service.FindPersona(persona); {
-	case err == nil && p.Family == "device":
-		return persona, []scenario.Service{{Port: tcp(23), Type: "telnet"}, {Port: tcp(80), Type: "http"}}
-	case err == nil && p.Family == "windows":
-		return persona, []scenario.Service{{Port: tcp(445), Type: "smb"}, {Port: tcp(3389), Type: "rdp"}}
-	case err == nil:
-		return persona, []scenario.Service{{Port: tcp(22), Type: "ssh"}, {Port: tcp(80), Type: "http"}}
-	}
-	return "linux-5", []scenario.Service{{Port: tcp(22), Type: "ssh"}, {Port: tcp(80), Type: "http"}, {Port: tcp(21), Type: "ftp"}}
-}
-
-// buildFields fills the networks that say so with decoys.
-func (l *lab) buildFields(ctx context.Context) error {
-	for i := range l.sc.Networks {
-		n := &l.sc.Networks[i]
-		if n.Fill == nil {
-			continue
-		}
-		persona, services := fieldServices(n.Fill.Persona)
-		p, err := service.FindPersona(persona)
-		if err != nil {
-			return err
-		}
-		f, err := l.segments[n.Name].AddField(vnet.FieldConfig{
-			Name: n.Name, Prefix: n.CIDR, Density: float64(n.Fill.Density), Traits: func(netip.Addr) vnet.Traits { return traitsOf(p) },
-		})
-		if err != nil {
-			return err
-		}
-		host, err := service.NewHost(service.HostConfig{
-			Name: n.Name, Persona: persona, Addr: n.CIDR, Gateway: l.gateways(n)[0], Decoy: true,
-			Seed: l.seedOf("field", n.Name), Clock: l.clk, Sink: l.sink, Programs: l.progs, Log: l.log,
-		})
-		if err != nil {
-			return err
-		}
-		for _, s := range services {
-			srv, err := service.New(s.Type, service.Config{Host: host, Port: s.Port.Number, Zone: l.zone})
-			if err != nil {
-				return err
-			}
-			ln, err := f.Listen(ctx, s.Port.Number)
-			if err != nil {
-				return err
-			}
-			l.served.Go(func() { l.ended(srv.Serve(ctx, ln)) })
-		}
-	}
-	return nil
-}
-
 // buildOutside makes what answers on the internet inside: a server on the web's
 // ports and on those that the scenario goes to, on every address, and the names
 // that it uses for places out there.

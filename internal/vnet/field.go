@@ -26,6 +26,9 @@ type FieldConfig struct {
 	Prefix  netip.Prefix // within the segment's prefixes
 	Density float64      // part of the addresses that live, chosen by the seed; 0: all
 	Traits  func(netip.Addr) Traits
+	// Open says whether an address serves a port of a protocol (packet.TCP,
+	// packet.UDP) that the field listens on; nil: every one does.
+	Open func(a netip.Addr, proto uint8, port uint16) bool
 }
 
 // Field is a block of addresses that one stack answers for: echo requests,
@@ -156,6 +159,9 @@ func (f *Field) receive(fr *frame) {
 		fr.release()
 		return
 	}
+	if f.shut(fr) {
+		return
+	}
 	s, c, err := f.touch()
 	if err != nil {
 		fr.release()
@@ -166,6 +172,28 @@ func (f *Field) receive(fr *frame) {
 		return
 	}
 	c.deliver(fr)
+}
+
+// shut answers a packet for a port that its address does not serve.
+func (f *Field) shut(fr *frame) bool {
+	in := &fr.info
+	if f.cfg.Open == nil || in.Later || in.Proto != packet.TCP && in.Proto != packet.UDP || f.cfg.Open(in.Dst.Addr(), in.Proto, in.Dst.Port()) {
+		return false
+	}
+	var out []byte
+	switch {
+	case in.Proto == packet.UDP:
+		out = packet.Error(fr.bytes(), *in, in.Dst.Addr(), packet.PortUnreachable, 0)
+	case in.Flags&packet.RST == 0:
+		out = packet.Refuse(fr.bytes(), *in)
+	}
+	fr.release()
+	if out != nil {
+		if g := rawFrame(out); g != nil {
+			f.port.originate(g)
+		}
+	}
+	return true
 }
 
 // give makes an IPv6 address the stack's own: there is no matching by prefix for them.

@@ -22,6 +22,7 @@ type HostConfig struct {
 	Name   string       // unique in the network; it is also the host's DNS name
 	Addrs  []netip.Addr // at least one, in the segment's prefixes
 	Traits Traits
+	Hidden bool // its name is not in the network's DNS
 }
 
 // Host is a machine on a segment. It has no stack until it is touched: by a
@@ -68,7 +69,9 @@ func (s *Segment) AddHost(cfg HostConfig) (*Host, error) {
 		p.dress = func(f *frame) { f.dress(&h.looks, &h.cfg.Traits) }
 	}
 	n.hosts[cfg.Name] = h
-	n.zone.Add(cfg.Name, cfg.Addrs...)
+	if !cfg.Hidden {
+		n.zone.Add(cfg.Name, cfg.Addrs...)
+	}
 	return h, nil
 }
 

@@ -44,7 +44,8 @@ type RouterConfig struct {
 	Name    string
 	Ports   []RouterPort
 	Rules   []Rule
-	Default bool // what no rule is about: true lets it through
+	Default bool   // what no rule is about: true lets it through
+	Traits  Traits // of what it sends itself: its TTL, the maker of its cards
 }
 
 // Router carries packets between segments. It decrements TTLs and sends the
@@ -109,7 +110,7 @@ func (n *Network) AddRouter(cfg RouterConfig) (*Router, error) {
 			return nil, fmt.Errorf("add router %q: every port needs a segment of this network and an address in it", cfg.Name)
 		}
 		q := &routerPort{router: r}
-		p, err := rp.Segment.join(cfg.Name, rp.Addrs, [3]byte{}, q)
+		p, err := rp.Segment.join(cfg.Name, rp.Addrs, cfg.Traits.OUI, q)
 		if err != nil {
 			return nil, fmt.Errorf("add router %q: %w", cfg.Name, err)
 		}
@@ -379,6 +380,9 @@ func (p *routerPort) reply(f *frame, b []byte) {
 	f.release()
 	if b == nil {
 		return
+	}
+	if ttl := p.router.cfg.Traits.TTL; ttl != 0 {
+		packet.SetHops(b, ttl)
 	}
 	g := rawFrame(b)
 	if g == nil {

@@ -2,6 +2,7 @@ package report
 
 import (
 	"io"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -33,16 +34,11 @@ func (d *Dataset) card(w io.Writer, dir string) error {
 	p.line("")
 	p.line("| file | what |")
 	p.line("|---|---|")
-	for _, name := range captures(dir) {
-		p.line("| %s | packets; the label is each packet's comment: in Wireshark `frame.comment contains \"T1\"` |", cellText(name))
+	for _, f := range files {
+		if _, err := os.Stat(filepath.Join(dir, f[0])); err == nil {
+			p.line("| %s | %s |", f[0], f[1])
+		}
 	}
-	p.line("| flows.jsonl | connections in the words of Zeek's conn.log, with `label` and `detailed-label` |")
-	p.line("| steps.jsonl | what the adversary did: technique, hosts, times, flows by uid, records by id |")
-	if d.Events != nil {
-		p.line("| events.jsonl | what sensors recorded (ECS names) |")
-	}
-	p.line("| alerts.jsonl | what rules said of it, and whether they were right |")
-	p.line("| scenario.range.yaml, run.json | what it was run with |")
 	p.line("| SHA256SUMS | `sha256sum -c SHA256SUMS` |")
 	p.line("")
 	p.line("## How it was labelled")
@@ -57,6 +53,23 @@ func (d *Dataset) card(w io.Writer, dir string) error {
 		p.line("* %s", c)
 	}
 	return p.err
+}
+
+// files are those that a set may have.
+var files = [...][2]string{
+	{"capture.pcapng", "packets; the label is each packet's comment: in Wireshark `frame.comment contains \"T1\"`"},
+	{"flows.jsonl", "connections in the words of Zeek's conn.log, with `label` and `detailed-label`"},
+	{"steps.jsonl", "what the adversary did: technique, hosts, times, flows by uid, records by id"},
+	{"events.jsonl", "what sensors recorded (ECS names)"},
+	{"events.ocsf.jsonl", "the same in the classes of OCSF"},
+	{"alerts.jsonl", "what rules said of it, and whether they were right"},
+	{"report.html", "the result as a page, with timeline and picture of the network"},
+	{"report.json", "the result, for `lapwing range report`"},
+	{"navigator-layer.json", "the result for the ATT&CK Navigator"},
+	{"attack-flow.json", "the steps as an Attack Flow"},
+	{"junit.xml", "the expected detections as test cases"},
+	{"scenario.range.yaml", "the scenario"},
+	{"run.json", "what it was run with"},
 }
 
 // caveats hold for every set.
@@ -92,14 +105,6 @@ func techniques(t *score.Truth) string {
 	}
 	slices.Sort(all)
 	return strings.Join(all, ", ")
-}
-
-func captures(dir string) []string {
-	names, _ := filepath.Glob(filepath.Join(dir, "*.pcapng")) // the pattern is good
-	for i := range names {
-		names[i] = filepath.Base(names[i])
-	}
-	return names
 }
 
 // cellText is text for a cell of a table: a name may hold what would end it.

@@ -24,40 +24,43 @@ import (
 // fresh: a stored one has no flows.
 type Dataset struct {
 	Run      *Run
-	Scenario []byte                    // the scenario file, as it was loaded
-	Alerts   []score.Alert             // all of them
-	Events   func(out io.Writer) error // writes the events, one JSON object a line; nil: none
+	Scenario []byte                 // the scenario file, as it was loaded
+	Alerts   []score.Alert          // all of them
+	Leaves   func(file string) bool // which files there are to be, by the words of a scenario's export
 }
 
-// Write fills dir, which exists and may hold captures (*.pcapng) already: flows,
-// events, alerts, steps, the scenario, what it was run with, a data card, and the
-// sums of all files.
+// Write fills dir, which exists and may hold capture.pcapng and events.jsonl
+// already: what it leaves beside what was run with what result, all alerts, a data
+// card, and the sums of all files.
 func (d *Dataset) Write(dir string) error {
-	parts := []struct {
-		name  string
-		write func(io.Writer) error
+	if err := Save(dir, d.Run); err != nil {
+		return err
+	}
+	report := func(f func(io.Writer, *Run) error) func(io.Writer) error {
+		return func(w io.Writer) error { return f(w, d.Run) }
+	}
+	for _, p := range []struct {
+		export, name string
+		write        func(io.Writer) error
 	}{
-		{"flows.jsonl", d.flows},
-		{"steps.jsonl", d.steps},
-		{"alerts.jsonl", d.alerts},
-		{"run.json", d.run},
-	}
-	if d.Events != nil {
-		parts = append(parts, struct {
-			name  string
-			write func(io.Writer) error
-		}{"events.jsonl", d.Events})
-	}
-	for _, p := range parts {
+		{"", "alerts.jsonl", d.alerts},
+		{"", "run.json", d.run},
+		{"", "scenario.range.yaml", func(w io.Writer) error { _, err := w.Write(d.Scenario); return err }},
+		{"flows.jsonl", "flows.jsonl", d.flows},
+		{"steps.jsonl", "steps.jsonl", d.steps},
+		{"events.ocsf.jsonl", "events.ocsf.jsonl", func(w io.Writer) error { return ocsf(w, filepath.Join(dir, "events.jsonl")) }},
+		{"report.html", "report.html", report(HTML)},
+		{"navigator-layer", "navigator-layer.json", report(Navigator)},
+		{"attack-flow", "attack-flow.json", report(AttackFlow)},
+		{"junit", "junit.xml", report(JUnit)},
+		{"", "README.md", func(w io.Writer) error { return d.card(w, dir) }},
+	} {
+		if p.export != "" && !d.Leaves(p.export) {
+			continue
+		}
 		if err := writeFile(filepath.Join(dir, p.name), p.write); err != nil {
 			return err
 		}
-	}
-	if err := writeFile(filepath.Join(dir, "scenario.range.yaml"), func(w io.Writer) error { _, err := w.Write(d.Scenario); return err }); err != nil {
-		return err
-	}
-	if err := writeFile(filepath.Join(dir, "README.md"), func(w io.Writer) error { return d.card(w, dir) }); err != nil {
-		return err
 	}
 	return sums(dir)
 }
@@ -65,19 +68,20 @@ func (d *Dataset) Write(dir string) error {
 // flowLine is a connection in the words of Zeek's conn.log, with the two label
 // columns that labelled Zeek logs use.
 type flowLine struct {
-	TS       float64 `json:"ts"`
-	UID      string  `json:"uid"`
-	OrigH    string  `json:"id.orig_h"`
-	OrigP    uint16  `json:"id.orig_p"`
-	RespH    string  `json:"id.resp_h"`
-	RespP    uint16  `json:"id.resp_p"`
-	Proto    string  `json:"proto"`
-	Duration float64 `json:"duration"`
-	Bytes    int64   `json:"bytes"` // both ways, headers included
-	Packets  int64   `json:"packets"`
-	Label    string  `json:"label"`          // Malicious, Benign, or Exercise for a trainee's own
-	Detailed string  `json:"detailed-label"` // technique and step, or the activity
-	Step     string  `json:"step,omitempty"`
+	TS       float64  `json:"ts"`
+	UID      string   `json:"uid"`
+	OrigH    string   `json:"id.orig_h"`
+	OrigP    uint16   `json:"id.orig_p"`
+	RespH    string   `json:"id.resp_h"`
+	RespP    uint16   `json:"id.resp_p"`
+	Proto    string   `json:"proto"`
+	Duration float64  `json:"duration"`
+	Bytes    int64    `json:"bytes"` // both ways, headers included
+	Packets  int64    `json:"packets"`
+	Label    string   `json:"label"`          // Malicious, Benign, or Exercise for a trainee's own
+	Detailed string   `json:"detailed-label"` // technique and step, or the activity
+	Step     string   `json:"step,omitempty"`
+	As       []string `json:"as,omitempty"` // beyond routers that translate: "10.9.0.1:61001 > 10.9.0.20:22"
 }
 
 func (d *Dataset) flows(w io.Writer) error {
@@ -88,6 +92,9 @@ func (d *Dataset) flows(w io.Writer) error {
 			TS: float64(f.Start.UnixMicro()) / 1e6, UID: flowID(f), Proto: f.Proto, Bytes: f.Bytes, Packets: f.Packets,
 			OrigH: address(f.Src), OrigP: f.Src.Port(), RespH: address(f.Dst), RespP: f.Dst.Port(),
 			Label: label, Detailed: detailed, Step: step,
+		}
+		for _, t := range f.As {
+			l.As = append(l.As, t.Src.String()+" > "+t.Dst.String())
 		}
 		if f.End.After(f.Start) {
 			l.Duration = float64(f.End.Sub(f.Start).Microseconds()) / 1e6

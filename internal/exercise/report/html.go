@@ -199,7 +199,8 @@ func (p *page) figures(r *Run) {
 		{"Availability", percentOf(m.Availability), "mean of the watched services"},
 		{"Responses that should be", fmt.Sprintf("%d of %d", m.Contained, m.ContainGoals), "slowest after " + span(m.TimeToAct)},
 		{"Responses without a reason", strconv.Itoa(len(m.WrongHosts)), strings.Join(m.WrongHosts, ", ")},
-		{"Packets dropped", strconv.FormatInt(r.Truth.Dropped, 10), "by full queues of the virtual network"},
+		{"Packets dropped", strconv.FormatInt(r.Truth.Dropped, 10), "by full queues, links and tables of the virtual network"},
+		{"Records passed over", strconv.FormatInt(r.Truth.PassedOver, 10), "of trainees' own doings, beyond a person's share"},
 	}
 }
 

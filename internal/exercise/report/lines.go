@@ -43,6 +43,7 @@ type summaryLine struct {
 	Hosts       int           `json:"hosts"`
 	Packets     int64         `json:"packets"`
 	Dropped     int64         `json:"dropped"`
+	PassedOver  int64         `json:"passed_over"`
 	Parts       []score.Part  `json:"parts"`
 	Metrics     score.Metrics `json:"metrics"`
 }
@@ -68,7 +69,7 @@ func Lines(w io.Writer, r *Run) error {
 	return line(w, summaryLine{
 		Summary: true, Exercise: r.Truth.Exercise, Scenario: r.Truth.Scenario, Seed: r.Truth.Seed,
 		Score: res.Score, Expected: res.Expected, Met: res.Met, Missed: res.Missed, Prevented: res.Prevented, FalseAlarms: res.FalseAlarms,
-		Hosts: r.hosts(), Packets: r.Truth.Packets, Dropped: r.Truth.Dropped, Parts: res.Parts, Metrics: res.Metrics,
+		Hosts: r.hosts(), Packets: r.Truth.Packets, Dropped: r.Truth.Dropped, PassedOver: r.Truth.PassedOver, Parts: res.Parts, Metrics: res.Metrics,
 	})
 }
 

@@ -4,8 +4,10 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -144,18 +146,25 @@ func TestCompare(t *testing.T) {
 }
 
 func TestDataset(t *testing.T) {
-	write := func() string {
+	const events = `{"@timestamp":"2026-11-25T10:19:17.294304450Z","event.id":"e1","event.category":"web","event.outcome":"success","event.dataset":"nginx.access","source.ip":"10.0.0.1","source.port":40000,"url.path":"/x","http.request.method":"GET","lapwing.host":"web"}
+{"@timestamp":"2026-11-25T10:19:18Z","event.id":"e2","event.dataset":"system.security","user.name":"anna","host.name":"dc","Channel":"Security","EventID":4625,"event.outcome":"failure"}
+{"@timestamp":"2026-11-25T10:19:19Z","event.id":"e3","event.dataset":"system.system","Channel":"System","EventID":7045}
+`
+	write := func(leaves func(string) bool) string {
 		dir := t.TempDir()
-		if err := os.WriteFile(filepath.Join(dir, "all.pcapng"), []byte("packets"), 0o600); err != nil {
-			t.Fatal(err)
+		for name, text := range map[string]string{"capture.pcapng": "packets", "events.jsonl": events} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
 		}
-		d := Dataset{Run: sample(), Scenario: []byte("range: \"1\"\n"), Alerts: sampleAlerts()}
+		d := Dataset{Run: sample(), Scenario: []byte("range: \"1\"\n"), Alerts: sampleAlerts(), Leaves: leaves}
 		if err := d.Write(dir); err != nil {
 			t.Fatal(err)
 		}
 		return dir
 	}
-	dir := write()
+	everything := func(string) bool { return true }
+	dir := write(everything)
 	read := func(dir, name string) string {
 		b, err := os.ReadFile(filepath.Join(dir, name))
 		if err != nil {
@@ -195,12 +204,36 @@ func TestDataset(t *testing.T) {
 			t.Errorf("sum of %s: %v, %v", name, got, err)
 		}
 	}
-	if n := strings.Count(read(dir, "SHA256SUMS"), "\n"); n != 7 {
-		t.Errorf("%d sums, want 7", n)
+	if n := strings.Count(read(dir, "SHA256SUMS"), "\n"); n != 14 {
+		t.Errorf("%d sums, want 14", n)
+	}
+	var classes []string
+	for l := range strings.Lines(read(dir, "events.ocsf.jsonl")) {
+		var o struct {
+			Class int `json:"class_uid"`
+			Type  int `json:"type_uid"`
+			Time  int64
+			Host  struct{ Hostname string } `json:"device"`
+			From  struct{ IP string }       `json:"src_endpoint"`
+			Rest  map[string]any            `json:"unmapped"`
+		}
+		if err := json.Unmarshal([]byte(l), &o); err != nil || o.Time < 1_795_000_000_000 || o.Type/100 != o.Class {
+			t.Errorf("%s: %v", l, err)
+		}
+		classes = append(classes, fmt.Sprintf("%d %s %s %d", o.Class, o.Host.Hostname, o.From.IP, len(o.Rest)))
+	}
+	if want := []string{"4002  10.0.0.1 2", "3002 dc  1", "0   1"}; !slices.Equal(classes, want) {
+		t.Errorf("classes %q, want %q", classes, want)
+	}
+	few := write(func(f string) bool { return f == "junit" })
+	for name, there := range map[string]bool{"junit.xml": true, "flows.jsonl": false, "report.html": false, "attack-flow.json": false, "alerts.jsonl": true, "report.json": true, "SHA256SUMS": true} {
+		if _, err := os.Stat(filepath.Join(few, name)); (err == nil) != there {
+			t.Errorf("of a run that is to leave JUnit alone: %s: %v", name, err)
+		}
 	}
 	golden(t, "card.md", []byte(read(dir, "README.md")))
 	golden(t, "steps.jsonl", []byte(read(dir, "steps.jsonl")))
-	if read(dir, "SHA256SUMS") != read(write(), "SHA256SUMS") {
+	if read(dir, "SHA256SUMS") != read(write(everything), "SHA256SUMS") {
 		t.Error("the same run gives another dataset")
 	}
 }

@@ -61,6 +61,9 @@ func Table(w io.Writer, r *Run) error {
 	if r.Truth.Dropped > 0 {
 		fmt.Fprintf(&b, "%d packets were dropped by full queues: what they carried was not seen\n", r.Truth.Dropped)
 	}
+	if r.Truth.PassedOver > 0 {
+		fmt.Fprintf(&b, "%d records of trainees' own doings were passed over: they were beyond a person's share\n", r.Truth.PassedOver)
+	}
 	_, err := w.Write(b.Bytes())
 	return err
 }

@@ -253,9 +253,15 @@ func (s *Spec) read(v string) (any, error) {
 		return v, nil
 	case TypeInteger:
 		i, err := strconv.ParseInt(v, 10, 64)
+		if err == nil && strconv.FormatInt(i, 10) != v { // 010 is eight to YAML
+			return 0, valueError("is no plain integer")
+		}
 		return int(i), s.inside(float64(i), err, "is no integer")
 	case TypeNumber:
 		f, err := strconv.ParseFloat(v, 64)
+		if strings.ContainsAny(v, "xXpP_") || strings.HasPrefix(v, "0") && !strings.HasPrefix(v, "0.") && v != "0" {
+			return 0.0, valueError("is no plain number")
+		}
 		return f, s.inside(f, err, "is no number")
 	case TypeBoolean:
 		if v != "true" && v != "false" {

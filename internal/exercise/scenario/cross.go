@@ -47,6 +47,15 @@ func within(p netip.Prefix) bool {
 func (c *checker) networks(root *yamldoc.Node, s *Scenario) {
 	for i := range s.Networks {
 		n := &s.Networks[i]
+		if n.Jitter > n.Latency {
+			c.fault(c.at(root, "networks", n.Name, "jitter"), "write at most the latency", "networks.%s: the jitter %s is more than the latency %s", n.Name, n.Jitter, n.Latency)
+		}
+		if f := n.Fill; f != nil && f.Density == 0 {
+			c.fault(c.at(root, "networks", n.Name, "fill", "density"), "write a share above 0, or leave fill out", "networks.%s.fill: it fills nothing", n.Name)
+		}
+		if n.Gateway != "" {
+			c.room(root, s, n)
+		}
 		for _, p := range []struct {
 			key string
 			p   netip.Prefix
@@ -76,8 +85,37 @@ func (c *checker) networks(root *yamldoc.Node, s *Scenario) {
 	}
 }
 
+// room checks that the router of a network has a place in it.
+func (c *checker) room(root *yamldoc.Node, s *Scenario, n *Network) {
+	for _, p := range []netip.Prefix{n.CIDR, n.CIDR6} {
+		if p.IsValid() && !Gateway(s, p).IsValid() {
+			c.fault(c.at(root, "networks", n.Name, "gateway"), "make the network larger, or take a host out", "networks.%s: hosts have every address of %s, none is left for the router %s", n.Name, p, n.Gateway)
+		}
+	}
+}
+
+// Gateway is the address of a network's router: the first that no host has;
+// invalid where all are taken.
+func Gateway(s *Scenario, p netip.Prefix) netip.Addr {
+	taken := map[netip.Addr]bool{}
+	for i := range s.Hosts {
+		taken[s.Hosts[i].IP], taken[s.Hosts[i].IP6] = true, true
+	}
+	for a := p.Masked().Addr().Next(); p.Contains(a); a = a.Next() {
+		if !taken[a] && !edge(p, a) {
+			return a
+		}
+	}
+	return netip.Addr{}
+}
+
+// edge says whether a names an IPv4 network or all of it.
+func edge(p netip.Prefix, a netip.Addr) bool {
+	return a.Is4() && p.Contains(a) && (a == p.Masked().Addr() || !p.Contains(a.Next()))
+}
+
 func (c *checker) hosts(root *yamldoc.Node, s *Scenario) {
-	seen := map[netip.Addr]string{}
+	seen, names := map[netip.Addr]string{}, map[string]int{}
 	networks := map[string]*Network{}
 	for i := range s.Networks {
 		networks[s.Networks[i].Name] = &s.Networks[i]
@@ -93,6 +131,14 @@ func (c *checker) hosts(root *yamldoc.Node, s *Scenario) {
 		if n != nil && !n.CIDR.Contains(h.IP) {
 			c.fault(at, "write an address of "+n.CIDR.String(), "hosts.%s: %s is outside its network %s", h.Name, h.IP, h.Network)
 		}
+		if n != nil && edge(n.CIDR, h.IP) {
+			c.fault(at, "write another address of "+n.CIDR.String(), "hosts.%s: %s is the network's own or its broadcast address", h.Name, h.IP)
+		}
+		if o := names[h.Name]; o > 0 {
+			c.fault(at, "give one of them another name", "hosts.%s: there is another host of this name, in line %d", h.Name, o)
+			continue
+		}
+		names[h.Name] = max(at, 1)
 		if n != nil && h.IP6.IsValid() && !n.CIDR6.Contains(h.IP6) {
 			c.fault(c.at(root, "hosts", h.Group, "ip6"), "write an address of the network's cidr6", "hosts.%s: %s is outside its network %s", h.Name, h.IP6, h.Network)
 		}

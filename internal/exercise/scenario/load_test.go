@@ -151,6 +151,17 @@ func TestFaults(t *testing.T) {
 		"a repeated key below":         {"    ip: 10.20.1.10", "    ip: 10.20.1.10\n    ip: 10.20.1.11", `t.yaml:15: hosts.web01 has the key "ip" twice, first in line 14`},
 		"not UTF-8":                    {"name: Small", "name: Sm\xe4ll", `t.yaml:3: the byte 0xe4`},
 		"a control character":          {"name: Small", "name: Sm\x00all", `t.yaml:3: the control character`},
+		"a network's own address":      {"ip: 10.20.1.10", "ip: 10.20.1.0", `t.yaml:14: hosts.web01: 10.20.1.0 is the network's own or its broadcast address`},
+		"a broadcast address":          {"ip: 10.20.1.10", "ip: 10.20.1.255", `t.yaml:14: hosts.web01: 10.20.1.255 is the network's own or its broadcast address`},
+		"more jitter than latency":     {"gateway: r1}", "gateway: r1, latency: 1ms, jitter: 2ms}", `t.yaml:8: networks.office: the jitter 2ms is more than the latency 1ms`},
+		"packets too small":            {"gateway: r1}", "gateway: r1, mtu: 600}", `t.yaml:8: networks.office.mtu: "600" is outside 1280 to 65535`},
+		"an octal number":              {"gateway: r1}", "gateway: r1, mtu: 01500}", `t.yaml:8: networks.office.mtu: "01500" is no plain integer`},
+		"a number that overflows":      {"duration: 10m", "duration: 10m\nseed: 99999999999999999999", `t.yaml:5: seed: "99999999999999999999" is no integer`},
+		"a tab":                        {"  office:", "\toffice:", `t.yaml:8: `},
+		"a field of nothing":           {"gateway: r1}", "gateway: r1, fill: {density: 0%}}", `t.yaml:8: networks.office.fill: it fills nothing`},
+		"two hosts of one name":        {"  red01: {network: office,", "  desk-2: {network: office}\n  red01: {network: office,", `hosts.desk-2: there is another host of this name`},
+		"a shell on a printer":         {"services: [{port: tcp/80, type: http}]", "persona: printer\n    services: [{port: tcp/23, type: telnet}]", `a printer has no shell for a telnet service`},
+		"a question of SQL":            {"action: http.get\n      target: {host: web01}\n      args: {path: \"/x?from=${hosts.red01.ip}\"}", "action: sql.query\n      target: {host: web01}\n      args: {credential: admin, ask: [drop]}", `t.yaml:28: adversary.steps[0].args of sql.query.ask[0]: "drop" is none of the words`},
 		"NAT to a network of another":  {"r1: {rules:", "r1: {nat: [internet, plant], rules:", `t.yaml:10: routers.r1.nat: "plant" is no network of this router (name a network whose gateway it is, or internet)`},
 		"too many networks":            {"routers:", lines(300, "  n%[1]d: {cidr: 10.30.%[1]d.0/29}\n") + "routers:", `networks has 301 entries, the limit is 256`},
 		"too many steps":               {"adversary:\n  steps:\n", "adversary:\n  steps:\n" + lines(1001, "    - {id: z%d, technique: {attack_id: T1046}, tactic: discovery, from: red01, action: http.get, target: {host: web01}}\n"), `adversary.steps has 1002 entries, the limit is 1000`},
@@ -170,6 +181,14 @@ func TestFaults(t *testing.T) {
 				t.Errorf("got %v\nwant %s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestNoRoomForTheRouter(t *testing.T) {
+	_, err := load(strings.NewReplacer("10.20.1.0/24, gateway: r1}", "10.20.1.0/24}\n  tiny: {cidr: 10.30.0.0/30, gateway: r1}",
+		"  red01:", "  one: {network: tiny, ip: 10.30.0.1}\n  two: {network: tiny, ip: 10.30.0.2}\n  red01:").Replace(small))
+	if want := "t.yaml:9: networks.tiny: hosts have every address of 10.30.0.0/30, none is left for the router r1"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v\nwant %s", err, want)
 	}
 }
 

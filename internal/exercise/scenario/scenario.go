@@ -48,12 +48,26 @@ type Scenario struct {
 	Detections  []Detection
 	Training    Training
 	Scoring     Scoring
-	Export      []string
+	Export      []string // files that a run leaves; see Leaves
 
 	// Trainee is whose variables are filled in, "" for nobody's.
 	Trainee string
 
 	file source
+}
+
+// usual are the files of a run whose scenario names none.
+var usual = []string{"pcapng", "flows.jsonl", "events.jsonl", "steps.jsonl", "navigator-layer", "report.html"}
+
+// Leaves says whether a run leaves a file of Export: those that the scenario
+// names, or where it names none pcapng, flows, events, steps, navigator-layer
+// and report.html. What was run, its result, alerts, data card and sums are
+// always left.
+func (s *Scenario) Leaves(file string) bool {
+	if len(s.Export) == 0 {
+		return slices.Contains(usual, file)
+	}
+	return slices.Contains(s.Export, file)
 }
 
 // Attack names the version of ATT&CK.

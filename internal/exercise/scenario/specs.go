@@ -120,9 +120,9 @@ func networkSpec() Spec {
 			Field{Name: "persona", Doc: "of all of them, or mixed", Spec: name("persona"), Default: "mixed"},
 			Field{Name: "density", Doc: "part of the addresses", Spec: plain(TypeShare), Default: "1"},
 		)},
-		Field{Name: "mtu", Doc: "bytes", Spec: integer(576, 65535), Default: "1500"},
+		Field{Name: "mtu", Doc: "bytes of the largest packet", Spec: integer(1280, 65535), Default: "1500"},
 		Field{Name: "latency", Doc: "of each packet", Spec: span(0, 10)},
-		Field{Name: "jitter", Doc: "of the latency", Spec: span(0, 10)},
+		Field{Name: "jitter", Doc: "more or less than the latency, at most as much", Spec: span(0, 10)},
 		Field{Name: "loss", Doc: "of packets", Spec: plain(TypeShare)},
 		Field{Name: "bandwidth", Doc: "unlimited without", Spec: plain(TypeBandwidth)},
 	)

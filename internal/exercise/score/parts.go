@@ -135,7 +135,7 @@ func (e *evaluation) response(weight float64) Part {
 	}
 	p.Played = len(p.Reasons) > 0
 	if !p.Played {
-		p.Reasons = []Reason{{Text: "not played: nothing is to be done, and nothing was"}}
+		p.Reasons = []Reason{{Text: e.absent("not played: nothing is to be done, and nothing was")}}
 	}
 	p.floor()
 	return p
@@ -285,7 +285,7 @@ func (e *evaluation) tasks(weight float64) Part {
 	}
 	p.Played = total > 0
 	if !p.Played {
-		p.Points, p.Reasons = 0, []Reason{{Text: "not played: no task has points"}}
+		p.Points, p.Reasons = 0, []Reason{{Text: e.absent("not played: no task has points")}}
 	}
 	p.floor()
 	return p
@@ -323,6 +323,14 @@ func (t *Task) earned(always bool) (points float64, text string) {
 		text += fmt.Sprintf("; %d wrong answers: -%g", t.Wrong, float64(t.Wrong)*t.WrongCost)
 	}
 	return max(0, points), text
+}
+
+// absent is why a part of people's was not played.
+func (e *evaluation) absent(why string) string {
+	if e.truth.Unattended {
+		return "not played: nobody takes part in an unattended run (lapwing range serve lets people in)"
+	}
+	return why
 }
 
 // falseAlarms is what they cost, in points of the score.

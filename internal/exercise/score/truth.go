@@ -26,8 +26,10 @@ type Truth struct {
 	Trainee     string    `json:"trainee,omitempty"`
 	Started     time.Time `json:"started"`
 	Ended       time.Time `json:"ended"`
-	Packets     int64     `json:"packets"` // frames that the network carried
-	Dropped     int64     `json:"dropped"` // frames that a full queue refused
+	Packets     int64     `json:"packets"`               // frames that the network carried
+	Dropped     int64     `json:"dropped"`               // frames that a full queue refused
+	PassedOver  int64     `json:"passed_over,omitempty"` // records of trainees' own doings beyond their share: nobody judged them
+	Unattended  bool      `json:"unattended,omitempty"`  // nobody took part who could respond or solve tasks
 
 	Networks []Network `json:"networks,omitempty"`
 	Hosts    []Host    `json:"hosts,omitempty"`

@@ -57,8 +57,11 @@ func (v *visit) logged(dataset, program, text string, fill func(*event.Event)) {
 	v.emit(e)
 }
 
-// syslog writes a line of the system's log.
+// syslog writes a line of the system's log; Windows has none.
 func (v *visit) syslog(program, format string, args ...any) {
+	if v.c.Host.records != nil {
+		return
+	}
 	v.logged(datasetSyslog, program, fmt.Sprintf(format, args...), nil)
 }
 

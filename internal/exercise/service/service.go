@@ -42,6 +42,9 @@ func (k Kind) Fits(persona string) error {
 		return fmt.Errorf("a %s host (persona %s) has no %s service: use a persona of the family %s, or another service",
 			p.Family, persona, k.Name, strings.Join(k.Families, " or "))
 	}
+	if (k.Name == "ssh" || k.Name == "telnet") && p.Template == "" {
+		return fmt.Errorf("a %s has no shell for a %s service: use the persona of a host that has one, or another service", persona, k.Name)
+	}
 	return nil
 }
 

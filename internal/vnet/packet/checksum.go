@@ -105,3 +105,13 @@ func Hop(b []byte) bool {
 	FillHeader(b)
 	return true
 }
+
+// SetHops gives the whole packet b another TTL or hop limit.
+func SetHops(b []byte, n uint8) {
+	if b[0]>>4 == 6 {
+		b[7] = n
+		return
+	}
+	b[8] = n
+	FillHeader(b)
+}
