@@ -40,6 +40,7 @@ type globals struct {
 	config  string
 	json    bool
 	quiet   bool
+	seated  bool // within range join
 	version string
 }
 

@@ -173,6 +173,9 @@ func (d *doors) openTunnel(ctx context.Context, k tunnelKeys, c entry.WireGuardC
 	}
 	at := d.base
 	if at.Port() != 0 {
+		if int(at.Port())+len(d.tunnels) > 65535 {
+			return nil, usageError{fmt.Errorf("%s and the %d ports after it are too few: name a lower one", at, 65535-int(at.Port()))}
+		}
 		at = netip.AddrPortFrom(at.Addr(), at.Port()+uint16(len(d.tunnels)))
 	} else {
 		at = netip.AddrPortFrom(at.Addr(), k.Port)

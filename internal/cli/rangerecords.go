@@ -46,6 +46,9 @@ var telling = []struct{ field, as string }{
 
 // recordLines prints records for people, or whole with --json.
 func (g *globals) recordLines(all []json.RawMessage) {
+	if len(all) == 0 && !g.json {
+		g.put("No record holds that.\n")
+	}
 	for _, line := range all {
 		if g.json {
 			g.put("%s\n", jsonText(line))

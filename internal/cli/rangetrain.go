@@ -58,6 +58,14 @@ func show[T any](g *globals, v T, err error, text func(T)) error {
 	return nil
 }
 
+// words are how a command of the range is said: at a shell, or within range join.
+func (g *globals) words(command string) string {
+	if g.seated {
+		return "/" + command
+	}
+	return "lapwing range " + command
+}
+
 func (g *globals) put(format string, args ...any) {
 	fmt.Fprintf(g.Out, format, args...) //nolint:errcheck // the terminal is gone
 }
@@ -218,7 +226,7 @@ func (g *globals) limits(t training.Task) {
 		if h.Taken {
 			g.put("\nHint %s: %s\n", h.ID, safe(h.Text, maxLine))
 		} else {
-			g.put("\nA hint %s for %d points: lapwing range hint\n", h.ID, h.Cost)
+			g.put("\nA hint %s for %d points: %s\n", h.ID, h.Cost, g.words("hint"))
 		}
 	}
 	if t.Solution != "" {
@@ -226,9 +234,13 @@ func (g *globals) limits(t training.Task) {
 	}
 	switch {
 	case t.Type == "info":
-		g.put("\nGo on with lapwing range next.\n")
+		g.put("\nGo on with %s.\n", g.words("next"))
+	case t.Type == "response":
+		g.put("\nSolved by what you do: %s, block, stop, disable or password.\n", g.words("isolate"))
 	case t.Deed:
-		g.put("\nSolved by what you do: look around, or lapwing range isolate, block, stop, disable or password.\n")
+		g.put("\nSolved by what you do; %s shows the ways in.\n", g.words("status"))
+	case g.seated:
+		g.put("\nType your answer.\n")
 	default:
 		g.put("\nAnswer with lapwing range answer TEXT.\n")
 	}
@@ -265,7 +277,11 @@ func (g *globals) alertLines(all []training.AlertView) {
 	}
 	w := tabwriter.NewWriter(g.Out, 0, 0, 2, ' ', 0)
 	for _, a := range all {
-		who := strings.Join(strings.Fields(a.Source+" "+a.Host+" "+a.User), " ")
+		source := a.Source
+		if a.Own {
+			source += " (you)"
+		}
+		who := strings.Join(strings.Fields(source+" "+a.Host+" "+a.User), " ")
 		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%d\t%s\n", a.ID, a.Last.Local().Format(time.TimeOnly), a.Level, safe(a.Rule, maxLine), safe(who, maxLine), a.Count, strings.Join(a.Techniques, " ")) //nolint:errcheck // the terminal is gone
 	}
 	w.Flush() //nolint:errcheck // as above
@@ -401,6 +417,7 @@ const maxJoinLine = 4096 // bytes
 
 // join reads lines until the end.
 func (g *globals) join(ctx context.Context, c *training.Client) error {
+	g.seated = true
 	t, err := c.Task(ctx)
 	if err := show(g, t, err, g.task); err != nil {
 		return err

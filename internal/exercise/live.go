@@ -308,6 +308,13 @@ func (l *Live) add(p *Played) {
 	})
 }
 
+// Own tells whether an address is the trainee's own machine's.
+func (l *Live) Own(a netip.Addr) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Contains(l.own, a)
+}
+
 // Services are those that must stay reachable, and how often they were.
 func (l *Live) Services() []score.Service {
 	services, _ := l.asked.told()

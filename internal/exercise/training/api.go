@@ -248,6 +248,7 @@ type AlertView struct {
 	Host        string    `json:"host.name,omitempty"`
 	User        string    `json:"user.name,omitempty"`
 	Count       int64     `json:"count"`
+	Own         bool      `json:"own,omitempty"` // about what the trainee does himself
 }
 
 func view(a *score.Alert) AlertView {
@@ -266,7 +267,9 @@ func (d *desk) askAlerts(*http.Request, *request) (any, error) {
 	all = all[max(0, len(all)-maxAlerts):]
 	out := make([]AlertView, 0, len(all))
 	for i := range all {
-		out = append(out, view(&all[i]))
+		v := view(&all[i])
+		v.Own = d.live.Own(all[i].Source.Addr())
+		out = append(out, v)
 	}
 	return out, nil
 }
