@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -238,7 +239,10 @@ func Default() *Config {
 }
 
 // Load reads file, or takes the defaults when file is empty. templates are
-// the personas that exist. The error is yamldoc.Faults, or an os error.
+// the personas that exist. Files and directories that it names must be there;
+// what is no absolute path counts from the directory of file, so that the
+// processes, which run elsewhere, find it too. The error is yamldoc.Faults, or an
+// os error.
 func Load(file string, templates []string) (*Config, error) {
 	c := Default()
 	if file == "" {
@@ -249,7 +253,11 @@ func Load(file string, templates []string) (*Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return Parse(file, data, templates)
+	abs, err := filepath.Abs(file)
+	if err != nil {
+		return nil, fmt.Errorf("find the directory of the configuration: %w", err)
+	}
+	return parse(file, data, templates, filepath.Dir(abs))
 }
 
 func readFile(file string) ([]byte, error) {
@@ -281,8 +289,13 @@ func unreadable(err error) error {
 	return fmt.Errorf("read the configuration: %w; %s", err, remedy)
 }
 
-// Parse is Load on bytes.
+// Parse is Load on bytes, without a look at the files that they name.
 func Parse(file string, data []byte, templates []string) (*Config, error) {
+	return parse(file, data, templates, "")
+}
+
+// parse resolves the names of files from the directory base, unless it is empty.
+func parse(file string, data []byte, templates []string, base string) (*Config, error) {
 	c := Default()
 	doc, err := yamldoc.Decode(file, data, c)
 	faults, ok := err.(yamldoc.Faults) //nolint:errorlint // Decode returns it bare
@@ -290,6 +303,9 @@ func Parse(file string, data []byte, templates []string) (*Config, error) {
 		return nil, err
 	}
 	faults = append(faults, c.check(doc, templates)...)
+	if base != "" {
+		faults = append(faults, c.resolve(doc, base)...)
+	}
 	if len(faults) > 0 {
 		faults.Sort()
 		return nil, faults

@@ -1,0 +1,39 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"github.com/lapwing-defence/lapwing/internal/yamldoc"
+)
+
+// resolve makes the names of files and directories absolute and tells of those
+// that cannot be found.
+func (c *Config) resolve(doc *yamldoc.Document, base string) yamldoc.Faults {
+	k := &checker{doc: doc}
+	one := func(name *string, path ...any) {
+		if *name == "" {
+			return
+		}
+		if !filepath.IsAbs(*name) {
+			*name = filepath.Join(base, *name)
+		}
+		if _, err := os.Stat(*name); errors.Is(err, fs.ErrNotExist) {
+			k.say(fmt.Sprintf("%q is not there", *name), "correct the path: it counts from the directory of this file", path...)
+		}
+	}
+	for i := range c.Rules.Dirs {
+		one(&c.Rules.Dirs[i], "rules", "dirs", i)
+	}
+	one(&c.Rules.Placeholders, "rules", "placeholders")
+	for i := range c.Scan.Rules {
+		one(&c.Scan.Rules[i], "scan", "rules", i)
+	}
+	for i := range c.Scan.Indicators {
+		one(&c.Scan.Indicators[i], "scan", "indicators", i)
+	}
+	return k.faults
+}
