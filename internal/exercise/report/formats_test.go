@@ -6,8 +6,12 @@ import (
 	"encoding/xml"
 	"errors"
 	"fmt"
+	"image/color"
+	"image/png"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -15,6 +19,7 @@ import (
 	"testing"
 
 	"github.com/lapwing-defence/lapwing/internal/exercise/score"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 func page0(t *testing.T) string {
@@ -216,21 +221,58 @@ func TestHTMLInBrowser(t *testing.T) {
 	if testing.Short() {
 		t.Skip("starts a browser")
 	}
-	browser, err := exec.LookPath("chromium")
-	if err != nil {
-		t.Skip("no chromium here")
+	browser := sharedtest.Program(t, "chromium")
+	run := func(args ...string) (out, log string) {
+		cmd := exec.CommandContext(t.Context(), browser, append([]string{
+			"--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--enable-logging=stderr", "--v=0", "--user-data-dir=" + t.TempDir(),
+		}, args...)...)
+		var dom, said bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &dom, &said
+		if err := cmd.Run(); err != nil {
+			if os.Getenv("CI") == "true" {
+				t.Fatalf("%v\n%s", err, said.String())
+			}
+			t.Skipf("chromium does not run here: %v", err)
+		}
+		return dom.String(), said.String()
 	}
-	cmd := exec.CommandContext(t.Context(), browser, "--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--v=0",
-		"--user-data-dir="+t.TempDir(), "--dump-dom", "testdata/report.html")
-	var dom, log bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &dom, &log
-	if err := cmd.Run(); err != nil {
-		t.Skipf("chromium does not run here: %v", err)
+	dom, log := run("--dump-dom", "testdata/report.html")
+	if strings.Contains(log, "Content Security Policy") || strings.Contains(log, "Refused to") {
+		t.Errorf("the browser refused something:\n%s", log)
 	}
-	if strings.Contains(log.String(), "Content Security Policy") || strings.Contains(log.String(), "Refused to") {
-		t.Errorf("the browser refused something:\n%s", log.String())
-	}
-	if !strings.Contains(dom.String(), "How the score came about") {
+	if !strings.Contains(dom, "How the score came about") {
 		t.Error("the browser did not show the page")
 	}
+	// What a person sees: timeline and network are drawn, on a wide screen and a narrow one.
+	for _, size := range []string{"1300,2400", "420,2400"} {
+		name := filepath.Join(t.TempDir(), "shot.png")
+		run("--hide-scrollbars", "--window-size="+size, "--screenshot="+name, "testdata/report.html")
+		f, err := os.Open(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		img, err := png.Decode(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seen := map[color.Color]int{}
+		for y := 0; y < img.Bounds().Dy(); y++ {
+			for x := 0; x < img.Bounds().Dx(); x++ {
+				seen[img.At(x, y)]++
+			}
+		}
+		if inked := img.Bounds().Dx()*img.Bounds().Dy() - most(seen); len(seen) < 50 || inked < 20_000 {
+			t.Errorf("a window of %s shows %d colours and %d points of ink", size, len(seen), inked)
+		}
+	}
+}
+
+// most is how often the most frequent colour is there: the paper.
+func most(seen map[color.Color]int) int {
+	n := 0
+	for _, k := range seen {
+		n = max(n, k)
+	}
+	return n
 }

@@ -109,6 +109,9 @@ func routersOf(nets []score.Network) []string {
 	return all[:min(len(all), 12)]
 }
 
+// beyond is the box of what is outside: no network can be called so.
+const beyond = "the internet inside"
+
 // outside is the network of those targets that are no host or network of the
 // scenario.
 func outside(r *Run) score.Network {
@@ -119,7 +122,7 @@ func outside(r *Run) score.Network {
 	for _, h := range r.Truth.Hosts {
 		known[h.Name] = true
 	}
-	out := score.Network{Name: "outside"}
+	out := score.Network{Name: beyond}
 	for _, s := range r.Result.Steps {
 		for _, to := range score.Targets(s.To) {
 			if !known[to] {
@@ -140,8 +143,8 @@ func (m *netMap) net(r *Run, n *score.Network, at point, places map[string]point
 		}
 	}
 	sub := strings.Join(n.Prefixes, ", ")
-	if n.Name == "outside" && len(hosts) == 0 {
-		sub = "addresses beyond the scenario"
+	if n.Name == beyond {
+		sub = "places beyond the scenario's networks"
 		for _, p := range n.Prefixes {
 			hosts = append(hosts, score.Host{Name: p})
 		}
@@ -213,17 +216,38 @@ func (m *netMap) arrows(r *Run, places map[string]point) {
 		title := fmt.Sprintf("%s to %s: %s", e.from, e.to, strings.Join(ids[e], ", "))
 		text := clip(strings.Join(ids[e], " "), 24)
 		if a == b {
-			m.Arrows = append(m.Arrows, arrow{fmt.Sprintf("M%d %dc30 -26 52 -6 22 2", a.x+26, a.y-10), text, title, a.x + 62, a.y - 16})
+			m.Arrows = append(m.Arrows, m.settle(arrow{fmt.Sprintf("M%d %dc30 -26 52 -6 22 2", a.x+26, a.y-10), text, title, a.x + 62, a.y - 16}))
 			continue
 		}
 		bend := 26 + 9*(i%4)
 		mid := point{(a.x + b.x) / 2, (a.y+b.y)/2 - bend}
 		end := short(a, b)
-		m.Arrows = append(m.Arrows, arrow{
+		m.Arrows = append(m.Arrows, m.settle(arrow{
 			fmt.Sprintf("M%d %dQ%d %d %d %d", a.x, a.y-10, mid.x, mid.y, end.x, end.y), text, title,
 			(a.x + 2*mid.x + b.x) / 4, (a.y+2*mid.y+b.y)/4 - 3,
-		})
+		}))
 	}
+}
+
+// letter and lineHigh are about the size of a label's letters.
+const (
+	letter   = 7
+	lineHigh = 13
+)
+
+// settle moves a's label down until it covers none of those before it.
+func (m *netMap) settle(a arrow) arrow {
+	a.X = min(max(a.X, letter*len(a.Text)/2), 1000-letter*len(a.Text)/2)
+	covers := func(o arrow) bool {
+		return max(a.X, o.X)-min(a.X, o.X) < letter*(len(a.Text)+len(o.Text))/2 && max(a.Y, o.Y)-min(a.Y, o.Y) < lineHigh
+	}
+	for range m.Arrows {
+		if !slices.ContainsFunc(m.Arrows, covers) {
+			break
+		}
+		a.Y += lineHigh
+	}
+	return a
 }
 
 // ends are the two of an arrow.
