@@ -81,7 +81,7 @@ type ring struct {
 // put takes a record; n are kept.
 func (r *ring) put(n int, key, value []byte) {
 	if len(r.records) < n {
-		r.records = append(r.records, record{bytes.Clone(key), bytes.Clone(value)})
+		r.records = append(r.records, record{key: bytes.Clone(key), value: bytes.Clone(value)})
 		return
 	}
 	o := &r.records[r.next]

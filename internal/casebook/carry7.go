@@ -82,5 +82,5 @@ func oldAlert(rows *sql.Rows) (record, error) {
 	if r.refs, err = parseRefs(refs); err != nil {
 		return record{}, err
 	}
-	return record{alertKey(fromNano(first), string(id)), r.encode(first)}, nil
+	return record{key: alertKey(fromNano(first), string(id)), value: r.encode(first)}, nil
 }

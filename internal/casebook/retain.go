@@ -78,43 +78,46 @@ func (t *taker) captures(ctx context.Context, cond string, args ...any) {
 	}
 }
 
-// drop takes the records out of a shelf that fn says are gone, and counts them.
-func (t *taker) drop(ctx context.Context, s *shelf, fn func(key, value []byte) (bool, error)) (n int64) {
+// sessions deletes those that fn says are gone.
+func (t *taker) sessions(ctx context.Context, fn func(*Session) bool) {
 	if t.err != nil {
-		return 0
+		return
 	}
-	chunks, keys := t.a.store(t.p), map[string]bool{}
+	s, chunks, keys := &t.all.sessions, t.a.store(t.p), map[string]bool{}
 	t.err = s.each(ctx, chunks, s.runs, nil, nil, func(key, value []byte) error {
-		gone, err := fn(key, value)
-		if gone {
+		x, err := readSession(key, value)
+		if err == nil && fn(x) {
 			keys[string(key)] = true
+			t.gone.Sessions = append(t.gone.Sessions, x.ID)
 		}
 		return err
 	})
 	if t.err == nil && len(keys) > 0 {
-		t.err = s.drop(ctx, chunks, func(key []byte) bool { return keys[string(key)] })
+		t.err = s.drop(ctx, chunks, func(key, _ []byte) (bool, error) { return keys[string(key)], nil })
 	}
-	return int64(len(keys))
 }
 
-// sessions deletes those that fn says are gone.
-func (t *taker) sessions(ctx context.Context, fn func(*Session) bool) {
-	t.drop(ctx, &t.all.sessions, func(key, value []byte) (bool, error) {
-		s, err := readSession(key, value)
-		if err != nil || !fn(s) {
-			return false, err
-		}
-		t.gone.Sessions = append(t.gone.Sessions, s.ID)
-		return true, nil
-	})
-}
-
-// states deletes those that fn says are gone.
+// states deletes those that fn says are gone. It says the same of what they
+// were before.
 func (t *taker) states(ctx context.Context, fn func(*State) bool) {
-	t.gone.States += t.drop(ctx, &t.all.states, func(key, value []byte) (bool, error) {
-		s, err := parseState(key, value)
-		return err == nil && fn(&s), err
+	if t.err != nil {
+		return
+	}
+	s, chunks, before := &t.all.states, t.a.store(t.p), t.gone.States
+	gone := func(key, value []byte) (bool, error) {
+		x, err := parseState(key, value)
+		return err == nil && fn(&x), err
+	}
+	t.err = s.each(ctx, chunks, s.runs, nil, nil, func(key, value []byte) error {
+		goes, err := gone(key, value)
+		if goes {
+			t.gone.States++
+		}
+		return err
 	})
+	if t.err == nil && t.gone.States > before {
+		t.err = s.drop(ctx, chunks, gone)
+	}
 }
 
 // alerts writes all alerts anew, as one run, without those that fn takes away

@@ -120,7 +120,7 @@ func joinSessions(_, old, fresh []byte, _ func(reference)) ([]byte, error) {
 func sessionRecords(sessions map[string]*Session) []record {
 	out := make([]record, 0, len(sessions))
 	for id, s := range sessions {
-		out = append(out, record{idKey(id), encodeSession(s)})
+		out = append(out, record{key: idKey(id), value: encodeSession(s)})
 	}
 	slices.SortFunc(out, func(x, y record) int { return bytes.Compare(x.key, y.key) })
 	return out

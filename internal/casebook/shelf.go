@@ -57,7 +57,10 @@ type chunk struct {
 }
 
 // record is one before it is written.
-type record struct{ key, value []byte }
+type record struct {
+	key, value []byte
+	n          int // the higher, the newer
+}
 
 // store is where the chunks of shelves lie: a transaction, or what readers have.
 type store struct {
@@ -392,8 +395,8 @@ func (h *cursors) step(ctx context.Context) error {
 	return nil
 }
 
-// drop takes records out of all runs, so that no byte of them is left.
-func (s *shelf) drop(ctx context.Context, t *store, gone func(key []byte) bool) error {
+// drop takes records out of each run, so that no byte of them is left.
+func (s *shelf) drop(ctx context.Context, t *store, gone func(key, value []byte) (bool, error)) error {
 	for _, r := range s.runs {
 		left := r.chunks[:0]
 		for _, c := range r.chunks {
@@ -412,7 +415,7 @@ func (s *shelf) drop(ctx context.Context, t *store, gone func(key []byte) bool) 
 }
 
 // thin writes a chunk anew without what is gone; false where nothing is left.
-func (s *shelf) thin(ctx context.Context, t *store, c *chunk, gone func(key []byte) bool) (bool, error) {
+func (s *shelf) thin(ctx context.Context, t *store, c *chunk, gone func(key, value []byte) (bool, error)) (bool, error) {
 	data, err := t.load(ctx, c.n, nil)
 	if err != nil {
 		return false, err
@@ -423,7 +426,10 @@ func (s *shelf) thin(ctx context.Context, t *store, c *chunk, gone func(key []by
 		if data, key, value, err = takeRecord(data, key); err != nil {
 			return false, err
 		}
-		if all++; gone(key) {
+		all++
+		if goes, err := gone(key, value); err != nil {
+			return false, err
+		} else if goes {
 			continue
 		}
 		if kept++; kept == 1 {

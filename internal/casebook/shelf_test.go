@@ -125,7 +125,7 @@ func TestDropTakesRecordsOutOfEachRun(t *testing.T) {
 	}
 	var tk taker
 	err = b.take(t.Context(), "drop", &tk, func() error {
-		return tk.all.states.drop(t.Context(), tk.a.store(tk.p), func(key []byte) bool { return bytes.HasSuffix(key, []byte("7")) })
+		return tk.all.states.drop(t.Context(), tk.a.store(tk.p), func(key, _ []byte) (bool, error) { return bytes.HasSuffix(key, []byte("7")), nil })
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -236,7 +236,7 @@ func FuzzRecords(f *testing.F) {
 				if data, key, value, err = takeRecord(data, key); err != nil {
 					return nil, err
 				}
-				out = append(out, record{bytes.Clone(key), bytes.Clone(value)})
+				out = append(out, record{key: bytes.Clone(key), value: bytes.Clone(value)})
 			}
 			return out, nil
 		}
@@ -251,7 +251,7 @@ func FuzzRecords(f *testing.F) {
 		}
 		second, err := all(again)
 		if err != nil || !slices.EqualFunc(first, second, func(x, y record) bool { return bytes.Equal(x.key, y.key) && bytes.Equal(x.value, y.value) }) {
-			t.Fatalf("%q, %v, want %q", second, err, first)
+			t.Fatalf("%+v, %v, want %+v", second, err, first)
 		}
 	})
 }

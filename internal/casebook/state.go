@@ -2,6 +2,7 @@ package casebook
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/hex"
 	"net/netip"
@@ -91,9 +92,9 @@ func stateRecords(states []State) []record {
 	out := make([]record, 0, len(states))
 	for i := range states {
 		key := stateKey(states[i].Key)
-		out = append(out, record{key, appendState(nil, key, &states[i])})
+		out = append(out, record{key: key, value: appendState(nil, key, &states[i]), n: i})
 	}
-	slices.SortStableFunc(out, func(x, y record) int { return bytes.Compare(x.key, y.key) })
+	slices.SortFunc(out, func(x, y record) int { return cmp.Or(bytes.Compare(x.key, y.key), x.n-y.n) })
 	last := 0
 	for i := range out {
 		if last > 0 && bytes.Equal(out[last-1].key, out[i].key) {

@@ -81,7 +81,7 @@ func (a *applier) alerts(ctx context.Context, shelf *shelf, t *store, b *Batch) 
 		records = append(records, r)
 	}
 	for key, campaign := range moved {
-		records = append(records, record{[]byte(key), campaignRow(campaign)})
+		records = append(records, record{key: []byte(key), value: campaignRow(campaign)})
 	}
 	slices.SortFunc(records, func(x, y record) int { return bytes.Compare(x.key, y.key) })
 	merging := *t
@@ -112,7 +112,7 @@ func (a *applier) alert(ctx context.Context, c *change, s *stower) (record, erro
 		}
 		row.refs = append(row.refs, r)
 	}
-	return record{alertKey(x.First, x.ID), row.encode(nano(x.First))}, nil
+	return record{key: alertKey(x.First, x.ID), value: row.encode(nano(x.First))}, nil
 }
 
 // moved gives the alerts that are in the casebook already, and in no row of b,
