@@ -158,3 +158,35 @@ func TestAvailabilityIsAsked(t *testing.T) {
 		t.Errorf("availability %v, %d false alarms", m, p.Result.FalseAlarms)
 	}
 }
+
+// TestBombsStarveNothing types what would bring a real machine down into fake
+// hosts: what comes after is done and seen as if nothing had been.
+func TestBombsStarveNothing(t *testing.T) {
+	t.Parallel()
+	p := play(t, loaded(t, `range: "1"
+id: bombs
+name: Bombs
+duration: 10m
+networks:
+  lan: {cidr: 10.1.0.0/24}
+hosts:
+  red: {network: lan, persona: linux-6, roles: [red]}
+  one: {network: lan, persona: linux-5, decoy: true, services: [{port: tcp/22, type: ssh, accept: [c]}]}
+  two: {network: lan, persona: linux-5, decoy: true, services: [{port: tcp/22, type: ssh, accept: [c]}]}
+credentials:
+  c: {user: root, password: toor}
+adversary:
+  steps:
+    - {id: fork, technique: {attack_id: T1499}, tactic: impact, from: red, action: ssh.login, target: {host: one}, args: {credential: c, commands: [":(){ :|:& };:", "echo alive"]}, at: 10s}
+    - {id: loop, technique: {attack_id: T1499}, tactic: impact, from: red, action: ssh.login, target: {host: two}, args: {credential: c, commands: ["while true; do :; done", "yes > /tmp/x", "sleep 100000"]}, at: 10s}
+    - {id: after, technique: {attack_id: T1078}, tactic: initial-access, from: red, action: ssh.login, target: {host: one}, args: {credential: c, commands: [id]}, at: 8m, expect: {level: technique, within: 1m}}
+`))
+	for _, s := range p.Result.Steps {
+		if s.Outcome == score.NotRun || s.Category < score.General {
+			t.Errorf("%s: %s, seen as %s", s.ID, s.Outcome, s.Category)
+		}
+	}
+	if p.Result.Met != 1 || p.Result.FalseAlarms != 0 {
+		t.Errorf("%d expected detections met, %d false alarms", p.Result.Met, p.Result.FalseAlarms)
+	}
+}

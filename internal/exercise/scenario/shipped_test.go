@@ -75,7 +75,6 @@ func TestShippedScenarios(t *testing.T) {
 // notEmulated are the techniques of the threat profile that no scenario shows,
 // with the reason.
 var notEmulated = map[string]string{
-	"T1498":     "a flood harms even where nothing is hit; a range that floods teaches nothing that a counter does not",
 	"T1588.002": "the intruder buys tools: nothing of it reaches a defender",
 	"T1587.001": "the intruder writes tools: nothing of it reaches a defender",
 	"T1583.003": "the intruder rents servers: nothing of it reaches a defender",
