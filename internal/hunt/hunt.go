@@ -81,7 +81,7 @@ type Hunt struct {
 	cfg    Config
 	router *logsource.Router
 	names  []sigma.FieldID
-	who    struct{ computer, hostname sigma.FieldID }
+	who    []sigma.FieldID // where a record may say which machine it is of, best first
 
 	look func(rec *sigma.Record, id uint64) // instead of judging
 
@@ -127,8 +127,7 @@ func New(cfg Config) (*Hunt, error) {
 		h.router = cfg.Mapping.Router(f)
 	}
 	h.names = f.Add(telling()...)
-	ids := f.Add("Computer", "hostname")
-	h.who.computer, h.who.hostname = ids[0], ids[1]
+	h.who = f.Add("Computer", "hostname", "host.name", "lapwing.host")
 	return h, nil
 }
 

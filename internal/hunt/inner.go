@@ -3,6 +3,7 @@ package hunt
 import (
 	"bytes"
 
+	"github.com/lapwing-defence/lapwing/internal/sigma"
 	"github.com/lapwing-defence/lapwing/internal/source/textlog"
 )
 
@@ -41,6 +42,20 @@ func (j *judge) inContainer(id uint64) bool {
 	}
 	j.judge(id, nil)
 	return true
+}
+
+// inExport is inMessage for JSON that holds a record as a text: exports of the
+// audit logs of Microsoft 365 and AWS, and shippers that put what they read into
+// message. Where the record around it is of a known log source, that one counts.
+func (j *judge) inExport(id uint64) bool {
+	for _, field := range [...]sigma.FieldID{j.ids.audit, j.ids.trail, j.ids.text} {
+		v, more, _ := j.rec.First(field)
+		if n := len(v.Text); more || n < 2 || v.Text[0] != '{' || v.Text[n-1] != '}' || j.route.Route(j.rec, &j.head) {
+			continue
+		}
+		return j.inside(bytes.Clone(v.Text), id) // it may lie in memory of the scanner
+	}
+	return false
 }
 
 // inside judges a JSON object inside another record, if it is of a known log

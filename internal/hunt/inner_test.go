@@ -15,12 +15,15 @@ func TestInside(t *testing.T) {
 		access = `1.1.1.1 - - [02/Jan/2026:03:04:05 +0000] "GET /?f=/etc/passwd HTTP/1.1" 200 5`
 		at     = 1767323045e9
 	)
-	docker := func(line string) string {
-		b, err := json.Marshal(map[string]string{"log": line + "\n", "stream": "stdout", "time": "2026-01-02T03:04:05.000000000Z"})
+	text := func(m map[string]string) string {
+		b, err := json.Marshal(m)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return string(b)
+	}
+	docker := func(line string) string {
+		return text(map[string]string{"log": line + "\n", "stream": "stdout", "time": "2026-01-02T03:04:05.000000000Z"})
 	}
 	for _, tt := range []struct {
 		name, in, found string
@@ -31,6 +34,10 @@ func TestInside(t *testing.T) {
 		{"no time of its own", `2026-01-02T03:04:05Z gw app: {"Channel":"Security","EventID":4688,"NewProcessName":"C:\\x\\bad.exe"}`, "bad", 0},
 		{"JSON of nobody", `Jan  5 10:11:12 gw app: {"a":"b"}`, "", 0},
 		{"broken JSON", `Jan  5 10:11:12 gw dnsmasq: {"a":query[A] x.bad.example from 192.0.2.1}`, "name asked", 0},
+		{"Microsoft 365, export", text(map[string]string{"RecordType": "x", "AuditData": eve}), "name asked", 0},
+		{"AWS, export", text(map[string]string{"EventId": "x", "CloudTrailEvent": `{"eventTime":"2026-01-02T03:04:05Z","eventSource":"iam.amazonaws.com","eventName":"CreateUser"}`}), "cloud", 0},
+		{"a shipper", text(map[string]string{"message": eve, "offset": "1"}), "name asked", 0},
+		{"a shipper, known itself", text(map[string]string{"message": eve, "eventid": "cowrie.session.connect", "timestamp": "2026-01-02T03:04:05Z"}), "", 0},
 		{"docker, access log", docker(access), "probe", 0},
 		{"docker, JSON", docker(eve), "name asked", 0},
 		{"docker, text", docker("hello"), "", 1},

@@ -25,7 +25,7 @@ type judge struct {
 	text   *textlog.Decoder
 	wanted map[*sigma.Rule]bool
 	head   logsource.Head
-	ids    struct{ boot, message, ident, uid, ts, path, recordID, text, log, stream sigma.FieldID }
+	ids    struct{ boot, message, ident, uid, ts, path, recordID, text, log, stream, audit, trail sigma.FieldID }
 
 	in            *input
 	out           *result
@@ -43,9 +43,9 @@ func (h *Hunt) newJudge() *judge {
 		json: jsonl.NewScanner(f, h.cfg.Mapping), text: textlog.New(f), wanted: map[*sigma.Rule]bool{}, points: h.cfg.Rules.Engine.Correlations() > 0,
 	}
 	j.evtx.Carve = h.cfg.Carve
-	ids := f.Add("__REALTIME_TIMESTAMP", "MESSAGE", "SYSLOG_IDENTIFIER", "uid", "ts", "_path", "EventRecordID", "message", "log", "stream")
+	ids := f.Add("__REALTIME_TIMESTAMP", "MESSAGE", "SYSLOG_IDENTIFIER", "uid", "ts", "_path", "EventRecordID", "message", "log", "stream", "AuditData", "CloudTrailEvent")
 	j.ids.boot, j.ids.message, j.ids.ident, j.ids.uid, j.ids.ts, j.ids.path, j.ids.recordID = ids[0], ids[1], ids[2], ids[3], ids[4], ids[5], ids[6]
-	j.ids.text, j.ids.log, j.ids.stream = ids[7], ids[8], ids[9]
+	j.ids.text, j.ids.log, j.ids.stream, j.ids.audit, j.ids.trail = ids[7], ids[8], ids[9], ids[10], ids[11]
 	if !h.cfg.Since.IsZero() {
 		j.since = h.cfg.Since.UnixNano()
 	}
@@ -259,9 +259,8 @@ func (j *judge) takes(r *sigma.Rule) bool {
 // found makes a Match, which outlives the record.
 func (j *judge) found(r *sigma.Rule, id uint64, raw []byte) Match {
 	m := Match{Rule: r, License: j.h.cfg.Rules.License(r), File: j.in.name, Record: id, Time: j.rec.Time}
-	m.Computer = j.text1(j.h.who.computer)
-	if m.Computer == "" {
-		m.Computer = j.text1(j.h.who.hostname)
+	for i := 0; i < len(j.h.who) && m.Computer == ""; i++ {
+		m.Computer = j.text1(j.h.who[i])
 	}
 	m.Channel, m.EventID = strings.ToValidUTF8(string(j.head.Channel), "\uFFFD"), strings.ToValidUTF8(string(j.head.EventID), "\uFFFD")
 	if m.Channel == "" {

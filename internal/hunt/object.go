@@ -88,6 +88,8 @@ func (j *judge) scanned(obj []byte, line int64) {
 		j.rec.Hide(j.ids.path, sigma.String(j.in.path))
 	case j.rec.Has(j.ids.log) && j.rec.Has(j.ids.stream) && j.inContainer(uint64(line)):
 		return
+	case j.inExport(uint64(line)):
+		return
 	}
 	j.judge(uint64(line), obj)
 }

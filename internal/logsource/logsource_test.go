@@ -51,7 +51,7 @@ func TestRoute(t *testing.T) {
 		{"decoy", Head{Format: "json"}, []string{"logtype", "4002", "source.ip", "198.51.100.1"}, []sigma.Logsource{{Category: "application", Product: "opencanary"}, {Product: "lapwing", Service: "decoy"}}},
 		{"cloudtrail", Head{Format: "json"}, []string{"eventSource", "iam.amazonaws.com", "eventName", "CreateUser"}, []sigma.Logsource{{Product: "aws", Service: "cloudtrail"}}},
 		{"cron", Head{Format: "syslog"}, []string{"program", "CRON"}, []sigma.Logsource{{Product: "linux", Service: "cron"}, {Product: "linux", Service: "auth"}, {Product: "linux", Service: "syslog"}}},
-		{"nothing", Head{Format: "json"}, []string{"x", "y"}, nil},
+		{"nothing", Head{Format: "json"}, []string{"x", "y"}, []sigma.Logsource{{}}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			rec := record(f, tt.fields...)

@@ -74,7 +74,7 @@ type pattern struct {
 // Router binds the mapping to a table of fields. The names that it needs itself
 // are added to the table.
 func (m *Mapping) Router(f *sigma.Fields) *Router {
-	r := &Router{m: m, fields: f, kinds: map[string]*kind{}, loose: map[string]*kind{}, bySvc: map[string][]channel{}, unknown: &sigma.Source{Name: "unknown"}}
+	r := &Router{m: m, fields: f, kinds: map[string]*kind{}, loose: map[string]*kind{}, bySvc: map[string][]channel{}, unknown: unknown()}
 	ids := f.Add("Channel", "EventID", "Provider_Name")
 	r.ids.channel, r.ids.eventID, r.ids.provider = ids[0], ids[1], ids[2]
 	r.alias = r.aliases(m.doc.Alias)
@@ -108,6 +108,12 @@ func (m *Mapping) Router(f *sigma.Fields) *Router {
 		r.lists = append(r.lists, rr)
 	}
 	return r
+}
+
+// unknown is the source of records of no known log source: only rules that name
+// none look at them.
+func unknown() *sigma.Source {
+	return &sigma.Source{Name: "unknown", Logsources: []sigma.Logsource{{}}}
 }
 
 // aliases resolves both names of each alias. A destination that no rule reads
