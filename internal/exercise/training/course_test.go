@@ -349,10 +349,9 @@ func TestStateGoesOn(t *testing.T) {
 	}
 }
 
-// marked is a course whose only level is an assessment with lists.
-func marked(t *testing.T) *training.Course {
-	t.Helper()
-	text := strings.Replace(head, "      at: 1s\n", `      at: 1s
+// examOf is a class whose only level is an assessment with lists.
+func examOf() string {
+	return strings.Replace(head, "      at: 1s\n", `      at: 1s
     - {id: deed, technique: {attack_id: T1071.001, name: Web Protocols}, tactic: command-and-control, from: red, action: http.get, target: {host: web}}
 `, 1) + `
 training:
@@ -364,7 +363,20 @@ training:
         - {type: techniques, text: "Which techniques?", correct: [T1595.002, T1071], points: 40}
         - {type: alerts, text: "Which alerts?", correct: [knock, deed], points: 40}
 `
-	sc, err := load(t, text).For("anna")
+}
+
+// loaded is a scenario that has no faults.
+func loaded(text string) *scenario.Scenario {
+	sc, err := scenario.Load("class.range.yaml", strings.NewReader(text))
+	if err != nil {
+		panic(err)
+	}
+	return sc
+}
+
+func marked(t *testing.T) *training.Course {
+	t.Helper()
+	sc, err := loaded(examOf()).For("anna")
 	if err != nil {
 		t.Fatal(err)
 	}
