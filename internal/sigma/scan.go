@@ -3,6 +3,7 @@ package sigma
 import (
 	"math/bits"
 	"strings"
+	"unsafe"
 )
 
 // minScan is the length in bytes of the shortest literal that a scanner finds.
@@ -16,9 +17,9 @@ const maxLiteral = 1 << 30
 // without regard to case, is looked up in a bitmap; only where it is set are
 // literals compared. Literals are folded. It is immutable.
 type scanner struct {
-	no     uint32   // among the engine's indexes and scanners of words
-	bitmap []uint64 // by 6 bits of a hash a bit of a word, by up to 10 others the word
-	heads  []int32  // by hash: first anchor + 1
+	no     uint32           // among the engine's indexes and scanners of words
+	bitmap *[1 << 10]uint64 // by the upper ten bits of a hash a word, by the next six a bit of it
+	heads  []int32          // by hash: first anchor + 1
 	hshift uint32
 	step   int  // how far apart it looks, up to maxStep; each literal has as many anchors, one byte apart
 	least  int  // length in bytes of the shortest literal
@@ -77,8 +78,7 @@ func (b *scanBuilder) build() *scanner {
 	}
 	s.step = stepFor(s.least)
 	n := len(b.lits) * s.step
-	logBits := min(max(9, bits.Len(uint(n*128))), 16)
-	s.bitmap = make([]uint64, 1<<(logBits-6))
+	s.bitmap = new([1 << 10]uint64)
 	logHeads := max(4, bits.Len(uint(n*2)))
 	s.heads = make([]int32, 1<<logHeads)
 	s.hshift = uint32(32 - logHeads)
@@ -104,7 +104,7 @@ func stepFor(least int) int { return max(1, min(least-minScan+1, maxStep)) }
 func (s *scanner) anchor(lit string, off int, group int32) {
 	gram := load32(bytesOf(lit)[off:]) | foldMask
 	h := gram * hashMul
-	s.bitmap[h>>16&uint32(len(s.bitmap)-1)] |= 1 << (h >> 26)
+	s.bitmap[h>>22] |= 1 << (h >> 16 & 63)
 	head := &s.heads[h>>s.hshift]
 	s.anch = append(s.anch, anchor{gram: gram, off: int32(off), group: group, next: *head - 1, lit: lit})
 	*head = int32(len(s.anch))
@@ -198,26 +198,29 @@ func (s *scanner) each(text []byte, f found) {
 // anchor is seen, or -1. It calls nothing, so that all it needs stays in
 // registers: most of a hunt's judging is this loop.
 func (s *scanner) next(text []byte, i int) int {
-	bitmap, step := s.bitmap, s.step
-	mask := uint32(len(bitmap) - 1)
-	last := len(text) - minScan
+	bitmap, step, last := s.bitmap, s.step, len(text)-minScan
 	for ; i+step <= last; i += 2 * step {
-		h := (load32(text[i:]) | foldMask) * hashMul
-		k := (load32(text[i+step:]) | foldMask) * hashMul
-		if bitmap[h>>16&mask]>>(h>>26)&1 != 0 {
+		g, h := gramHash(text, i), gramHash(text, i+step)
+		if bitmap[g>>22]>>(g>>16&63)&1 != 0 {
 			return i
 		}
-		if bitmap[k>>16&mask]>>(k>>26)&1 != 0 {
+		if bitmap[h>>22]>>(h>>16&63)&1 != 0 {
 			return i + step
 		}
 	}
 	for ; i <= last; i += step {
-		h := (load32(text[i:]) | foldMask) * hashMul
-		if bitmap[h>>16&mask]>>(h>>26)&1 != 0 {
+		if g := gramHash(text, i); bitmap[g>>22]>>(g>>16&63)&1 != 0 {
 			return i
 		}
 	}
 	return -1
+}
+
+// gramHash is the hash of the four bytes at i, which must be there: the
+// scanner's loop has seen to it, and its compiler does not know.
+func gramHash(text []byte, i int) uint32 {
+	b := (*[minScan]byte)(unsafe.Add(unsafe.Pointer(unsafe.SliceData(text)), i))
+	return (uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24 | foldMask) * hashMul
 }
 
 func (s *scanner) verify(text []byte, i int, gram uint32, f found) {
