@@ -33,6 +33,8 @@ type judge struct {
 	damaged, void int64
 	outside       int64
 	points        bool
+	details       string // of the record, once some rule has matched
+	scratch       []byte
 	since, until  int64
 }
 
@@ -230,6 +232,7 @@ func (j *judge) judge(id uint64, raw []byte) {
 	if n := j.rec.Left + j.rec.Cut; n > 0 {
 		j.h.problem(j.in.name, partly, "record %d: %d values were left out or cut: a record has at most %d values of %d MiB each", id, n, sigma.MaxFields, sigma.MaxValue>>20)
 	}
+	j.details = ""
 	for _, r := range j.match.Match(j.rec) {
 		if j.takes(r) {
 			j.out.matches = append(j.out.matches, j.found(r, id, raw))
@@ -266,7 +269,11 @@ func (j *judge) found(r *sigma.Rule, id uint64, raw []byte) Match {
 	if m.Channel == "" {
 		m.Channel = j.rec.Source.Name
 	}
-	m.Details = details(j.rec, j.h.names)
+	if j.details == "" {
+		j.scratch = appendDetails(j.scratch[:0], j.rec, j.h.names)
+		j.details = string(j.scratch)
+	}
+	m.Details = j.details
 	if !j.h.cfg.Events {
 		return m
 	}

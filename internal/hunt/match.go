@@ -1,6 +1,7 @@
 package hunt
 
 import (
+	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -164,42 +165,44 @@ func telling() []string {
 
 const maxDetails = 600 // bytes of Details
 
-// details picks the telling fields of a record, or the first ones where it has
-// none of them.
-func details(rec *sigma.Record, names []sigma.FieldID) string {
-	var b strings.Builder
+// appendDetails appends the telling fields of a record, or the first ones where
+// it has none of them.
+func appendDetails(dst []byte, rec *sigma.Record, names []sigma.FieldID) []byte {
+	more := true
 	for _, id := range names {
-		if v, _, ok := rec.First(id); ok && !detail(&b, rec.Fields().Name(id), v.Text) {
-			break
+		if v, _, ok := rec.First(id); ok {
+			if dst, more = appendDetail(dst, rec.Fields().Name(id), v.Text); !more {
+				break
+			}
 		}
 	}
-	if b.Len() > 0 {
-		return b.String()
+	if len(dst) > 0 {
+		return dst
 	}
 	for n, v := range rec.Shown() {
-		if !detail(&b, n, v.Text) {
+		if dst, more = appendDetail(dst, n, v.Text); !more {
 			break
 		}
 	}
-	return b.String()
+	return dst
 }
 
-// detail writes one field; false when there is no room for more.
-func detail(b *strings.Builder, name string, text []byte) bool {
+// appendDetail appends one field; false when there is no room for more.
+func appendDetail(dst []byte, name string, text []byte) ([]byte, bool) {
 	if len(text) == 0 || string(text) == "-" {
-		return true
+		return dst, true
 	}
-	if b.Len() > 0 {
-		b.WriteString(" | ")
+	if len(dst) > 0 {
+		dst = append(dst, " | "...)
 	}
-	if len(text) > maxDetails/2 {
-		text = text[:maxDetails/2]
+	dst = append(dst, strings.ToValidUTF8(name[:min(len(name), maxDetails/6)], "\uFFFD")...)
+	dst = append(dst, ": "...)
+	if text = text[:min(len(text), maxDetails/2)]; utf8.Valid(text) {
+		dst = append(dst, text...)
+	} else {
+		dst = append(dst, bytes.ToValidUTF8(text, []byte("\uFFFD"))...)
 	}
-	if len(name) > maxDetails/6 {
-		name = name[:maxDetails/6]
-	}
-	b.WriteString(strings.ToValidUTF8(name, "\uFFFD") + ": " + strings.ToValidUTF8(string(text), "\uFFFD"))
-	return b.Len() <= maxDetails
+	return dst, len(dst) <= maxDetails
 }
 
 // Stamp is a time as reports write it.

@@ -126,7 +126,7 @@ func (c *recall) keep(h uint64, v view, text []byte, rules []int32) {
 	if len(rules) > recallRules {
 		return
 	}
-	if c.last++; c.last == 0 { // after 4 billion
+	if c.last++; c.last == unlooked { // after 4 billion
 		clear(c.slots)
 		clear(c.pairs)
 		c.last = 1

@@ -2,7 +2,6 @@ package sigma
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -117,7 +116,7 @@ func TestRecallAnswers(t *testing.T) {
 	if _, known := c.asked(0, 7); known {
 		t.Error("an answer for no value")
 	}
-	c.last = math.MaxUint32 - 1
+	c.last = unlooked - 2
 	keep := func(s string) uint32 {
 		h := view(1).hash([]byte(s))
 		c.keep(h, 1, []byte(s), nil)

@@ -2,6 +2,7 @@ package sigma
 
 import (
 	"bytes"
+	"math"
 	"slices"
 )
 
@@ -138,7 +139,6 @@ func (w *Worker) begin(rec *Record) {
 	}
 	if n := len(rec.entries); len(w.lows) < n {
 		w.lows = make([]folded, n+n/2)
-		w.nos = make([]uint32, len(w.lows))
 	}
 }
 
@@ -174,10 +174,15 @@ func (w *Worker) newKind(s *Source) *kindPlan {
 	return k
 }
 
+// unlooked stands for the number of a value that nobody looked up yet.
+const unlooked = math.MaxUint32
+
 // gather finds the candidates of the record.
 func (w *Worker) gather() {
 	entries, fields := w.rec.entries, w.plan.fields
-	clear(w.nos[:len(entries)])
+	if n := len(entries); n > len(w.nos) {
+		w.nos = make([]uint32, n+n/2)
+	}
 	shortest := MaxValue + 1
 	if w.words != nil {
 		shortest = w.words.shortest()
@@ -188,9 +193,11 @@ func (w *Worker) gather() {
 		if uint(e.id) < uint(len(fields)) {
 			fi = fields[e.id]
 		}
+		w.nos[i] = unlooked
 		switch {
 		case e.dead:
 		case fi != nil:
+			w.nos[i] = 0
 			w.look(i, fi)
 		case len(e.text) < shortest || e.hidden:
 		case len(e.text) <= joinable:
@@ -418,13 +425,33 @@ func (w *Worker) ask(id int32) bool {
 }
 
 // soleValue is the number of the value that alone decides a predicate, 0 when
-// there is none.
+// there is none or it is not remembered.
 func (w *Worker) soleValue(p *compiledPred) uint32 {
 	i := w.rec.head(p.id)
 	if i < 0 || p.ref != NoField {
 		return 0
 	}
+	if w.nos[i] == unlooked {
+		w.nos[i] = w.numberOf(i)
+	}
 	return w.nos[i]
+}
+
+// numberOf is the number of the i-th value, of a field that is not searched,
+// where it is its field's only one and remembered.
+func (w *Worker) numberOf(i int32) uint32 {
+	e := &w.rec.entries[i]
+	if e.next >= 0 || e.typ == Null || len(e.text) > recallText {
+		return 0
+	}
+	h := view(0).hash(e.text)
+	if s := w.recall.find(h, 0, e.text); s != nil {
+		return s.no
+	}
+	if w.recall.again(h) {
+		w.recall.keep(h, 0, e.text, nil)
+	}
+	return 0
 }
 
 func (w *Worker) answer(p *compiledPred) bool {
