@@ -5,13 +5,14 @@ import (
 	"math/bits"
 )
 
-// Limits on what a worker remembers of values, in all less than two MiB.
+// Limits on what a worker remembers of values, in all about three MiB.
 const (
-	recallSlots = 1 << 13 // values
-	recallBytes = 1 << 20 // texts and rules of all values
-	recallText  = 2048    // bytes of one text
+	recallSlots = 1 << 15 // values
+	recallOnce  = 1 << 15 // hashes of values seen once
+	recallBytes = 4 << 20 // texts and rules of all values
+	recallText  = 8192    // bytes of one text
 	recallRules = 64      // rules of one value
-	recallPairs = 13      // bits of the number of answers
+	recallPairs = 15      // bits of the number of answers
 )
 
 // recall is a worker's memory of the values that it saw lately: which rules each
@@ -51,7 +52,7 @@ func viewOf(fi *fieldIndex, words *scanner) view {
 
 func newRecall() recall {
 	return recall{
-		slots: make([]recalled, recallSlots), once: make([]uint32, recallSlots),
+		slots: make([]recalled, recallSlots), once: make([]uint32, recallOnce),
 		bytes: make([]byte, recallBytes), end: 2 * recallBytes, pairs: make([]uint64, 1<<recallPairs),
 	}
 }
@@ -115,7 +116,7 @@ func (c *recall) rules(dst []int32, s *recalled) []int32 {
 // again tells whether a value with the hash was seen before, and notes that it
 // was now.
 func (c *recall) again(h uint64) bool {
-	o := &c.once[h%recallSlots]
+	o := &c.once[h%recallOnce]
 	seen := *o == uint32(h>>32)
 	*o = uint32(h >> 32)
 	return seen

@@ -546,6 +546,9 @@ func (w *Worker) answerRef(p *compiledPred) bool {
 				continue
 			}
 			a, b := r.entries[i].text, r.entries[j].text
+			if p.predicate.ref == refEqual && len(a) != len(b) && isASCII(a) && isASCII(b) {
+				continue
+			}
 			if !p.cased {
 				a, b = w.lower(i), w.lower(j)
 			}
