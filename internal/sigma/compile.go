@@ -70,6 +70,7 @@ func Compile(set *Set, fields *Fields) *Engine {
 	c.addCorrelations()
 	c.addPrints()
 	c.findDead()
+	c.eng.prepare()
 	return c.eng
 }
 

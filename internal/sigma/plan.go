@@ -89,9 +89,15 @@ func (e *Engine) broadFor(s *Source, accept []bool) (*plan, *scanner) {
 		}
 	}
 	slices.Sort(products)
-	key := strings.Join(products, "\x00")
 	e.mu.Lock()
 	defer e.mu.Unlock()
+	p := e.broadOf(products)
+	return p.plan, e.wordsOf(p, accept)
+}
+
+// broadOf finds or builds the plan of all rules for products.
+func (e *Engine) broadOf(products []string) *broadPlan {
+	key := strings.Join(products, "\x00")
 	p := e.broad[key]
 	if p == nil {
 		if len(e.broad) >= maxPlans {
@@ -104,7 +110,26 @@ func (e *Engine) broadFor(s *Source, accept []bool) (*plan, *scanner) {
 		p = e.buildBroad(all)
 		e.broad[key] = p
 	}
-	return p.plan, e.wordsOf(p, accept)
+	return p
+}
+
+// manyRules is from how many rules on a product's plan is built when the rules
+// are loaded: it takes a few milliseconds, in which small logs are judged.
+const manyRules = 500
+
+// prepare builds the plans of products that have many rules.
+func (e *Engine) prepare() {
+	n := map[string]int{}
+	for _, s := range e.source {
+		if s >= 0 {
+			n[e.sources[s].Product]++
+		}
+	}
+	for product, rules := range n {
+		if product != "" && rules >= manyRules {
+			e.broadOf([]string{product})
+		}
+	}
 }
 
 // wordsOf is a scanner for the words of a broad plan's rules that are accepted,
