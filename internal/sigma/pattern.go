@@ -256,7 +256,22 @@ func (p pattern) skip(j int, s []byte, i int) (int, int) {
 
 // lower folds a text the way that all case-insensitive matching does: each
 // rune to Unicode lower case, invalid bytes left alone.
-func lower(s string) string { return string(appendLower(nil, []byte(s))) }
+func lower(s string) string {
+	if isLower(s) {
+		return s
+	}
+	return string(appendLower(nil, []byte(s)))
+}
+
+// isLower tells whether a text is ASCII without capitals.
+func isLower(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c >= utf8.RuneSelf || lowTable[c] != c {
+			return false
+		}
+	}
+	return true
+}
 
 // appendLower appends the lower-case form of s to dst.
 func appendLower(dst, s []byte) []byte {

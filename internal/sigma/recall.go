@@ -5,7 +5,7 @@ import (
 	"math/bits"
 )
 
-// Limits on what a worker remembers of values, in all about three MiB.
+// Limits on what a worker remembers of values, in all less than six MiB.
 const (
 	recallSlots = 1 << 15 // values
 	recallOnce  = 1 << 15 // hashes of values seen once

@@ -420,7 +420,12 @@ func bestClause(cnf [][]string) []string {
 // foldText is lower with the one ASCII letter's relative that lower case keeps
 // apart: the long s. What two texts share without regard to case they share
 // after foldText too.
-func foldText(s string) string { return string(appendFold(nil, []byte(s))) }
+func foldText(s string) string {
+	if isLower(s) {
+		return s
+	}
+	return string(appendFold(nil, []byte(s)))
+}
 
 // appendFold appends the folded form of s to dst.
 func appendFold(dst, s []byte) []byte {
