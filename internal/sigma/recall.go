@@ -139,9 +139,9 @@ func (c *recall) keep(h uint64, v view, text []byte, rules []int32) {
 	i := h % recallSlots
 	c.slots[i^1] = c.slots[i] // the older of the two goes
 	c.slots[i] = recalled{h, v, c.end, uint16(len(text)), uint16(len(rules)), c.last}
-	b := append(c.bytes[:c.end%recallBytes], text...)
-	for _, r := range rules {
-		b = binary.LittleEndian.AppendUint32(b, uint32(r))
+	at := c.end%recallBytes + uint64(copy(c.bytes[c.end%recallBytes:], text))
+	for i, r := range rules {
+		binary.LittleEndian.PutUint32(c.bytes[at+4*uint64(i):], uint32(r))
 	}
 	c.end += size
 }
