@@ -168,7 +168,7 @@ const maxDetails = 600 // bytes of Details
 // appendDetails appends the telling fields of a record, or the first ones where
 // it has none of them.
 func appendDetails(dst []byte, rec *sigma.Record, names []sigma.FieldID) []byte {
-	more := true
+	var more bool
 	for _, id := range names {
 		if v, _, ok := rec.First(id); ok {
 			if dst, more = appendDetail(dst, rec.Fields().Name(id), v.Text); !more {
