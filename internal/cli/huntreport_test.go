@@ -64,3 +64,18 @@ func TestHuntChoice(t *testing.T) {
 		})
 	}
 }
+
+// TestExplainCorrelation: the rules under a correlation are explained with it.
+func TestExplainCorrelation(t *testing.T) {
+	dir := huntFiles(t)
+	line := "2024-05-01T10:00:00Z h sshd[1]: Failed password for a from 192.0.2.1 port 5 ssh2"
+	status, out, errs := lapwing(t, "", "rules", "explain", "--rules", filepath.Join(dir, "rules"), "MANY failed logins", line)
+	for _, want := range []string{"no  correlation event_count", `yes   group by src_ip: "192.0.2.1"`, "A failed login (2222", "yes rule A failed login", `outcome is "failure"`} {
+		if !strings.Contains(out, want) {
+			t.Errorf("%q is missing", want)
+		}
+	}
+	if status != 1 || errs != "" || strings.Contains(out, "A shell") {
+		t.Errorf("status %d, %s\n%s", status, errs, out)
+	}
+}

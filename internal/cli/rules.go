@@ -10,6 +10,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -216,11 +217,30 @@ func newRulesExplain(g *globals) *cobra.Command {
 func choose(l *ruleset.Loaded, word string) []*sigma.Rule {
 	var out []*sigma.Rule
 	for _, r := range l.Engine.Rules() {
-		if r.File == filepath.ToSlash(word) || strings.EqualFold(r.ID, word) || r.Title == word || (r.Name == word && word != "") {
+		if r.File == filepath.ToSlash(word) || strings.EqualFold(r.ID, word) || strings.EqualFold(r.Title, word) || (r.Name == word && word != "") {
 			out = append(out, r)
 		}
 	}
 	return out
+}
+
+// under are the rules that the correlations of a list count, those of
+// correlations among them too, each once and none of the list.
+func under(l *ruleset.Loaded, list []*sigma.Rule) []*sigma.Rule {
+	all := slices.Clone(list)
+	for i := 0; i < len(all); i++ {
+		if all[i].Correlation == nil {
+			continue
+		}
+		for _, word := range all[i].Correlation.Rules {
+			for _, r := range choose(l, word) {
+				if !slices.Contains(all, r) {
+					all = append(all, r)
+				}
+			}
+		}
+	}
+	return all[len(list):]
 }
 
 func explain(ctx context.Context, g *globals, l *ruleset.Loaded, m *logsource.Mapping, list []*sigma.Rule, event string) (fired, seen bool, err error) {
@@ -241,6 +261,9 @@ func explain(ctx context.Context, g *globals, l *ruleset.Loaded, m *logsource.Ma
 			x := l.Engine.Explain(r, rec)
 			fired = fired || x.Holds
 			fmt.Fprintf(g.Out, "%s (%s)\n%s", hunt.Plain(r.Title, 0), r.ID, x) //nolint:errcheck // the terminal is gone
+		}
+		for _, r := range under(l, list) {
+			fmt.Fprintf(g.Out, "%s (%s)\n%s", hunt.Plain(r.Title, 0), r.ID, l.Engine.Explain(r, rec)) //nolint:errcheck // as above
 		}
 		return false
 	}

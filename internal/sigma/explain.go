@@ -48,7 +48,19 @@ func (x *Explanation) write(b *strings.Builder, depth int) {
 // is told.
 func (e *Engine) Explain(rule *Rule, rec *Record) Explanation {
 	if k := rule.Correlation; k != nil {
-		return Explanation{Text: fmt.Sprintf("correlation %s of %s over %s: explain the rules under it", k.Type, strings.Join(k.Rules, ", "), k.Timespan), Line: rule.Line}
+		out := Explanation{Text: fmt.Sprintf("correlation %s of %s over %s counts many records: of this one", k.Type, strings.Join(k.Rules, ", "), k.Timespan), Line: rule.Line}
+		for _, name := range k.GroupBy {
+			if len(k.Aliases[name]) > 0 { // another field of each rule
+				continue
+			}
+			id := e.fields.ID(name)
+			part := Explanation{Text: "group by " + name, Holds: id != NoField && rec.Has(id), Values: []string{"absent"}}
+			if v, _, ok := rec.First(id); ok {
+				part.Values = []string{shown(v)}
+			}
+			out.Parts = append(out.Parts, part)
+		}
+		return out
 	}
 	src := rec.Source
 	if src == nil {
@@ -101,7 +113,7 @@ func explainExpr(x *expr, rec *Record) Explanation {
 
 // explainValues shows what a predicate looked at.
 func explainValues(p *predicate, rec *Record) []string {
-	const most, longest = 4, 160
+	const most = 4
 	if p.keyword {
 		return nil
 	}
@@ -117,11 +129,17 @@ func explainValues(p *predicate, rec *Record) []string {
 		if i == most {
 			return append(out, fmt.Sprintf("%d more", len(vals)-most))
 		}
-		text := string(v.Text[:min(len(v.Text), longest)])
-		if len(v.Text) > longest {
-			text += "..."
-		}
-		out = append(out, strconv.Quote(text))
+		out = append(out, shown(v))
 	}
 	return out
+}
+
+// shown is a value in quotes, cut to a readable length.
+func shown(v Value) string {
+	const longest = 160
+	text := string(v.Text[:min(len(v.Text), longest)])
+	if len(v.Text) > longest {
+		text += "..."
+	}
+	return strconv.Quote(text)
 }
