@@ -291,7 +291,13 @@ func (c *checker) length(n *yamldoc.Node, s *Scenario, t *Step) {
 // addresses is how many addresses a target has.
 func (c *checker) addresses(s *Scenario, t *Target) int {
 	if t.Network == "" {
-		return max(len(t.Hosts), 1)
+		n := 0
+		for i := range s.Hosts {
+			if h := &s.Hosts[i]; slices.Contains(append([]string{t.Host}, t.Hosts...), h.Name) || h.Group == t.Host || slices.Contains(t.Hosts, h.Group) {
+				n++
+			}
+		}
+		return max(n, 1)
 	}
 	for i := range s.Networks {
 		if s.Networks[i].Name == t.Network {
@@ -374,4 +380,53 @@ func (c *checker) activities(root *yamldoc.Node, s *Scenario) {
 		c.goes(list.Content[i], b.Action, &b.Target, "background["+b.ID+"]")
 		c.speaks(list.Content[i], s, "background["+b.ID+"]")
 	}
+	c.amount(root, s)
+}
+
+// maxActs bounds the connections, requests and probes of one exercise: each leaves
+// records, and of these so many can be scored.
+const maxActs = 1_000_000
+
+// amount checks that what people and the intruder do can be scored.
+func (c *checker) amount(root *yamldoc.Node, s *Scenario) {
+	total := 0.0
+	add := func(n *yamldoc.Node, path string, acts float64) {
+		if total += acts; total > maxActs {
+			c.fault(n.Line, "let it happen less often, or shorten the exercise", "%s: with it the exercise has some %.0f connections and probes, the limit is %d", path, total, maxActs)
+			total = 0 // told
+		}
+	}
+	steps := value(value(root, "adversary"), "steps")
+	for i := range s.Adversary.Steps {
+		t := &s.Adversary.Steps[i]
+		add(steps.Content[i], "adversary.steps["+t.ID+"]", float64(acts(t.Args, c.addresses(s, &t.Target))))
+	}
+	list := value(root, "background")
+	for i := range s.Background {
+		b := &s.Background[i]
+		people := 0
+		for k := range s.Hosts {
+			if slices.Contains(b.From, s.Hosts[k].Name) || slices.Contains(b.From, s.Hosts[k].Group) {
+				people++
+			}
+		}
+		n := c.addresses(s, &b.Target)
+		round := max(b.Every, time.Second)
+		if a := FindAction(b.Action); a != nil && a.length != nil {
+			round += a.length(b.Args, n)
+		}
+		add(list.Content[i], "background["+b.ID+"]", float64(acts(b.Args, n))*float64(people)*float64(s.Duration)/float64(round))
+	}
+}
+
+// acts is how often one doing of an action with n targets connects, asks or probes.
+func acts(a Args, n int) int {
+	for _, list := range []string{"paths", "names", "commands"} {
+		n *= max(len(a.Texts(list)), 1)
+	}
+	n *= max(len(a.Ints("ports")), 1)
+	for _, count := range []string{"repeat", "queries"} {
+		n *= max(a.Int(count), 1)
+	}
+	return n
 }
