@@ -179,7 +179,7 @@ func (h *Host) view(key string, now time.Time) *Visit {
 		Table: kernel.NewTable(h.c.Persona, firstPID(now.Sub(h.c.Persona.Boot)), h.c.Clock.Now),
 	}
 	v.M.SetPassword = v.SetPassword
-	v.M.Ledger = kernel.NewLedger(0)
+	v.M.Ledger, v.M.Settings = kernel.NewLedger(0), &kernel.Settings{}
 	if past := h.past; past != nil {
 		v.M.Ledger = kernel.NewLedger(past.Logins())
 		of := past.For(v.M.Ledger, h.c.Clock.Now)

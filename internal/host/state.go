@@ -79,6 +79,7 @@ type state struct {
 	LastAt    time.Time            `json:"last_at,omitzero"`    // login on a terminal
 	LastFrom  string               `json:"last_from,omitempty"`
 	Logins    []kernel.LoginRecord `json:"logins,omitempty"` // the newest
+	Settings  map[string]string `json:"settings,omitempty"` // of the running machine
 }
 
 // keeping is the part of a Visit that says what is kept.
@@ -95,7 +96,7 @@ type keeping struct {
 
 // version rises with everything that is kept.
 func (v *Visit) version() uint64 {
-	return v.changes.Load() + v.M.FS.Generation() + uint64(v.M.Table.Ended())
+	return v.changes.Load() + v.M.FS.Generation() + uint64(v.M.Table.Ended()) + v.M.Settings.Changes()
 }
 
 // encode is the view as a Store keeps it.
@@ -105,7 +106,7 @@ func (v *Visit) encode() ([]byte, error) {
 		return nil, err
 	}
 	v.mu.Lock()
-	head, err := json.Marshal(state{Version: stateVersion, Passwords: v.passwords, Admitted: v.admitted, Gone: v.M.Table.Gone(), Next: v.M.Table.Next(), LastAt: v.lastAt, LastFrom: v.lastFrom, Logins: newest(v.M.Ledger.Logins())})
+	head, err := json.Marshal(state{Version: stateVersion, Passwords: v.passwords, Admitted: v.admitted, Gone: v.M.Table.Gone(), Next: v.M.Table.Next(), LastAt: v.lastAt, LastFrom: v.lastFrom, Logins: newest(v.M.Ledger.Logins()), Settings: v.M.Settings.All()})
 	v.mu.Unlock()
 	if err != nil {
 		return nil, fmt.Errorf("write a visitor's state: %w", err)
@@ -172,6 +173,7 @@ func (v *Visit) restore(data []byte) error {
 	v.M.Table.Restore(s.Gone, s.Next)
 	v.M.Ledger.Restore(newest(s.Logins))
 	fs.OnLive(v.grown)
+	v.M.Settings.Restore(s.Settings)
 	return nil
 }
 

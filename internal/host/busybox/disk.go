@@ -57,7 +57,7 @@ func df(_ context.Context, p *kernel.Proc) int {
 		}
 		return rc
 	}
-	for _, m := range p.M.Persona.Mounts {
+	for _, m := range p.M.Mounts() {
 		if m.SizeKB > 0 {
 			row(m)
 		}
@@ -71,7 +71,7 @@ func mountOf(p *kernel.Proc, name string) (best persona.Mount, ok bool) {
 	if _, err := p.M.FS.Stat(p.Caller, abs); err != nil {
 		return best, false
 	}
-	for _, m := range p.M.Persona.Mounts {
+	for _, m := range p.M.Mounts() {
 		if (m.Target == "/" || abs == m.Target || strings.HasPrefix(abs, m.Target+"/") || name == m.Source) && len(m.Target) >= len(best.Target) {
 			best, ok = m, true
 		}
@@ -85,7 +85,7 @@ func mount(_ context.Context, p *kernel.Proc) int {
 		if strings.Contains(strings.Join(p.Args[1:], " "), "-a") {
 			return 0
 		}
-		for _, m := range p.M.Persona.Mounts {
+		for _, m := range p.M.Mounts() {
 			if t := values['t']; t == "" || t == m.FS {
 				put(p, "%s on %s type %s (%s)\n", m.Source, m.Target, m.FS, m.Options)
 			}
@@ -112,7 +112,7 @@ func umount(_ context.Context, p *kernel.Proc) int {
 	rc := 0
 	for _, n := range rest {
 		why := "Invalid argument"
-		for _, m := range p.M.Persona.Mounts {
+		for _, m := range p.M.Mounts() {
 			if m.Target == path.Clean(n) || m.Source == n {
 				why = "Device or resource busy"
 			}

@@ -130,7 +130,7 @@ func df(_ context.Context, p *kernel.Proc) int {
 // dfMounts are the file systems that df lists, or those that hold the operands.
 func dfMounts(p *kernel.Proc, o getopt.Opts) ([]persona.Mount, int) {
 	var out []persona.Mount
-	all := p.M.Persona.Mounts
+	all := p.M.Mounts()
 	if len(o.Args) == 0 {
 		for _, m := range all {
 			if m.SizeKB == 0 && !o.Has("a") || o.Has("t") && m.FS != o.Get("t") || o.Has("x") && m.FS == o.Get("x") || o.Has("l") && false {

@@ -196,8 +196,8 @@ func statField(p *kernel.Proc, c byte, name string, in vfs.Info) string { //noli
 }
 
 func statFS(p *kernel.Proc, o getopt.Opts, name string) {
-	m := p.M.Persona.Mounts[0]
-	for _, k := range p.M.Persona.Mounts {
+	m := p.M.Mounts()[0]
+	for _, k := range p.M.Mounts() {
 		if k.Target == "/" {
 			m = k
 		}
@@ -413,7 +413,7 @@ func mountpoint(_ context.Context, p *kernel.Proc) int {
 		}
 		return 1
 	}
-	for _, m := range p.M.Persona.Mounts {
+	for _, m := range p.M.Mounts() {
 		if m.Target == path.Clean(p.Abs(a)) {
 			if !o.Has("q") {
 				put(p, a+" is a mountpoint\n")

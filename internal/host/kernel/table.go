@@ -30,6 +30,7 @@ type liveProc struct {
 	dir    string // the working directory it began in
 	start  time.Time
 	cancel context.CancelCauseFunc
+	env    string // as it began: KEY=value and a NUL each
 }
 
 // Entry is one row of the process table.
@@ -41,6 +42,7 @@ type Entry struct {
 	Live    bool     // run by a visitor
 	PGID    int
 	Dir     string // working directory it began in, "" = /
+	Environ string // of a visitor's program, as it began
 	Scope   string // id of the login session it belongs to, "" = none
 }
 
@@ -60,8 +62,17 @@ func (t *Table) add(p *Proc, cancel context.CancelCauseFunc) int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.advance()
-	t.live[t.next] = &liveProc{p, p.Dir, t.now(), cancel}
+	t.live[t.next] = &liveProc{p, p.Dir, t.now(), cancel, environ(p.Env)}
 	return t.next
+}
+
+// environ is an environment as the kernel keeps it.
+func environ(vars map[string]string) string {
+	var b strings.Builder
+	for _, k := range slices.Sorted(maps.Keys(vars)) {
+		b.WriteString(k + "=" + vars[k] + "\x00")
+	}
+	return b.String()
 }
 
 func (t *Table) remove(pid int) {
@@ -207,7 +218,7 @@ func (l *liveProc) entry(pid int) Entry {
 			PID: pid, PPID: l.p.PPID, User: l.p.S.User.Name, Command: strings.Join(l.p.Args, " "), Name: name,
 			Exe: l.p.Path, State: state, VSZ: 7196, RSS: 3880, TTY: tty, Nice: l.p.Nice, Threads: 1,
 		},
-		UID: l.p.Caller.UID, Started: l.start, Args: l.p.Args, Live: true, PGID: l.p.PGID, Dir: l.dir, Scope: l.p.S.ID(),
+		UID: l.p.Caller.UID, Started: l.start, Args: l.p.Args, Live: true, PGID: l.p.PGID, Dir: l.dir, Environ: l.env, Scope: l.p.S.ID(),
 	}
 }
 

@@ -13,7 +13,6 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
-	"github.com/lapwing-defence/lapwing/internal/persona"
 )
 
 // Proc is the Provider of /proc.
@@ -33,17 +32,8 @@ var files = map[string]func(*Proc) string{
 	"version": func(f *Proc) string { return f.m.Persona.Kernel.Proc + "\n" },
 	"cmdline": func(f *Proc) string { return f.m.Persona.Kernel.Cmdline + "\n" },
 	"mounts":  (*Proc).mounts, "stat": (*Proc).stat, "partitions": (*Proc).partitions, "swaps": (*Proc).swaps,
-	"filesystems": func(*Proc) string {
-		return "nodev\tsysfs\nnodev\ttmpfs\nnodev\tproc\nnodev\tcgroup2\nnodev\tdevtmpfs\nnodev\tsecurityfs\nnodev\tpipefs\nnodev\tdevpts\n\text3\n\text2\n\text4\nnodev\tautofs\nnodev\tmqueue\n"
-	},
-	"modules": func(*Proc) string {
-		return "nft_chain_nat 16384 0 - Live 0x0000000000000000\nvirtio_net 73728 0 - Live 0x0000000000000000\next4 983040 1 - Live 0x0000000000000000\nvirtio_scsi 28672 2 - Live 0x0000000000000000\n"
-	},
 	"net/dev": (*Proc).netDev, "net/tcp": func(f *Proc) string { return f.netTCP("tcp") }, "net/tcp6": func(f *Proc) string { return f.netTCP("tcp6") },
 	"net/route": (*Proc).netRoute, "net/arp": (*Proc).netARP,
-	"net/udp": func(*Proc) string {
-		return "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode ref pointer drops\n"
-	},
 	"sys/kernel/hostname":     func(f *Proc) string { return f.m.Persona.Hostname + "\n" },
 	"sys/kernel/osrelease":    func(f *Proc) string { return f.m.Persona.Kernel.Release + "\n" },
 	"sys/kernel/ostype":       func(*Proc) string { return "Linux\n" },
@@ -51,10 +41,9 @@ var files = map[string]func(*Proc) string{
 	"sys/kernel/pid_max":      func(*Proc) string { return "4194304\n" },
 	"sys/vm/swappiness":       func(*Proc) string { return "60\n" },
 	"sys/net/ipv4/ip_forward": func(*Proc) string { return "0\n" },
-	"sys/fs/file-max":         func(*Proc) string { return "9223372036854775807\n" },
 }
 
-var dirs = []string{"", "net", "sys", "sys/kernel", "sys/vm", "sys/net", "sys/net/ipv4", "sys/fs", "bus", "driver", "fs", "irq", "scsi", "tty"}
+var dirs = []string{"bus", "driver", "fs", "irq", "scsi", "tty", "acpi", "sys", "net"}
 
 func (f *Proc) info(kind vfs.Kind, mode uint32, size int64) vfs.Info {
 	now := f.m.Clock.Now()
@@ -84,11 +73,22 @@ func (f *Proc) Lookup(c vfs.Caller, rel string) (vfs.Entry, bool) {
 		in.Target = "self/mounts"
 		return vfs.Entry{Info: in}, true
 	}
-	if slices.Contains(dirs, rel) {
-		return vfs.Entry{Info: f.info(vfs.Dir, 0o555, 3)}, true
+	if rel == "net" {
+		in := f.info(vfs.Symlink, 0o777, 2)
+		in.Target = "self/net"
+		return vfs.Entry{Info: in}, true
+	}
+	if path, ok := strings.CutPrefix(rel, "sys/"); ok && f.m.Persona.Family != "busybox" {
+		return f.parameterEntry(path)
 	}
 	if fn := f.source(rel); fn != nil {
-		return f.file(0o444, func() string { return fn(f) }), true
+		return f.file(mode(rel), func() string { return fn(f) }), true
+	}
+	if slices.Contains(f.names(""), rel) || len(f.names(rel)) > 0 {
+		return vfs.Entry{Info: f.info(vfs.Dir, 0o555, 3)}, true
+	}
+	if rel == "kmsg" || rel == "kcore" {
+		return f.file(0o400, func() string { return "" }), true
 	}
 	return vfs.Entry{}, false
 }
@@ -100,13 +100,23 @@ func (f *Proc) file(mode uint32, text func() string) vfs.Entry {
 // List names the entries of a directory.
 func (f *Proc) List(_ vfs.Caller, rel string) []string {
 	if first, rest, _ := strings.Cut(rel, "/"); rel != "" {
-		if _, err := strconv.Atoi(first); err == nil {
-			if rest == "" {
-				return processFiles
-			}
-			return []string{"0", "1", "2"}
+		if pid, err := strconv.Atoi(first); err == nil {
+			return f.processNames(pid, rest)
 		}
 	}
+	out := f.names(rel)
+	if rel != "" {
+		return out
+	}
+	var pids []string
+	for _, e := range f.m.Table.List() {
+		pids = append(pids, strconv.Itoa(e.PID))
+	}
+	return append(append(pids, out...), "self", "thread-self")
+}
+
+// names are the entries of a directory of /proc without the processes.
+func (f *Proc) names(rel string) []string {
 	seen := map[string]bool{}
 	var out []string
 	add := func(p string) {
@@ -127,21 +137,23 @@ func (f *Proc) List(_ vfs.Caller, rel string) []string {
 			add(p)
 		}
 	}
-	for p := range f.only() {
-		add(p)
+	for _, m := range f.only() {
+		for p := range m {
+			add(p)
+		}
+	}
+	if f.m.Persona.Family != "busybox" {
+		add("kcore")
+		add("kmsg")
+		for _, p := range f.parameterNames() {
+			add("sys/" + p)
+		}
 	}
 	for _, p := range dirs {
 		add(p)
 	}
 	sort.Strings(out)
-	if rel != "" {
-		return out
-	}
-	var pids []string
-	for _, e := range f.m.Table.List() {
-		pids = append(pids, strconv.Itoa(e.PID))
-	}
-	return append(append(pids, out...), "self", "thread-self")
+	return out
 }
 
 func (f *Proc) cpuinfo() string {
@@ -208,7 +220,7 @@ func (f *Proc) meminfo() string {
 
 func (f *Proc) uptime() string {
 	up := f.m.Uptime(f.m.Clock.Now()).Seconds()
-	return fmt.Sprintf("%.2f %.2f\n", up, up*float64(f.m.Persona.CPU.Cores)*0.98)
+	return fmt.Sprintf("%.2f %.2f\n", up, float64(f.idle(1)*int64(f.m.Persona.CPU.Cores))/100)
 }
 
 func (f *Proc) loadavg() string {
@@ -217,12 +229,12 @@ func (f *Proc) loadavg() string {
 	return fmt.Sprintf("%.2f %.2f %.2f 1/%d %d\n", l[0], l[1], l[2], len(list)+30, list[len(list)-1].PID)
 }
 
-func (f *Proc) mounts() string { return Mounts(f.m.Persona) }
+func (f *Proc) mounts() string { return Mounts(f.m) }
 
 // Mounts is the text of /proc/mounts.
-func Mounts(p *persona.Persona) string {
+func Mounts(k *kernel.Machine) string {
 	var b strings.Builder
-	for _, m := range p.Mounts {
+	for _, m := range k.Mounts() {
 		fmt.Fprintf(&b, "%s %s %s %s 0 0\n", m.Source, m.Target, m.FS, m.Options)
 	}
 	return b.String()
@@ -233,23 +245,56 @@ func (f *Proc) stat() string {
 	var b strings.Builder
 	n := int64(f.m.Persona.CPU.Cores)
 	line := func(name string, k int64) {
-		fmt.Fprintf(&b, "%s %d 0 %d %d %d 0 %d 0 0 0\n", name, k*up/90, k*up/140, k*up*97/100, k*up/900, k*up/4000)
+		fmt.Fprintf(&b, "%s %d 0 %d %d %d 0 %d 0 0 0\n", name, k*(up/90), k*(up/140), k*f.idle(1), k*(up/900), k*(up/4000))
 	}
 	line("cpu ", n)
 	for i := range f.m.Persona.CPU.Cores {
 		line("cpu"+strconv.Itoa(i), 1)
 	}
-	fmt.Fprintf(&b, "ctxt %d\nbtime %d\nprocesses %d\nprocs_running 1\nprocs_blocked 0\n", up*120, f.m.Persona.Boot.Unix(), 1000+up/700)
+	if f.m.Persona.Family != "busybox" {
+		fmt.Fprintf(&b, "intr %d", f.interrupted())
+		for _, q := range irqs {
+			if q.rate > 0 {
+				fmt.Fprintf(&b, " %d", f.count("irq"+q.num, q.rate))
+			} else {
+				b.WriteString(" 0")
+			}
+		}
+		b.WriteString(strings.Repeat(" 0", 40) + "\n")
+	}
+	fmt.Fprintf(&b, "ctxt %d\nbtime %d\nprocesses %d\nprocs_running 1\nprocs_blocked 0\n", up*12/10, f.m.Persona.Boot.Unix(), f.m.Table.Next())
+	if f.m.Persona.Family != "busybox" {
+		total, each := int64(0), ""
+		for _, s := range softirq {
+			n := int64(0)
+			if s.rate > 0 {
+				n = f.count("soft"+s.name, s.rate*float64(n0(f)))
+			}
+			total += n
+			each += " " + strconv.FormatInt(n, 10)
+		}
+		fmt.Fprintf(&b, "softirq %d%s\n", total, each)
+	}
 	return b.String()
 }
+
+func n0(f *Proc) int { return f.m.Persona.CPU.Cores }
+
+// idle is the idle time of one processor in hundredths of a second.
+func (f *Proc) idle(share int64) int64 { return int64(f.up()*98) / share }
 
 func (f *Proc) partitions() string {
 	var b strings.Builder
 	b.WriteString("major minor  #blocks  name\n\n")
+	for _, m := range f.m.Persona.Mounts {
+		if name, loop := strings.CutPrefix(m.Source, "/dev/loop"); loop {
+			fmt.Fprintf(&b, "%4d %8s %10d loop%s\n", 7, name, m.SizeKB, name)
+		}
+	}
 	for _, d := range f.m.Persona.Disks {
 		fmt.Fprintf(&b, "%4d %8d %10d %s\n", 8, 0, d.Bytes/1024, d.Name)
 		for i, p := range d.Parts {
-			fmt.Fprintf(&b, "%4d %8d %10d %s\n", 8, i+1, p.Bytes/1024, p.Name)
+			fmt.Fprintf(&b, "%4d %8d %10d %s\n", 8, minorOf(d, i), p.Bytes/1024, p.Name)
 		}
 	}
 	return b.String()
@@ -296,11 +341,16 @@ func (f *Proc) netTCP(proto string) string {
 	var b strings.Builder
 	b.WriteString("  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode                                                     \n")
 	i := 0
-	for _, s := range f.m.Persona.Sockets {
-		if s.Proto == proto {
-			fmt.Fprintf(&b, "%4d: %s %s 0A 00000000:00000000 00:00000000 00000000 %5d        0 %d 1 0000000000000000 100 0 0 10 0\n", i, hexAddr(s.Local), hexAddr(s.Peer), s.UID, s.Inode)
-			i++
+	for _, s := range f.m.Sockets() {
+		if s.Proto != proto {
+			continue
 		}
+		row := "%4d: %s %s 0A 00000000:00000000 00:00000000 00000000 %5d        0 %d 1 0000000000000000 100 0 0 10 0"
+		if s.State == "ESTAB" {
+			row = "%4d: %s %s 01 00000000:00000000 02:000A7DEC 00000000 %5d        0 %d 4 0000000000000000 20 4 31 10 -1"
+		}
+		fmt.Fprintf(&b, "%-149s\n", fmt.Sprintf(row, i, hexAddr(s.Local), hexAddr(s.Peer), s.UID, s.Inode))
+		i++
 	}
 	return b.String()
 }

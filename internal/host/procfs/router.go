@@ -21,17 +21,19 @@ var routerFiles = map[string]func(*Proc) string{
 }
 
 // only are the files that this machine has in its own form.
-func (f *Proc) only() map[string]func(*Proc) string {
+func (f *Proc) only() []map[string]func(*Proc) string {
 	if f.m.Persona.Family == "busybox" {
-		return routerFiles
+		return []map[string]func(*Proc) string{routerFiles}
 	}
-	return nil
+	return []map[string]func(*Proc) string{serverFiles, netFiles}
 }
 
 // source makes the file at rel, nil if there is none.
 func (f *Proc) source(rel string) func(*Proc) string {
-	if fn := f.only()[rel]; fn != nil {
-		return fn
+	for _, m := range f.only() {
+		if fn := m[rel]; fn != nil {
+			return fn
+		}
 	}
 	return files[rel]
 }

@@ -61,7 +61,7 @@ func (s *server) numbers(n ...uint64) {
 // statvfs tells of the root's file system what df tells.
 func (s *server) statvfs() code {
 	const unit = 4096
-	for _, m := range s.p.M.Persona.Mounts {
+	for _, m := range s.p.M.Mounts() {
 		if m.Target != "/" {
 			continue
 		}

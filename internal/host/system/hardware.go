@@ -9,6 +9,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/procfs"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 	"github.com/lapwing-defence/lapwing/internal/persona"
 )
 
@@ -82,7 +83,7 @@ func mount(_ context.Context, p *kernel.Proc) int {
 	case o.Bad != "":
 		return getopt.Usage(p, o, 1)
 	case len(o.Args) == 0 && !o.Has("a", "source"):
-		for l := range strings.Lines(procfs.Mounts(p.M.Persona)) {
+		for l := range strings.Lines(procfs.Mounts(p.M)) {
 			if f := strings.Fields(l); !o.Has("t") || f[2] == o.Get("t") {
 				put(p, "%s on %s type %s (%s)\n", f[0], f[1], f[2], f[3])
 			}
@@ -110,7 +111,7 @@ func mount(_ context.Context, p *kernel.Proc) int {
 		errorf(p, "%s: special device %s does not exist.\n       dmesg(1) may have more information after failed mount system call.", dst, src)
 		return 32
 	}
-	for _, m := range p.M.Persona.Mounts {
+	for _, m := range p.M.Mounts() {
 		if m.Source == src {
 			errorf(p, "%s: %s already mounted on %s.\n       dmesg(1) may have more information after failed mount system call.", dst, src, m.Target)
 			return 32
@@ -130,7 +131,7 @@ func umount(_ context.Context, p *kernel.Proc) int {
 		return getopt.Hint(p, 1)
 	}
 	for _, a := range o.Args {
-		for _, m := range p.M.Persona.Mounts {
+		for _, m := range p.M.Mounts() {
 			if m.Target != a && m.Source != a {
 				continue
 			}
@@ -254,9 +255,9 @@ func lsblk(_ context.Context, p *kernel.Proc) int {
 	} else if !o.Has("n") {
 		put(p, "NAME   MAJ:MIN RM   SIZE RO TYPE MOUNTPOINTS\n")
 	}
-	for i, m := range p.M.Persona.Mounts {
+	for i, m := range p.M.Mounts() {
 		if name, loop := strings.CutPrefix(m.Source, "/dev/loop"); loop && !o.Has("f") {
-			put(p, "loop%-2s   7:%-3s  0 %5s  1 loop %s\n", name, name, size(m.SizeKB<<10), p.M.Persona.Mounts[i].Target)
+			put(p, "loop%-2s   7:%-3s  0 %5s  1 loop %s\n", name, name, size(m.SizeKB<<10), p.M.Mounts()[i].Target)
 		}
 	}
 	for _, d := range p.M.Persona.Disks {
@@ -338,7 +339,7 @@ func fdisk(_ context.Context, p *kernel.Proc) int {
 
 func findmnt(_ context.Context, p *kernel.Proc) int {
 	put(p, "%-30s %-12s %-10s %s\n", "TARGET", "SOURCE", "FSTYPE", "OPTIONS")
-	for _, m := range p.M.Persona.Mounts {
+	for _, m := range p.M.Mounts() {
 		t := "├─" + m.Target
 		if m.Target == "/" {
 			t = "/"
@@ -429,8 +430,27 @@ func modprobe(_ context.Context, p *kernel.Proc) int {
 	return 1
 }
 
+// parameterFile are the settings of a file of sysctl's.
+func parameterFile(p *kernel.Proc, name string) []string {
+	if name == "" {
+		name = "/etc/sysctl.conf"
+	}
+	data, err := p.M.FS.ReadFile(p.Caller, p.Abs(name), 64<<10)
+	if err != nil {
+		complain(p, "sysctl: cannot open \"%s\": %s", name, err)
+		return nil
+	}
+	var out []string
+	for l := range strings.Lines(string(data)) {
+		if l = strings.TrimSpace(l); l != "" && l[0] != '#' && l[0] != ';' && strings.Contains(l, "=") {
+			out = append(out, l)
+		}
+	}
+	return out
+}
+
 func sysctl(_ context.Context, p *kernel.Proc) int {
-	o := getopt.Parse(p.Args[1:], "aAbdeef?hNnpqr:VwX", "all/a load?/p names/N values/n quiet/q write/w system pattern/r ignore/e")
+	o := getopt.Parse(p.Args[1:], "aAbdeef?hNnp?qr:VwX", "all/a load?/p names/N values/n quiet/q write/w system pattern/r ignore/e")
 	if o.Bad != "" || len(o.Args) == 0 && !o.Has("a", "A", "p", "system") {
 		complain(p, "\nUsage:\n sysctl [options] [variable[=value] ...]\n\nFor more details see sysctl(8).")
 		return 1
@@ -438,10 +458,29 @@ func sysctl(_ context.Context, p *kernel.Proc) int {
 	status := 0
 	names := o.Args
 	if o.Has("a", "A") {
-		names = strings.Fields("fs.file-max kernel.hostname kernel.osrelease kernel.ostype kernel.pid_max kernel.version net.ipv4.ip_forward vm.swappiness")
+		names = nil
+		var walk func(dir string)
+		walk = func(dir string) {
+			list, err := p.M.FS.ReadDir(p.Caller, "/proc/sys/"+dir)
+			if err != nil {
+				return
+			}
+			for _, in := range list {
+				if in.Kind == vfs.Dir {
+					walk(dir + in.Name + "/")
+				} else {
+					names = append(names, strings.ReplaceAll(dir+in.Name, "/", "."))
+				}
+			}
+		}
+		walk("")
+	}
+	if o.Has("p", "system") {
+		names = append(names, parameterFile(p, o.Get("p"))...)
 	}
 	for _, a := range names {
 		k, v, set := strings.Cut(a, "=")
+		k, v = strings.TrimSpace(k), strings.TrimSpace(v)
 		data, err := p.M.FS.ReadFile(p.Caller, "/proc/sys/"+strings.ReplaceAll(k, ".", "/"), 4096)
 		switch {
 		case err != nil:
@@ -451,7 +490,16 @@ func sysctl(_ context.Context, p *kernel.Proc) int {
 			complain(p, "sysctl: permission denied on key \"%s\"", k)
 			status = 255
 		case set:
-			put(p, "%s = %s\n", k, v)
+			if err := p.M.FS.WriteFile(p.Caller, "/proc/sys/"+strings.ReplaceAll(k, ".", "/"), []byte(v+"\n"), 0o644); err != nil {
+				complain(p, "sysctl: setting key \"%s\": %s", k, map[bool]string{true: "Invalid argument", false: err.Error()}[err == vfs.EINVAL]) //nolint:errorlint // FS gives bare numbers
+				status = 255
+				continue
+			}
+			if !o.Has("q") {
+				put(p, "%s = %s\n", k, v)
+			}
+		case o.Has("N"):
+			put(p, "%s\n", k)
 		case o.Has("n"):
 			put(p, "%s", data)
 		default:
