@@ -132,10 +132,17 @@ func serve(ctx context.Context, o *WorkerOrders, lns map[int]net.Listener, rec *
 	ids := event.NewIDs(nil, clk.Now)
 	store := stateStore{rec}
 	for n, h := range o.Hosts {
+		var files []host.Planted
+		if h.Identity.Persona.Family != "busybox" {
+			var err error
+			if files, err = sshd.HostKeyFiles(h.Identity.HostKeys, h.Identity.Persona.Hostname); err != nil {
+				return fmt.Errorf("make the key files of %s: %w", h.Config.Name, err)
+			}
+		}
 		fake := host.New(host.Config{
 			Name: h.Config.Name, Persona: h.Identity.Persona, Programs: all, Clock: clk, Seed: o.Seed + uint64(n),
 			Net: netcmd.World{Downloads: h.Config.Downloads}, Keep: o.Visitors.Keep, Visitors: o.Visitors.Max, Store: store, Log: log,
-			Limits: kernel.Limits{Wall: o.Limits.Session},
+			Limits: kernel.Limits{Wall: o.Limits.Session}, Planted: files,
 		})
 		wg.Go(func() { fake.Run(ctx) }) //nolint:errcheck // it ends with ctx
 		door := access.New(policy(h), kernel.NewRand(o.Seed, uint64(n)), clk.Now)

@@ -43,7 +43,12 @@ type Planted struct {
 	Path    string
 	Content string
 	Mark    string // told to who watches the file system when the file is opened for reading; "" is not told
+	Mode    uint32 // 0644 where it is 0
+	AsBuilt bool   // it is as old as the host, not some weeks old
 }
+
+// MarkHostKey is the Mark of the host's private keys: bait, but no token.
+const MarkHostKey = "host-key"
 
 // Host is one fake host. It is safe for concurrent use.
 type Host struct {
@@ -68,7 +73,7 @@ func New(c Config) *Host {
 		c.Memory = 512 << 20
 	}
 	c.FS.Now, c.FS.Pool = c.Clock.Now, vfs.NewPool(c.Memory)
-	return &Host{c: c, past: past(c.Persona), base: image.Build(c.Persona, planted(c.Planted)...), rand: kernel.NewRand(c.Seed, c.Persona.Seed), visits: map[string]*Visit{}}
+	return &Host{c: c, past: past(c.Persona), base: image.Build(c.Persona, planted(c.Persona, c.Planted)...), rand: kernel.NewRand(c.Seed, c.Persona.Seed), visits: map[string]*Visit{}}
 }
 
 // past is what the host has written about itself; a router keeps nothing.
@@ -84,10 +89,17 @@ func past(p *persona.Persona) *history.History {
 	})
 }
 
-func planted(files []Planted) []vfs.Node {
+func planted(p *persona.Persona, files []Planted) []vfs.Node {
 	out := make([]vfs.Node, 0, len(files))
 	for _, f := range files {
-		out = append(out, vfs.Node{Path: f.Path, Kind: vfs.File, Mode: 0o644, Content: vfs.Bytes([]byte(f.Content)), Mark: f.Mark})
+		if f.Mode == 0 {
+			f.Mode = 0o644
+		}
+		n := vfs.Node{Path: f.Path, Kind: vfs.File, Mode: f.Mode, Content: vfs.Bytes([]byte(f.Content)), Mark: f.Mark}
+		if f.AsBuilt {
+			n.Mtime = image.Installed(p).Add(4 * time.Minute)
+		}
+		out = append(out, n)
 	}
 	return out
 }

@@ -78,8 +78,8 @@ type state struct {
 	Next      int                  `json:"next,omitempty"`      // process id
 	LastAt    time.Time            `json:"last_at,omitzero"`    // login on a terminal
 	LastFrom  string               `json:"last_from,omitempty"`
-	Logins    []kernel.LoginRecord `json:"logins,omitempty"` // the newest
-	Settings  map[string]string `json:"settings,omitempty"` // of the running machine
+	Logins    []kernel.LoginRecord `json:"logins,omitempty"`   // the newest
+	Settings  map[string]string    `json:"settings,omitempty"` // of the running machine
 }
 
 // keeping is the part of a Visit that says what is kept.

@@ -216,6 +216,10 @@ func (r *Session) marked(path, token string) {
 	}
 	r.Emit(event.ActionFileRead, event.DepthAct, func(e *event.Event) {
 		e.Path = path
+		if token == host.MarkHostKey {
+			e.Reason = "the host's private key was read; it is bait and opens nothing"
+			return
+		}
 		e.Add(TokenField, token)
 	})
 }

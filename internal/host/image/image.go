@@ -3,6 +3,7 @@ package image
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,7 +47,9 @@ func Installed(p *persona.Persona) time.Time { return p.Boot.AddDate(0, -7, -3).
 // plant adds files that somebody put there some weeks ago.
 func (b *builder) plant(files []vfs.Node) {
 	for _, f := range files {
-		f.Mtime = b.installed.AddDate(0, 6, 0)
+		if f.Mtime.IsZero() {
+			f.Mtime = b.installed.AddDate(0, 6, 0)
+		}
 		b.Add(f)
 	}
 }
@@ -250,22 +253,72 @@ func (b *builder) devices() {
 		{"ptmx", vfs.CharDev, 0o666, 5, 5, 2},
 		{"mem", vfs.CharDev, 0o640, 15, 1, 1},
 		{"kmsg", vfs.CharDev, 0o644, 0, 1, 11},
-		{"sda", vfs.BlockDev, 0o660, 6, 8, 0},
-		{"sda1", vfs.BlockDev, 0o660, 6, 8, 1},
-		{"sda2", vfs.BlockDev, 0o660, 6, 8, 2},
-		{"sda5", vfs.BlockDev, 0o660, 6, 8, 5},
 		{"tty0", vfs.CharDev, 0o620, 5, 4, 0},
+		{"autofs", vfs.CharDev, 0o600, 0, 10, 235},
+		{"bsg/2:0:0:0", vfs.CharDev, 0o600, 0, 249, 0},
+		{"cpu_dma_latency", vfs.CharDev, 0o600, 0, 10, 124},
+		{"cuse", vfs.CharDev, 0o600, 0, 10, 203},
+		{"dri/card0", vfs.CharDev, 0o660, 44, 226, 0},
+		{"fb0", vfs.CharDev, 0o660, 44, 29, 0},
+		{"hpet", vfs.CharDev, 0o600, 0, 10, 228},
+		{"hwrng", vfs.CharDev, 0o600, 0, 10, 183},
+		{"input/event0", vfs.CharDev, 0o660, 101, 13, 64},
+		{"input/event1", vfs.CharDev, 0o660, 101, 13, 65},
+		{"input/mice", vfs.CharDev, 0o660, 101, 13, 63},
+		{"loop-control", vfs.CharDev, 0o660, 6, 10, 237},
+		{"mapper/control", vfs.CharDev, 0o600, 0, 10, 236},
+		{"nvram", vfs.CharDev, 0o660, 15, 10, 144},
+		{"port", vfs.CharDev, 0o640, 15, 1, 4},
+		{"ppp", vfs.CharDev, 0o600, 0, 108, 0},
+		{"psaux", vfs.CharDev, 0o660, 0, 10, 1},
+		{"ptp0", vfs.CharDev, 0o600, 0, 251, 0},
+		{"rtc0", vfs.CharDev, 0o600, 0, 253, 0},
+		{"sg0", vfs.CharDev, 0o660, 6, 21, 0},
+		{"sg1", vfs.CharDev, 0o660, 24, 21, 1},
+		{"snapshot", vfs.CharDev, 0o600, 0, 10, 231},
+		{"snd/seq", vfs.CharDev, 0o660, 29, 116, 1},
+		{"sr0", vfs.BlockDev, 0o660, 24, 11, 0},
+		{"uhid", vfs.CharDev, 0o600, 0, 10, 239},
+		{"uinput", vfs.CharDev, 0o600, 0, 10, 223},
+		{"urandom", vfs.CharDev, 0o666, 0, 1, 9},
+		{"userfaultfd", vfs.CharDev, 0o600, 0, 10, 126},
+		{"vga_arbiter", vfs.CharDev, 0o600, 0, 10, 127},
+		{"vhost-net", vfs.CharDev, 0o600, 0, 10, 238},
+		{"vhost-vsock", vfs.CharDev, 0o600, 0, 10, 241},
 		{"tty1", vfs.CharDev, 0o620, 5, 4, 1},
 		{"fuse", vfs.CharDev, 0o666, 0, 10, 229},
 		{"net/tun", vfs.CharDev, 0o666, 0, 10, 200},
 	} {
 		b.Add(vfs.Node{Path: "/dev/" + d.name, Kind: d.kind, Mode: d.mode, GID: d.gid, Mtime: t, Major: d.major, Minor: d.minor})
 	}
+	b.disks()
+	b.consoles()
 	b.dir("/dev/shm", 0o1777, 0, 0, t)
 	b.dir("/dev/pts", 0o755, 0, 0, t)
-	b.dir("/dev/mapper", 0o755, 0, 0, t)
-	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2", "core": "/proc/kcore"} {
+	for name, target := range map[string]string{"fd": "/proc/self/fd", "stdin": "/proc/self/fd/0", "stdout": "/proc/self/fd/1", "stderr": "/proc/self/fd/2", "core": "/proc/kcore", "log": "/run/systemd/journal/dev-log", "rtc": "rtc0", "cdrom": "sr0", "initctl": "/run/initctl"} {
 		b.Add(vfs.Node{Path: "/dev/" + name, Kind: vfs.Symlink, Mode: 0o777, Target: target, Mtime: t})
+	}
+}
+
+// consoles are the terminals and loop devices, which are many.
+func (b *builder) consoles() {
+	t := b.booted
+	for i := range 64 {
+		mode, gid := uint32(0o620), uint32(5)
+		b.Add(vfs.Node{Path: "/dev/tty" + strconv.Itoa(i), Kind: vfs.CharDev, Mode: mode, GID: gid, Mtime: t, Major: 4, Minor: uint32(i)})
+		if i < 4 {
+			b.Add(vfs.Node{Path: "/dev/ttyS" + strconv.Itoa(i), Kind: vfs.CharDev, Mode: 0o660, GID: 20, Mtime: t, Major: 4, Minor: uint32(64 + i)})
+		}
+		if i < 8 {
+			for _, v := range []string{"vcs", "vcsa", "vcsu"} {
+				name, minor := v+strconv.Itoa(i), uint32(i)
+				if i == 0 {
+					name = v
+				}
+				b.Add(vfs.Node{Path: "/dev/" + name, Kind: vfs.CharDev, Mode: 0o660, GID: 5, Mtime: t, Major: 7, Minor: minor + map[string]uint32{"vcsa": 128, "vcsu": 64}[v]})
+			}
+			b.Add(vfs.Node{Path: "/dev/loop" + strconv.Itoa(i), Kind: vfs.BlockDev, Mode: 0o660, GID: 6, Mtime: t, Major: 7, Minor: uint32(i)})
+		}
 	}
 }
 

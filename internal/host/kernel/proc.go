@@ -36,8 +36,8 @@ type Machine struct {
 	Programs map[string]Program // by persona.Program.Impl; shared, never written
 	Net      Net
 	Settings *Settings // what the visitor changed in the running machine; never nil
-	Ledger   *Ledger // what the visitor left in the host's books; never nil
-	Journal  Journal // nil on a host that keeps none
+	Ledger   *Ledger   // what the visitor left in the host's books; never nil
+	Journal  Journal   // nil on a host that keeps none
 	// Runs answers for a foreign binary that a visitor brought; it is never
 	// run. nil: "cannot execute binary file".
 	Runs func(ctx context.Context, p *Proc, path string) int

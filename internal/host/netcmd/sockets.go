@@ -16,17 +16,8 @@ var services = map[string]string{
 	"323": "323", "443": "https", "445": "microsoft-ds", "631": "ipp", "993": "imaps", "3306": "mysql", "5432": "postgresql", "6379": "redis", "8080": "http-alt",
 }
 
-// sockets are the host's, then the visitor's own connection.
-func sockets(p *kernel.Proc) []persona.Socket {
-	all := append([]persona.Socket(nil), p.M.Persona.Sockets...)
-	pid := p.PPID
-	for _, s := range all {
-		if s.Name == "sshd" && s.State == "LISTEN" {
-			pid = s.PID
-		}
-	}
-	return append(all, persona.Socket{Proto: "tcp", Local: p.M.Persona.NICs[0].IPv4 + ":22", Peer: p.S.From.String(), State: "ESTAB", PID: pid, Name: "sshd"})
-}
+// sockets are the host's, then the visitor's own connections.
+func sockets(p *kernel.Proc) []persona.Socket { return p.M.Sockets() }
 
 // chosen are the sockets that the usual letters select: -t -u -l -a -4 -6.
 func chosen(p *kernel.Proc, o getopt.Opts) []persona.Socket {
@@ -156,7 +147,7 @@ func ssTable(p *kernel.Proc, o getopt.Opts, list []persona.Socket) {
 		row[local], row[lport] = halves(s.Local, o.Has("n"))
 		row[peer], row[pport] = halves(s.Peer, true)
 		if o.Has("p") && p.Caller.UID == 0 && s.PID > 0 {
-			row[proc] = fmt.Sprintf("users:((\"%s\",pid=%d,fd=%d))", s.Name, s.PID, map[bool]int{true: 4, false: 3}[strings.HasSuffix(s.Proto, "6") || s.State == "ESTAB"])
+			row[proc] = fmt.Sprintf(" users:((\"%s\",pid=%d,fd=%d))", s.Name, s.PID, map[bool]int{true: 4, false: 3}[strings.HasSuffix(s.Proto, "6") || s.State == "ESTAB"])
 		}
 		rows = append(rows, row)
 	}

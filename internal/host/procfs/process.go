@@ -17,20 +17,26 @@ import (
 var processText = map[string]func(*Proc, kernel.Entry) string{
 	"mounts": func(f *Proc, _ kernel.Entry) string { return f.mounts() }, "mountinfo": (*Proc).mountinfo,
 	"comm": func(_ *Proc, e kernel.Entry) string { return e.Name[:min(len(e.Name), 15)] + "\n" }, "cmdline": (*Proc).arguments, "status": (*Proc).status, "stat": (*Proc).processStat,
-	"statm":  func(_ *Proc, e kernel.Entry) string { return fmt.Sprintf("%d %d %d %d 0 %d 0\n", e.VSZ/4, e.RSS/4, e.RSS/5, e.VSZ/64, e.VSZ/16) },
+	"statm": func(_ *Proc, e kernel.Entry) string {
+		return fmt.Sprintf("%d %d %d %d 0 %d 0\n", e.VSZ/4, e.RSS/4, e.RSS/5, e.VSZ/64, e.VSZ/16)
+	},
 	"cgroup": func(_ *Proc, e kernel.Entry) string { return "0::/" + cgroup(e) + "\n" }, "limits": (*Proc).limits, "maps": (*Proc).maps, "smaps": (*Proc).maps, "numa_maps": (*Proc).maps, "environ": func(_ *Proc, e kernel.Entry) string { return e.Environ },
 	"auxv": func(*Proc, kernel.Entry) string { return "" }, "io": (*Proc).io, "loginuid": (*Proc).loginUID, "sessionid": (*Proc).sessionID, "oom_score": func(_ *Proc, e kernel.Entry) string { return strconv.Itoa(oomScore(e)) + "\n" },
 	"oom_score_adj": func(_ *Proc, e kernel.Entry) string { return strconv.Itoa(oomAdj(e)) + "\n" }, "oom_adj": func(_ *Proc, e kernel.Entry) string { return strconv.Itoa(oomAdj(e)*17/1000) + "\n" }, "personality": fixed("00000000\n"), "wchan": (*Proc).wchan,
 	"uid_map": fixed("         0          0 4294967295\n"), "gid_map": fixed("         0          0 4294967295\n"), "projid_map": fixed("         0          0 4294967295\n"), "setgroups": fixed("allow\n"), "timerslack_ns": fixed("50000\n"),
 	"autogroup": func(_ *Proc, e kernel.Entry) string { return fmt.Sprintf("/autogroup-%d nice 0\n", 20+e.PID%400) }, "coredump_filter": fixed("00000033\n"), "cpuset": fixed("/\n"), "cpu_resctrl_groups": fixed(""), "arch_status": fixed("AVX512_elapsed_ms:\t-1\n"),
-	"sched": (*Proc).sched, "schedstat": func(f *Proc, e kernel.Entry) string { return fmt.Sprintf("%d %d %d\n", f.used(e).Nanoseconds(), f.used(e).Nanoseconds()/9, 3+e.PID%90) }, "stack": (*Proc).stack, "syscall": (*Proc).syscall,
+	"sched": (*Proc).sched, "schedstat": func(f *Proc, e kernel.Entry) string {
+		return fmt.Sprintf("%d %d %d\n", f.used(e).Nanoseconds(), f.used(e).Nanoseconds()/9, 3+e.PID%90)
+	}, "stack": (*Proc).stack, "syscall": (*Proc).syscall,
 	"mountstats": func(f *Proc, _ kernel.Entry) string { return f.mountstats() }, "timers": fixed(""), "patch_state": fixed("-1\n"), "clear_refs": fixed(""), "pagemap": fixed(""), "mem": fixed(""), "smaps_rollup": (*Proc).rollup,
 }
 
 // guarded are files that only the owner of a process and root may read.
 const guarded = " environ maps smaps smaps_rollup numa_maps auxv io pagemap mem stack syscall personality "
 
-func fixed(text string) func(*Proc, kernel.Entry) string { return func(*Proc, kernel.Entry) string { return text } }
+func fixed(text string) func(*Proc, kernel.Entry) string {
+	return func(*Proc, kernel.Entry) string { return text }
+}
 
 // routerHas are the files of a process on the small kernel of a router.
 const routerHas = " auxv cgroup cmdline comm environ limits maps mem mountinfo mounts oom_adj oom_score oom_score_adj pagemap personality smaps stat statm status wchan io "
@@ -253,14 +259,14 @@ func (f *Proc) used(e kernel.Entry) time.Duration {
 	return e.CPU + time.Duration(float64(f.m.Clock.Now().Sub(e.Started))*0.000_002*float64(1+e.PID%9))
 }
 
-func state(f *Proc, e kernel.Entry) (letter, word string) {
+func state(e kernel.Entry) (letter, word string) {
 	letter = e.State[:1]
 	word = map[string]string{"S": "sleeping", "R": "running", "I": "idle", "T": "stopped", "Z": "zombie", "D": "disk sleep"}[letter]
 	return letter, cmp.Or(word, "sleeping")
 }
 
 func (f *Proc) status(e kernel.Entry) string {
-	letter, word := state(f, e)
+	letter, word := state(e)
 	gid := f.gidOf(e)
 	kernelThread := strings.HasPrefix(e.Command, "[")
 	caps := "0000000000000000"
@@ -292,7 +298,7 @@ func (f *Proc) switches(e kernel.Entry) int64 {
 }
 
 func (f *Proc) processStat(e kernel.Entry) string {
-	letter, _ := state(f, e)
+	letter, _ := state(e)
 	tty, group := 0, -1
 	if n, ok := strings.CutPrefix(e.TTY, "pts/"); ok {
 		k, _ := strconv.Atoi(n)
@@ -316,7 +322,9 @@ func (f *Proc) limits(e kernel.Entry) string {
 		files = [2]string{"1024", "524288"}
 	}
 	var b strings.Builder
-	row := func(name, soft, hard, unit string) { fmt.Fprintf(&b, "%-25s %-20s %-20s %-10s\n", name, soft, hard, unit) }
+	row := func(name, soft, hard, unit string) {
+		fmt.Fprintf(&b, "%-25s %-20s %-20s %-10s\n", name, soft, hard, unit)
+	}
 	const no = "unlimited"
 	n, locked := strconv.FormatInt(procs, 10), strconv.FormatInt(f.m.Persona.Memory.TotalKB*1024/8/4096*4096, 10)
 	row("Limit", "Soft Limit", "Hard Limit", "Units")

@@ -16,12 +16,12 @@ var serverFiles = map[string]func(*Proc) string{
 	"interrupts": (*Proc).interrupts, "softirqs": (*Proc).softirqs, "vmstat": (*Proc).vmstat, "diskstats": (*Proc).diskstats, "modules": (*Proc).modules,
 	"slabinfo": (*Proc).slabinfo, "buddyinfo": (*Proc).buddyinfo, "zoneinfo": (*Proc).zoneinfo, "devices": (*Proc).devices, "misc": constant(miscDevices),
 	"filesystems": constant("nodev\tsysfs\nnodev\ttmpfs\nnodev\tbdev\nnodev\tproc\nnodev\tcgroup\nnodev\tcgroup2\nnodev\tcpuset\nnodev\tdevtmpfs\nnodev\tdebugfs\nnodev\ttracefs\nnodev\tsecurityfs\nnodev\tsockfs\nnodev\tbpf\nnodev\tpipefs\nnodev\tramfs\nnodev\thugetlbfs\nnodev\tdevpts\nnodev\tmqueue\nnodev\tpstore\n\text3\n\text2\n\text4\nnodev\tautofs\nnodev\tconfigfs\n\tfuseblk\nnodev\tfuse\nnodev\tfusectl\nnodev\tbinfmt_misc\n"),
-	"cgroups": constant("#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t0\t71\t1\ncpu\t0\t71\t1\ncpuacct\t0\t71\t1\nblkio\t0\t71\t1\nmemory\t0\t71\t1\ndevices\t0\t71\t1\nfreezer\t0\t71\t1\nnet_cls\t0\t71\t1\nperf_event\t0\t71\t1\nnet_prio\t0\t71\t1\nhugetlb\t0\t71\t1\npids\t0\t71\t1\nrdma\t0\t71\t1\nmisc\t0\t71\t1\n"),
-	"consoles": constant("tty0                 -WU (EC  p  )    4:1\n"), "dma": constant(" 4: cascade\n"), "execdomains": constant("0-0\tLinux           \t[kernel]\n"), "fb": constant("0 bochs-drmdrmfb\n"),
+	"cgroups":     constant("#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpuset\t0\t71\t1\ncpu\t0\t71\t1\ncpuacct\t0\t71\t1\nblkio\t0\t71\t1\nmemory\t0\t71\t1\ndevices\t0\t71\t1\nfreezer\t0\t71\t1\nnet_cls\t0\t71\t1\nperf_event\t0\t71\t1\nnet_prio\t0\t71\t1\nhugetlb\t0\t71\t1\npids\t0\t71\t1\nrdma\t0\t71\t1\nmisc\t0\t71\t1\n"),
+	"consoles":    constant("tty0                 -WU (EC  p  )    4:1\n"), "dma": constant(" 4: cascade\n"), "execdomains": constant("0-0\tLinux           \t[kernel]\n"), "fb": constant("0 bochs-drmdrmfb\n"),
 	"key-users": constant("    0:    18 17/17 13/1000000 257/25000000\n"), "keys": constant(""), "locks": (*Proc).locks, "mtrr": constant("reg00: base=0x080000000 ( 2048MB), size= 2048MB, count=1: uncachable\n"),
 	"ioports": constant("0000-0cf7 : PCI Bus 0000:00\n  0000-001f : dma1\n  0020-0021 : pic1\n  0040-0043 : timer0\n  0060-0060 : keyboard\n  0064-0064 : keyboard\n  0070-0077 : rtc0\n  01f0-01f7 : ata_piix\n  03c0-03df : vga+\n  0cf8-0cff : PCI conf1\n  c000-ffff : PCI Bus 0000:00\n"),
 	"iomem":   constant("00000000-00000fff : Reserved\n00001000-0009fbff : System RAM\n0009fc00-0009ffff : Reserved\n000a0000-000bffff : PCI Bus 0000:00\n000f0000-000fffff : Reserved\n  000f0000-000fffff : System ROM\n00100000-bffdffff : System RAM\nfeffc000-feffffff : Reserved\nfffc0000-ffffffff : Reserved\n"),
-	"crypto": constant(cryptoText), "kallsyms": constant(kallsyms), "pagetypeinfo": constant("Page block order: 9\nPages per block:  512\n\n"), "schedstat": (*Proc).schedstat, "timer_list": constant("Timer List Version: v0.9\nHRTIMER_MAX_CLOCK_BASES: 8\n"),
+	"crypto":  constant(cryptoText), "kallsyms": constant(kallsyms), "pagetypeinfo": constant("Page block order: 9\nPages per block:  512\n\n"), "schedstat": (*Proc).schedstat, "timer_list": constant("Timer List Version: v0.9\nHRTIMER_MAX_CLOCK_BASES: 8\n"),
 	"vmallocinfo": constant(""), "pressure/cpu": (*Proc).pressure, "pressure/io": (*Proc).pressure, "pressure/memory": (*Proc).pressure, "sysvipc/msg": constant("       key      msqid perms      cbytes       qnum lspid lrpid   uid   gid  cuid  cgid      stime      rtime      ctime\n"),
 	"sysvipc/sem": constant("       key      semid perms      nsems   uid   gid  cuid  cgid      otime      ctime\n"), "sysvipc/shm": constant("       key      shmid perms                  size  cpid  lpid nattch   uid   gid  cuid  cgid      atime      dtime      ctime                   rss                  swap\n"),
 	"bus/pci/devices": constant(""), "bus/input/devices": constant("I: Bus=0011 Vendor=0001 Product=0001 Version=ab41\nN: Name=\"AT Translated Set 2 keyboard\"\nP: Phys=isa0060/serio0/input0\nH: Handlers=sysrq kbd leds event0 \n\n"), "driver/rtc": (*Proc).rtc,
@@ -97,9 +97,24 @@ var ipis = []struct {
 	name, what string
 	rate       float64
 }{
-	{"NMI", "Non-maskable interrupts", 0}, {"LOC", "Local timer interrupts", 41}, {"SPU", "Spurious interrupts", 0}, {"PMI", "Performance monitoring interrupts", 0}, {"IWI", "IRQ work interrupts", 0.0002},
-	{"RTR", "APIC ICR read retries", 0}, {"RES", "Rescheduling interrupts", 1.3}, {"CAL", "Function call interrupts", 2.2}, {"TLB", "TLB shootdowns", 0.4}, {"TRM", "Thermal event interrupts", 0}, {"THR", "Threshold APIC interrupts", 0},
-	{"DFR", "Deferred Error APIC interrupts", 0}, {"MCE", "Machine check exceptions", 0}, {"MCP", "Machine check polls", 0.0033}, {"HYP", "Hypervisor callback interrupts", 0}, {"PIN", "Posted-interrupt notification event", 0}, {"NPI", "Nested posted-interrupt event", 0}, {"PIW", "Posted-interrupt wakeup event", 0},
+	{"NMI", "Non-maskable interrupts", 0},
+	{"LOC", "Local timer interrupts", 41},
+	{"SPU", "Spurious interrupts", 0},
+	{"PMI", "Performance monitoring interrupts", 0},
+	{"IWI", "IRQ work interrupts", 0.0002},
+	{"RTR", "APIC ICR read retries", 0},
+	{"RES", "Rescheduling interrupts", 1.3},
+	{"CAL", "Function call interrupts", 2.2},
+	{"TLB", "TLB shootdowns", 0.4},
+	{"TRM", "Thermal event interrupts", 0},
+	{"THR", "Threshold APIC interrupts", 0},
+	{"DFR", "Deferred Error APIC interrupts", 0},
+	{"MCE", "Machine check exceptions", 0},
+	{"MCP", "Machine check polls", 0.0033},
+	{"HYP", "Hypervisor callback interrupts", 0},
+	{"PIN", "Posted-interrupt notification event", 0},
+	{"NPI", "Nested posted-interrupt event", 0},
+	{"PIW", "Posted-interrupt wakeup event", 0},
 }
 
 func (f *Proc) interrupts() string {

@@ -134,7 +134,7 @@ func hostnamectl(_ context.Context, p *kernel.Proc) int {
 	if len(p.Args) > 2 {
 		return 0
 	}
-	put(p, " Static hostname: %s\n       Icon name: computer-vm\n         Chassis: vm 🖴\n      Machine ID: %s\n         Boot ID: %s\n  Virtualization: kvm\nOperating System: %s\n          Kernel: Linux %s\n    Architecture: x86-64\n Hardware Vendor: QEMU\n  Hardware Model: Standard PC _i440FX + PIIX, 1996_\nFirmware Version: rel-1.16.2-0-gea1b7a073390-prebuilt.qemu.org\n", q.Hostname, q.MachineID, q.MachineID[16:]+q.MachineID[:16], q.OS.Pretty, q.Kernel.Release)
+	put(p, " Static hostname: %s\n       Icon name: computer-vm\n         Chassis: vm 🖴\n      Machine ID: %s\n         Boot ID: %s\n  Virtualization: kvm\nOperating System: %s\n          Kernel: Linux %s\n    Architecture: x86-64\n Hardware Vendor: QEMU\n  Hardware Model: Standard PC _i440FX + PIIX, 1996_\nFirmware Version: rel-1.16.2-0-gea1b7a073390-prebuilt.qemu.org\n", q.Hostname, q.MachineID, bootID(p), q.OS.Pretty, q.Kernel.Release)
 	return 0
 }
 

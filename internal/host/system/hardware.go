@@ -3,6 +3,7 @@ package system
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -275,10 +276,16 @@ func lsblk(_ context.Context, p *kernel.Proc) int {
 				continue
 			}
 			if o.Has("f") {
-				put(p, "%s%-4s %-6s %-5s       %-36s                %s\n", branch, part.Name, part.FS, "", part.UUID, part.Mount)
+				ver, avail, use := map[string]string{"ext4": "1.0", "swap": "1"}[part.FS], "", ""
+				for _, m := range p.M.Mounts() {
+					if m.Source == "/dev/"+part.Name && m.SizeKB > 0 {
+						avail, use = size((m.SizeKB*95/100-m.UsedKB)<<10), fmt.Sprintf("%d%%", (m.UsedKB*100+m.SizeKB-1)/m.SizeKB)
+					}
+				}
+				put(p, "%s%-4s %-6s %-5s       %-36s %7s %6s %s\n", branch, part.Name, part.FS, ver, part.UUID, avail, use, part.Mount)
 				continue
 			}
-			put(p, "%s%-4s   8:%-3d  0 %5s  0 part %s\n", branch, part.Name, i+1, size(part.Bytes), part.Mount)
+			put(p, "%s%-4s   8:%-3d  0 %5s  0 part %s\n", branch, part.Name, partNumber(d, i), size(part.Bytes), part.Mount)
 		}
 	}
 	if !o.Has("f") && p.M.Persona.Family == "debian" {
@@ -287,18 +294,70 @@ func lsblk(_ context.Context, p *kernel.Proc) int {
 	return 0
 }
 
+// partNumber is the number of the i-th partition: of its name.
+func partNumber(d persona.Disk, i int) int {
+	n, err := strconv.Atoi(strings.TrimPrefix(d.Parts[i].Name, d.Name))
+	if err != nil {
+		return i + 1
+	}
+	return n
+}
+
 func blkid(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "c:dghiklL:n:o:O:ps:S:t:u:U:vV", "cache-file/c no-encoding/d garbage-collect/g output/o list-filesystems/k match-tag/s match-token/t list-one/l label/L uuid/U probe/p info/i size/S offset/O usages/u version/V")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 4)
+	}
 	status := 2
 	for _, d := range p.M.Persona.Disks {
 		for i, part := range d.Parts {
-			if part.UUID == "" || len(p.Args) > 1 && !strings.Contains(strings.Join(p.Args[1:], " ")+" ", "/dev/"+part.Name+" ") && !strings.HasPrefix(p.Args[1], "-") {
+			dev := "/dev/" + part.Name
+			if part.UUID == "" || len(o.Args) > 0 && !slices.Contains(o.Args, dev) || o.Has("U") && o.Get("U") != part.UUID {
 				continue
 			}
-			put(p, "/dev/%s: UUID=\"%s\"%s TYPE=\"%s\" PARTUUID=\"%.8s-%02d\"\n", part.Name, part.UUID, map[bool]string{true: ` BLOCK_SIZE="4096"`, false: ""}[part.FS == "ext4"], part.FS, p.M.Persona.MachineID, i+1)
+			tags := [][2]string{{"UUID", part.UUID}}
+			if part.FS == "ext4" {
+				tags = append(tags, [2]string{"BLOCK_SIZE", "4096"})
+			}
+			tags = append(tags, [2]string{"TYPE", part.FS}, [2]string{"PARTUUID", fmt.Sprintf("%.8s-%02d", p.M.Persona.MachineID, partNumber(d, i))})
+			if k, v, ok := strings.Cut(o.Get("t"), "="); ok && !slices.Contains(tags, [2]string{k, strings.Trim(v, "\"")}) {
+				continue
+			}
 			status = 0
+			if o.Has("U") {
+				put(p, "%s\n", dev)
+				continue
+			}
+			showTags(p, o, dev, tags)
 		}
 	}
 	return status
+}
+
+// showTags is a device's line of blkid, in the form that -o names.
+func showTags(p *kernel.Proc, o getopt.Opts, dev string, tags [][2]string) {
+	var line strings.Builder
+	line.WriteString(dev + ":")
+	for _, t := range tags {
+		if o.Has("s") && !slices.Contains(o.All("s"), t[0]) {
+			continue
+		}
+		switch o.Get("o") {
+		case "value":
+			put(p, "%s\n", t[1])
+		case "export":
+			put(p, "%s=%s\n", t[0], t[1])
+		default:
+			fmt.Fprintf(&line, " %s=%q", t[0], t[1])
+		}
+	}
+	switch o.Get("o") {
+	case "value", "export":
+	case "device":
+		put(p, "%s\n", dev)
+	default:
+		put(p, "%s\n", line.String())
+	}
 }
 
 func fdisk(_ context.Context, p *kernel.Proc) int {
@@ -350,19 +409,21 @@ func findmnt(_ context.Context, p *kernel.Proc) int {
 }
 
 func swapon(_ context.Context, p *kernel.Proc) int {
-	args := strings.Join(p.Args[1:], " ")
+	o := getopt.Parse(p.Args[1:], "ad?efo:p:sT:vVhL:U:", "all/a discard?/d ifexists/e fixpgsz/f options/o priority/p summary/s show? noheadings raw bytes verbose/v version/V")
+	if o.Bad != "" {
+		return getopt.Usage(p, o, 1)
+	}
 	data, err := p.M.FS.ReadFile(p.Caller, "/proc/swaps", 4096)
 	if err != nil {
 		return 1
 	}
 	switch {
-	case strings.Contains(args, "-s"):
+	case o.Has("s"):
 		put(p, "%s", data)
-		if strings.Contains(args, "--show") {
-			return 0
+	case len(o.Args) == 0 && !o.Has("a"):
+		if !o.Has("noheadings") {
+			put(p, "NAME      TYPE      SIZE USED PRIO\n")
 		}
-	case args == "" || strings.Contains(args, "--show"):
-		put(p, "NAME      TYPE      SIZE USED PRIO\n")
 		for l := range strings.Lines(string(data)) {
 			if f := strings.Fields(l); len(f) == 5 && f[0] != "Filename" {
 				kb, _ := strconv.ParseInt(f[2], 10, 64)
@@ -371,6 +432,16 @@ func swapon(_ context.Context, p *kernel.Proc) int {
 		}
 	case p.Caller.UID != 0:
 		errorf(p, "cannot open %s: Permission denied", p.Args[len(p.Args)-1])
+		return 255
+	default:
+		if len(o.Args) == 0 {
+			return 0
+		}
+		if _, err := p.M.FS.Stat(p.Caller, p.Abs(o.Args[0])); err != nil {
+			errorf(p, "cannot open %s: No such file or directory", o.Args[0])
+			return 255
+		}
+		errorf(p, "%s: read swap header failed", o.Args[0])
 		return 255
 	}
 	return 0
@@ -393,41 +464,6 @@ func vmstat(ctx context.Context, p *kernel.Proc) int {
 		put(p, "%2d %2d %6d %6d %6d %6d %4d %4d %5d %5d %4d %4d %2d %2d %2d %2d %2d\n", 0, 0, i.SwapTotal-i.SwapFree, i.Free, i.Buffers, i.Cached, 0, 0, 3, 9, 41, 77, 0, 0, 100, 0, 0)
 	}
 	return 0
-}
-
-func modprobe(_ context.Context, p *kernel.Proc) int {
-	name := getopt.Base(p.Args[0])
-	var mods []string
-	for _, a := range p.Args[1:] {
-		if !strings.HasPrefix(a, "-") {
-			mods = append(mods, a)
-		}
-	}
-	if len(mods) == 0 {
-		complain(p, "%s: ERROR: missing parameters. See -h.", name)
-		return 1
-	}
-	if p.Caller.UID != 0 {
-		complain(p, "%s: ERROR: could not insert '%s': Operation not permitted", name, mods[0])
-		return 1
-	}
-	switch name {
-	case "insmod":
-		if _, err := p.M.FS.Stat(p.Caller, p.Abs(mods[0])); err != nil {
-			complain(p, "insmod: ERROR: could not load module %s: No such file or directory", mods[0])
-			return 1
-		}
-		complain(p, "insmod: ERROR: could not insert module %s: Invalid module format", mods[0])
-		return 1
-	case "rmmod":
-		complain(p, "rmmod: ERROR: Module %s is not currently loaded", mods[0])
-		return 1
-	case "modinfo":
-		complain(p, "modinfo: ERROR: Module %s not found.", mods[0])
-		return 1
-	}
-	complain(p, "modprobe: FATAL: Module %s not found in directory /lib/modules/%s", mods[0], p.M.Persona.Kernel.Release)
-	return 1
 }
 
 // parameterFile are the settings of a file of sysctl's.

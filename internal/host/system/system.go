@@ -18,7 +18,7 @@ func Programs() map[string]kernel.Program {
 		"uname": uname, "arch": uname, "whoami": whoami, "logname": whoami, "id": id, "groups": groups, "hostname": hostname, "nproc": nproc, "free": free, "getent": getent,
 		"uptime": uptime, "w": w, "who": who, "users": who, "last": last, "lastlog": lastlog, "lastb": last, "utmpdump": utmpdump, "lscpu": lscpu, "lspci": lspci, "lsmod": lsmod, "lsblk": lsblk, "blkid": blkid, "fdisk": fdisk,
 		"findmnt": findmnt, "swapon": swapon, "vmstat": vmstat, "ps": ps, "top": top, "pgrep": pgrep, "pkill": pgrep, "killall": pgrep, "pidof": pgrep, "kill": kill, "renice": renice,
-		"getconf": getconf, "mount": mount, "umount": umount, "dmesg": dmesg, "modprobe": modprobe, "insmod": modprobe, "rmmod": modprobe, "modinfo": modprobe, "sysctl": sysctl,
+		"getconf": getconf, "mount": mount, "umount": umount, "dmesg": dmesg, "modprobe": modprobe, "insmod": modprobe, "rmmod": modprobe, "modinfo": modprobe, "depmod": modprobe, "sysctl": sysctl,
 		"crontab": crontab, "at": at, "chpasswd": chpasswd, "passwd": passwd, "useradd": useradd, "adduser": adduser, "userdel": userdel, "deluser": userdel, "usermod": usermod,
 		"groupadd": groupadd, "addgroup": groupadd, "groupdel": groupadd, "delgroup": groupadd, "groupmod": groupadd, "gpasswd": groupadd, "chage": chage, "sudo": sudo, "su": su,
 		"env": env, "printenv": env, "sleep": sleep, "timeout": timeout, "xargs": xargs, "watch": watch, "date": date, "timedatectl": timedatectl, "hostnamectl": hostnamectl, "locale": locale,
