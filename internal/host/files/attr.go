@@ -128,3 +128,26 @@ func lsattr(ctx context.Context, p *kernel.Proc) int {
 	}
 	return status
 }
+
+// getcap shows capabilities of files; ping alone has some.
+func getcap(_ context.Context, p *kernel.Proc) int {
+	o := getopt.Parse(p.Args[1:], "vhrn", "")
+	if o.Bad != "" || len(o.Args) == 0 {
+		fmt.Fprint(p.Stderr(), "usage: getcap [-h] [-l] [-n] [-r] [-v] <filename> [<filename> ...]\n\n\tdisplays the capabilities on the queried file(s).\n") //nolint:errcheck // the visitor's own stderr
+		return 1
+	}
+	for _, a := range o.Args {
+		in, err := p.M.FS.Stat(p.Caller, p.Abs(a))
+		if err != nil {
+			fmt.Fprintf(p.Stderr(), "%s (%s)\n", a, err) //nolint:errcheck // as above
+			continue
+		}
+		const ping = "/usr/bin/ping"
+		_, err = p.M.FS.Stat(p.Caller, ping)
+		under := o.Has("r") && in.Kind == vfs.Dir && strings.HasPrefix(ping, strings.TrimSuffix(p.Abs(a), "/")+"/")
+		if err == nil && (under || p.Abs(a) == ping || p.Abs(a) == "/bin/ping") {
+			fmt.Fprintf(p.Stdout(), "%s cap_net_raw=ep\n", map[bool]string{true: ping, false: a}[under]) //nolint:errcheck // the visitor's own output
+		}
+	}
+	return 0
+}

@@ -21,7 +21,7 @@ func Programs() map[string]kernel.Program {
 		"ln": ln, "link": link, "unlink": unlink, "stat": stat, "dd": dd, "find": find, "mktemp": mktemp, "tempfile": mktemp, "readlink": readlink, "realpath": readlink,
 		"chattr": chattr, "lsattr": lsattr, "sync": syncCmd, "du": du, "df": df, "which": which, "whereis": whereis, "basename": basename, "dirname": dirname,
 		"truncate": truncate, "install": install, "mkfifo": mkfifo, "mknod": mknod, "pathchk": pathchk, "fallocate": fallocate, "shred": shred,
-		"mountpoint": mountpoint, "file": file, "run-parts": runParts, "locate": nothing, "getcap": quiet, "setcap": quiet,
+		"mountpoint": mountpoint, "file": file, "run-parts": runParts, "locate": nothing, "getcap": getcap, "setcap": quiet,
 	}
 }
 

@@ -363,7 +363,8 @@ func (f *Proc) netRoute() string {
 		to = netip.PrefixFrom(a, n.Prefix).Masked().Addr()
 	}
 	mask := bits.ReverseBytes32(^uint32(0) << (32 - n.Prefix))
-	return fmt.Sprintf("Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n%s\t00000000\t%s\t0003\t0\t0\t0\t00000000\t0\t0\t0\n%s\t%s\t00000000\t0001\t0\t0\t0\t%08X\t0\t0\t0\n", n.Name, gw, n.Name, hexAddr(to.String() + ":0")[:8], mask)
+	head := "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT"
+	return fmt.Sprintf("%-127s\n%-127s\n%-127s\n", head, fmt.Sprintf("%s\t00000000\t%s\t0003\t0\t0\t0\t00000000\t0\t0\t0", n.Name, gw), fmt.Sprintf("%s\t%s\t00000000\t0001\t0\t0\t0\t%08X\t0\t0\t0", n.Name, hexAddr(to.String() + ":0")[:8], mask))
 }
 
 func (f *Proc) netARP() string {

@@ -29,6 +29,10 @@ func biSource(ctx context.Context, s *sh, args []string) int {
 	if err != nil {
 		switch s.dialect {
 		case Dash:
+			if !strings.Contains(name, "/") {
+				s.fail(2, "%s: %s: not found", args[0], name)
+				break
+			}
 			s.fail(2, "%s: cannot open %s: No such file", args[0], name)
 		case Ash:
 			if !strings.Contains(name, "/") {

@@ -16,8 +16,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 )
 
-// openssl answers version, rand, dgst, passwd and base64. The hashes of
-// passwd are drawn from the input: the same every time, and the hash of nothing.
+// openssl answers version, rand, dgst, passwd and base64.
 func openssl(_ context.Context, p *kernel.Proc) int {
 	args := p.Args[1:]
 	if len(args) == 0 {
@@ -93,18 +92,16 @@ func opensslPasswd(p *kernel.Proc, args []string) int {
 	if salt == "" {
 		salt = drawn(p, 8)
 	}
-	id, n := "1", 22
 	switch {
 	case o.Has("6"):
-		id, n = "6", 86
+		put(p, "%s\n", shaCrypt(512, salt, pw))
 	case o.Has("5"):
-		id, n = "5", 43
+		put(p, "%s\n", shaCrypt(256, salt, pw))
 	case o.Has("apr1"):
-		id = "apr1"
+		put(p, "%s\n", md5crypt("$apr1$", salt, pw))
+	default:
+		put(p, "%s\n", md5crypt("$1$", salt, pw))
 	}
-	sum := sha512.Sum512([]byte(id + salt + pw))
-	text := strings.NewReplacer("+", ".", "=", "").Replace(base64.StdEncoding.EncodeToString(append(sum[:], sum[:]...)))
-	put(p, "$%s$%s$%s\n", id, salt, text[:n])
 	return 0
 }
 

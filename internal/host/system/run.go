@@ -323,17 +323,19 @@ func timeout(ctx context.Context, p *kernel.Proc) int {
 	return 124
 }
 
-// viaShell runs a builtin's twin in /usr/bin by the shell's own code.
-func viaShell(ctx context.Context, p *kernel.Proc) int {
-	if len(p.Args) == 2 && (p.Args[1] == "--version" || p.Args[1] == "--help") && getopt.Base(p.Args[0]) != "test" {
-		return getopt.Usage(p, getopt.Opts{Bad: p.Args[1]}, 0)
+// viaShell runs a builtin's twin in /usr/bin by the shell's own code; a copy
+// under another name does the same.
+func viaShell(name string) kernel.Program {
+	return func(ctx context.Context, p *kernel.Proc) int {
+		if len(p.Args) == 2 && (p.Args[1] == "--version" || p.Args[1] == "--help") && name != "test" {
+			return getopt.Usage(p, getopt.Opts{Bad: p.Args[1]}, 0)
+		}
+		st, err := p.Run(ctx, p.Child(append([]string{"bash", "-c", `"$0" "$@"`, name}, p.Args[1:]...)...))
+		if err != nil {
+			return 127
+		}
+		return st
 	}
-	c := p.Child(append([]string{"bash", "-c", `"$0" "$@"`, getopt.Base(p.Args[0])}, p.Args[1:]...)...)
-	st, err := p.Run(ctx, c)
-	if err != nil {
-		return 127
-	}
-	return st
 }
 
 // watch shows a command's output again and again until a key or a signal.

@@ -23,7 +23,7 @@ func Programs() map[string]kernel.Program {
 		"groupadd": groupadd, "addgroup": groupadd, "groupdel": groupadd, "delgroup": groupadd, "groupmod": groupadd, "gpasswd": groupadd, "chage": chage, "sudo": sudo, "su": su,
 		"env": env, "printenv": env, "sleep": sleep, "timeout": timeout, "xargs": xargs, "watch": watch, "date": date, "timedatectl": timedatectl, "hostnamectl": hostnamectl, "locale": locale,
 		"localectl": localectl, "cal": cal, "true": ok, "false": fail, "clear": clearScreen, "reset": clearScreen, "tty": tty, "stty": stty,
-		"echo": viaShell, "printf": viaShell, "test": viaShell, "[": viaShell, "pwd": viaShell,
+		"echo": viaShell("echo"), "printf": viaShell("printf"), "test": viaShell("test"), "[": viaShell("["), "pwd": viaShell("pwd"),
 		"systemctl": systemctl, "service": service, "journalctl": journalctl, "logger": logger, "shutdown": shutdown, "apt": apt, "apt-cache": apt, "dpkg": dpkg, "dpkg-query": dpkg, "python3": python, "perl": perl,
 		"iptables": iptables, "openssl": openssl, "getopt": getoptCmd, "ssh-keygen": sshKeygen, "man": man, "lsb_release": lsbRelease, "uuidgen": uuidgen, "mcookie": mcookie, "hostid": hostid,
 	}
