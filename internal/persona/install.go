@@ -77,7 +77,7 @@ func (d *drawer) install() {
 // installed are the programs that the packages hold and the fake host knows.
 func (d *drawer) installed(built time.Time) {
 	p := d.p
-	known := strings.Fields(usrBin + " kmod tset dig host nslookup lsb_release lsof zfgrep " + usrSbin + " " + d.t.Programs.Bin + " " + d.t.Programs.Sbin)
+	known := strings.Fields(usrBin + " b2sum kmod tset dig host nslookup lsb_release lsof zfgrep " + usrSbin + " " + d.t.Programs.Bin + " " + d.t.Programs.Sbin)
 	impl := func(name string) string {
 		switch {
 		case programOf[name] != "":

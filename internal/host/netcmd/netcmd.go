@@ -14,7 +14,7 @@ import (
 func Programs() map[string]kernel.Program {
 	return map[string]kernel.Program{
 		"ip": ip, "ifconfig": ifconfig, "ss": ss, "netstat": netstat, "route": route, "arp": arp, "wget": wget, "curl": curl, "tftp": tftp, "ftpget": tftp,
-		"lsof": lsof, "ping": ping, "nslookup": nslookup, "host": hostCmd, "dig": dig, "telnet": dialled, "nc": dialled, "ftp": dialled, "ssh": ssh, "sftp": ssh,
+		"lsof": lsof, "iptables": iptables, "ip6tables": iptables, "iptables-save": iptablesSave, "iptables-restore": iptablesRestore, "ping": ping, "nslookup": nslookup, "host": hostCmd, "dig": dig, "telnet": dialled, "nc": dialled, "ftp": dialled, "ssh": ssh, "sftp": ssh,
 	}
 }
 

@@ -116,7 +116,6 @@ var answers = map[string]answer{
 	"vipw":                {"vipw: /etc/passwd is unchanged", 0, "vipw: /etc/passwd is unchanged", 0, true},
 	"visudo":              {"visudo: /etc/sudoers.tmp unchanged", 0, "/etc/sudoers: parsed OK", 0, true},
 	"zic":                 {"zic: usage is zic [ --version ] [ --help ] [ -v ] \\\n\t[ -b {slim|fat} ] [ -d directory ] [ -l localtime ] [ -L leapseconds ] [ filename ... ]", 1, "zic: Can't open %[2]s: No such file or directory", 1, false},
-	"ip6tables":           {"ip6tables v1.8.9 (nf_tables): no command specified\nTry `ip6tables -h' or 'ip6tables --help' for more information.", 2, "", 0, true},
 	"nft":                 {"Usage: nft [ options ] [ cmds... ]", 1, "", 0, true},
 	"lslogins":            {"  UID USER       PROC PWD-LOCK PWD-DENY  LAST-LOGIN GECOS\n    0 root         98                                root", 0, "", 0, false},
 	"lsmem":               {"RANGE                                 SIZE  STATE REMOVABLE BLOCK\n0x0000000000000000-0x00000000bfffffff   3G online       yes  0-23", 0, "", 0, false},
@@ -239,31 +238,6 @@ func stty(_ context.Context, p *kernel.Proc) int {
 		p.SetEcho(true)
 	case args == "":
 		put(p, "speed 38400 baud; line = 0;\n-brkint -imaxbel iutf8\n")
-	}
-	return 0
-}
-
-// iptables knows the empty tables and forgets what it is told.
-func iptables(_ context.Context, p *kernel.Proc) int {
-	args := " " + strings.Join(p.Args[1:], " ") + " "
-	switch {
-	case p.Caller.UID != 0:
-		complain(p, "iptables v1.8.9 (nf_tables): Could not fetch rule set generation id: Permission denied (you must be root)\n")
-		return 4
-	case strings.Contains(args, " -V ") || strings.Contains(args, " --version "):
-		put(p, "iptables v1.8.9 (nf_tables)\n")
-	case strings.Contains(args, " -L") || strings.Contains(args, " --list"):
-		for i, c := range []string{"INPUT", "FORWARD", "OUTPUT"} {
-			if i > 0 {
-				put(p, "\n")
-			}
-			put(p, "Chain %s (policy ACCEPT)\ntarget     prot opt source               destination         \n", c)
-		}
-	case strings.Contains(args, " -S"):
-		put(p, "-P INPUT ACCEPT\n-P FORWARD ACCEPT\n-P OUTPUT ACCEPT\n")
-	case len(p.Args) == 1:
-		complain(p, "iptables v1.8.9 (nf_tables): no command specified\nTry `iptables -h' or 'iptables --help' for more information.")
-		return 2
 	}
 	return 0
 }

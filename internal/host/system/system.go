@@ -25,7 +25,7 @@ func Programs() map[string]kernel.Program {
 		"localectl": localectl, "cal": cal, "true": ok, "false": fail, "clear": clearScreen, "reset": clearScreen, "tty": tty, "stty": stty,
 		"echo": viaShell("echo"), "printf": viaShell("printf"), "test": viaShell("test"), "[": viaShell("["), "pwd": viaShell("pwd"),
 		"systemctl": systemctl, "service": service, "journalctl": journalctl, "logger": logger, "shutdown": shutdown, "apt": apt, "apt-cache": apt, "dpkg": dpkg, "dpkg-query": dpkg, "python3": python, "perl": perl,
-		"iptables": iptables, "openssl": openssl, "getopt": getoptCmd, "ssh-keygen": sshKeygen, "man": man, "lsb_release": lsbRelease, "uuidgen": uuidgen, "mcookie": mcookie, "hostid": hostid,
+		"openssl": openssl, "getopt": getoptCmd, "ssh-keygen": sshKeygen, "man": man, "lsb_release": lsbRelease, "uuidgen": uuidgen, "mcookie": mcookie, "hostid": hostid,
 	}
 	for name := range strings.FieldsSeq("nohup nice setsid stdbuf ionice chrt taskset unshare nsenter flock systemd-cat chroot") {
 		all[name] = wrapped

@@ -15,6 +15,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/crypto/blake2b"
+
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
@@ -22,6 +24,10 @@ import (
 
 func hasher(name string) hash.Hash {
 	switch {
+	case strings.Contains(name, "b2"):
+		if h, err := blake2b.New512(nil); err == nil {
+			return h
+		}
 	case strings.Contains(name, "sha1"):
 		return sha1.New() //nolint:gosec // as asked
 	case strings.Contains(name, "sha224"):

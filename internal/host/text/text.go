@@ -22,7 +22,7 @@ func Programs() map[string]kernel.Program {
 	return map[string]kernel.Program{
 		"cat": cat, "head": head, "tail": tail, "wc": wc, "sort": sortLines, "uniq": uniq, "cut": cut, "tr": tr, "tee": tee,
 		"grep": grep, "sed": sed, "awk": awk.Main, "rev": rev, "tac": tac, "nl": nl, "seq": seq, "yes": yes, "base64": baseCmd, "base32": baseCmd,
-		"md5sum": sum, "sha1sum": sum, "sha224sum": sum, "sha256sum": sum, "sha384sum": sum, "sha512sum": sum, "cksum": cksum, "sum": sumCmd,
+		"md5sum": sum, "sha1sum": sum, "sha224sum": sum, "sha256sum": sum, "sha384sum": sum, "sha512sum": sum, "b2sum": sum, "cksum": cksum, "sum": sumCmd,
 		"od": od, "xxd": xxd, "hexdump": hexdump, "strings": stringsCmd, "paste": paste, "column": column,
 		"fold": fold, "fmt": fmtCmd, "expand": expand, "unexpand": expand, "factor": factor, "shuf": shuf, "cmp": cmp, "comm": comm, "join": joinCmd,
 		"expr": expr, "tsort": tsort, "diff": diff, "split": split, "numfmt": numfmt,
