@@ -1,9 +1,9 @@
 package casebook
 
 import (
-	"bytes"
 	"encoding/binary"
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -40,8 +40,8 @@ type alertRow struct {
 	retrospective bool
 	host, user    string
 	title         string
-	session       string
-	campaign      string
+	session       storedID
+	campaign      storedID
 	textKey       bool // key does not follow from the rest
 	key           string
 	keyTime       int64 // else the second that it ends with
@@ -69,7 +69,7 @@ func (r *alertRow) encode(first int64) []byte {
 		title = strings.Replace(title, from, titleSource, 1)
 	}
 	b = appendText(appendText(appendText(append(b, form), r.host), r.user), title)
-	b = appendShortID(appendShortID(b, r.session), r.campaign)
+	b = appendShortID(appendShortID(b, &r.session), &r.campaign)
 	if r.textKey {
 		b = appendText(b, r.key)
 	} else {
@@ -108,34 +108,34 @@ func parseAlertRow(first int64, value []byte) (*alertRow, error) {
 
 // appendShortID appends an id: one more than the length of a text, or 0 and the 16
 // bytes of a UUID.
-func appendShortID(b []byte, id string) []byte {
-	if u, ok := uuidBytes(id); ok {
-		return append(append(b, 0), u...)
+func appendShortID(b []byte, id *storedID) []byte {
+	if id.isUUID() {
+		return append(append(b, 0), id.uuid[:]...)
 	}
-	return append(appendUint(b, uint64(len(id))+1), id...)
+	return append(appendUint(b, uint64(len(id.text))+1), id.text...)
 }
 
-func (d *reader) id() string {
-	n := d.uint()
-	if n > 0 {
-		return string(d.take(n - 1))
+func (d *reader) id() (id storedID) {
+	if n := d.uint(); n > 0 {
+		id.text = string(d.take(n - 1))
+		return id
 	}
-	if u := d.take(16); u != nil {
-		return uuid(u)
-	}
-	return ""
+	copy(id.uuid[:], d.take(16))
+	d.bad = d.bad || !id.isUUID()
+	return id
 }
 
 // campaignRow says that an alert belongs to another campaign now.
 func campaignRow(campaign string) []byte {
-	return appendShortID([]byte{rowCampaign}, campaign)
+	id := idOf(campaign)
+	return appendShortID([]byte{rowCampaign}, &id)
 }
 
-func parseCampaignRow(value []byte) (string, error) {
+func parseCampaignRow(value []byte) (storedID, error) {
 	d := reader{b: value[1:]}
 	c := d.id()
 	if d.bad || len(d.b) > 0 {
-		return "", errChunk
+		return c, errChunk
 	}
 	return c, nil
 }
@@ -182,15 +182,15 @@ func joinAlerts(key, old, fresh []byte, lost func(reference)) ([]byte, error) {
 // alert makes the Alert of a row; rules are by their rows.
 func (r *alertRow) alert(id string, first int64, rules map[int64]alert.Rule) *alert.Alert {
 	a := &alert.Alert{
-		ID: id, Rule: rules[r.rule], Source: r.source, Host: r.host, Session: r.session, User: r.user, Title: r.title,
-		Campaign: r.campaign, Count: r.count, First: fromNano(first), Last: fromNano(r.last), Retrospective: r.retrospective,
+		ID: id, Rule: rules[r.rule], Source: r.source, Host: r.host, Session: r.session.String(), User: r.user, Title: r.title,
+		Campaign: r.campaign.String(), Count: r.count, First: fromNano(first), Last: fromNano(r.last), Retrospective: r.retrospective,
 	}
 	a.Rule.Level = alert.Level(r.level)
 	if a.Key = r.key; !r.textKey {
 		a.Key = wholeKey(r.keyTime, a)
 	}
 	for _, ref := range r.refs {
-		a.Events = append(a.Events, ref.event)
+		a.Events = append(a.Events, ref.event.String())
 	}
 	return a
 }
@@ -199,7 +199,7 @@ func (r *alertRow) alert(id string, first int64, rules map[int64]alert.Rule) *al
 func rowOf(a *alert.Alert, rule int64) *alertRow {
 	r := &alertRow{
 		source: a.Source.Unmap().WithZone(""), rule: rule, level: int64(a.Rule.Level), retrospective: a.Retrospective,
-		host: cut(a.Host, maxText), user: cut(a.User, maxText), title: cut(a.Title, maxText), session: a.Session, campaign: a.Campaign,
+		host: cut(a.Host, maxText), user: cut(a.User, maxText), title: cut(a.Title, maxText), session: idOf(a.Session), campaign: idOf(a.Campaign),
 		count: a.Count, last: nano(a.Last),
 	}
 	r.textKey, r.key, r.keyTime = shortKey(a)
@@ -210,7 +210,7 @@ func rowOf(a *alert.Alert, rule int64) *alertRow {
 func (q *Query) askedAlert(r *alertRow, id string) bool {
 	switch {
 	case !strings.HasPrefix(id, strings.ToLower(q.ID)),
-		q.Source.Session() != "" && r.session != q.Source.Session(),
+		q.Source.Session() != "" && r.session != idOf(q.Source.Session()),
 		q.Source.Net().IsValid() && !q.Source.Has(r.source),
 		r.level < int64(q.Level):
 		return false
@@ -218,19 +218,18 @@ func (q *Query) askedAlert(r *alertRow, id string) bool {
 	return q.Since.IsZero() || r.last >= nano(q.Since)
 }
 
-// skip tells of a record, before it is read, that it is of another source or id.
-func (q *Query) skipAlert(key, value []byte) bool {
-	if isCampaign(value) || len(value) < 2 {
-		return true
-	}
-	if q.Source.Net().IsValid() {
-		d := reader{b: value[1:]}
-		if a := d.addr(); !q.Source.Has(a) {
+// alertSpan are all alerts but those that, by what they are stored under and by
+// their source, are of another id or another source.
+func (q *Query) alertSpan() span {
+	ids := idSpans(strings.ToLower(q.ID))
+	return span{skip: func(key, value []byte) bool {
+		if q.ID != "" && (len(key) < 8 || !slices.ContainsFunc(ids, func(p span) bool { return p.has(key[8:]) })) {
 			return true
 		}
-	}
-	if len(q.ID) == 36 {
-		return !bytes.HasSuffix(key, idKey(strings.ToLower(q.ID)))
-	}
-	return false
+		if !q.Source.Net().IsValid() || len(value) < 2 || isCampaign(value) {
+			return false
+		}
+		d := reader{b: value[1:]}
+		return !q.Source.Has(d.addr())
+	}}
 }

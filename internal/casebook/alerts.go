@@ -48,28 +48,45 @@ func (v *view) alerts(ctx context.Context, q *Query, fn func(*alert.Alert, []ref
 		}
 		return fn(r.alert(id, first, rules), r.refs)
 	}
-	var last ring
-	err = v.scan(ctx, &v.all.alerts, everything(), func(key, value []byte) error {
-		switch {
-		case q.skipAlert(key, value):
-			return nil
-		case q.Last == 0:
+	if q.Last == 0 {
+		return v.scan(ctx, &v.all.alerts, []span{q.alertSpan()}, func(key, value []byte) error {
+			if isCampaign(value) {
+				return nil
+			}
 			return tell(key, value)
-		}
-		first, id, err := keyAlert(key)
-		if err != nil {
-			return err
-		}
-		r, err := parseAlertRow(first, value)
-		if err == nil && q.askedAlert(r, id) {
-			last.put(q.Last, key, value)
-		}
-		return err
-	})
+		})
+	}
+	last, err := v.lastAlerts(ctx, q)
 	if err != nil {
 		return err
 	}
 	return last.each(tell)
+}
+
+// lastAlerts gives the last ones that q asks for. It looks for them from the
+// end: among the newest chunks, then among more.
+func (v *view) lastAlerts(ctx context.Context, q *Query) (*ring, error) {
+	for chunks := 8; ; chunks *= 8 {
+		in, last := q.alertSpan(), &ring{}
+		in.low = v.all.alerts.tail(chunks)
+		err := v.scan(ctx, &v.all.alerts, []span{in}, func(key, value []byte) error {
+			if isCampaign(value) {
+				return nil
+			}
+			first, id, err := keyAlert(key)
+			if err != nil {
+				return err
+			}
+			r, err := parseAlertRow(first, value)
+			if err == nil && q.askedAlert(r, id) {
+				last.put(q.Last, key, value)
+			}
+			return err
+		})
+		if err != nil || in.low == nil || len(last.records) == q.Last {
+			return last, err
+		}
+	}
 }
 
 // ring keeps the last records.

@@ -64,12 +64,12 @@ func oldRefs(ctx context.Context, tx *sql.Tx) (map[int64][]reference, error) {
 	out := map[int64][]reference{}
 	for rows.Next() {
 		var alert int64
-		var event storedID
+		var event columnID
 		var r reference
 		if err := rows.Scan(&alert, &r.seq, &event, &r.pack, &r.at); err != nil {
 			return nil, err
 		}
-		r.event = string(event)
+		r.event = idOf(string(event))
 		out[alert] = append(out[alert], r)
 	}
 	return out, rows.Err()
@@ -80,11 +80,11 @@ func appendOldRefs(dst []byte, refs []reference) []byte {
 	for i := range refs {
 		r := &refs[i]
 		n := uint64(r.seq) << 1
-		if u, ok := eventBytes(r.event).([]byte); ok {
-			dst = append(binary.AppendUvarint(dst, n), u...)
+		if r.event.isUUID() {
+			dst = append(binary.AppendUvarint(dst, n), r.event.uuid[:]...)
 		} else {
-			dst = binary.AppendUvarint(binary.AppendUvarint(dst, n|1), uint64(len(r.event)))
-			dst = append(dst, r.event...)
+			dst = binary.AppendUvarint(binary.AppendUvarint(dst, n|1), uint64(len(r.event.text)))
+			dst = append(dst, r.event.text...)
 		}
 		dst = binary.AppendUvarint(binary.AppendUvarint(dst, uint64(r.pack)), uint64(r.at))
 	}
@@ -113,9 +113,9 @@ func parseRefs(b []byte) ([]reference, error) {
 		if size > uint64(len(b)) {
 			return nil, errRefs
 		}
-		r.seq, r.event = int64(n>>1), string(b[:size])
+		r.seq, r.event = int64(n>>1), storedID{text: string(b[:size])}
 		if n&1 == 0 {
-			r.event = uuid(b[:16])
+			r.event = idOf(uuid(b[:16]))
 		}
 		b = b[size:]
 		for _, v := range []*int64{&r.pack, &r.at} {

@@ -42,7 +42,7 @@ func carrySessions(ctx context.Context, tx *sql.Tx, t *store, s *shelf) error {
 	part := map[string]*Session{}
 	for rows.Next() {
 		var x Session
-		var id storedID
+		var id columnID
 		var source string
 		var ip sql.NullString
 		var start, end, last int64

@@ -59,7 +59,7 @@ FROM alerts JOIN rules USING (rule)`)
 // oldAlert reads a row of versions 5 and 6.
 func oldAlert(rows *sql.Rows) (record, error) {
 	var r alertRow
-	var id, session, campaign storedID
+	var id, session, campaign columnID
 	var key any
 	var rule, source string
 	var ip sql.NullString
@@ -72,7 +72,7 @@ func oldAlert(rows *sql.Rows) (record, error) {
 	if r.source, err = storedAddr(source, ip); err != nil {
 		return record{}, err
 	}
-	r.session, r.campaign = string(session), string(campaign)
+	r.session, r.campaign = idOf(string(session)), idOf(string(campaign))
 	switch k := key.(type) {
 	case int64:
 		r.keyTime = k

@@ -109,7 +109,7 @@ func (s *stower) add(ctx context.Context, seq int64, event, line string) (refere
 		o.buf = append(o.buf, '\n')
 	}
 	o.buf = appendShort(o.buf, line, event)
-	r := reference{seq: seq, event: event, pack: o.n, at: o.lines}
+	r := reference{seq: seq, event: idOf(event), pack: o.n, at: o.lines}
 	if o.lines++; len(o.buf) < packBytes {
 		return r, nil
 	}
@@ -323,7 +323,7 @@ func (b *SQLite) evidence(ctx context.Context, refs []reference) (out [][]byte, 
 		if r.at >= int64(len(lines)) {
 			return nil, b.wrap("read an alert", DamagedError{b.file, errPack})
 		}
-		out = append(out, whole(lines[r.at], r.event))
+		out = append(out, whole(lines[r.at], r.event.String()))
 	}
 	return out, nil
 }

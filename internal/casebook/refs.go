@@ -12,9 +12,33 @@ import (
 // where its line lies.
 type reference struct {
 	seq      int64
-	event    string
+	event    storedID
 	pack, at int64
 }
+
+// storedID is an id as records hold it: the bytes of a UUID, or another text.
+type storedID struct {
+	uuid [16]byte // zero: it is text
+	text string
+}
+
+func idOf(id string) storedID {
+	if u, ok := parseUUID(id); ok && u != [16]byte{} {
+		return storedID{uuid: u}
+	}
+	return storedID{text: id}
+}
+
+// String is the id.
+func (s *storedID) String() string {
+	if s.uuid != [16]byte{} {
+		return uuid(s.uuid[:])
+	}
+	return s.text
+}
+
+// isUUID tells whether the id is its bytes.
+func (s *storedID) isUUID() bool { return s.uuid != [16]byte{} }
 
 var errRefs = errors.New("the events of an alert are not written as they should be")
 
@@ -31,21 +55,20 @@ const (
 // are than those of the one before.
 func appendRefs(dst []byte, refs []reference) []byte {
 	var last reference
-	var before []byte
+	var before *[16]byte
 	for i := range refs {
 		r := &refs[i]
-		id, ok := uuidBytes(r.event)
+		id := &r.event.uuid
 		head := uint64(r.seq-last.seq) << 2
 		switch {
-		case ok && near(before, id):
+		case !r.event.isUUID():
+			dst = appendText(appendUint(dst, head|refText), r.event.text)
+		case before != nil && near(before, id):
 			dst = appendInt(appendUint(dst, head|refNear), milli(id)-milli(before))
 			dst = appendUint(dst, uint64(binary.BigEndian.Uint16(id[6:])&0xfff))
-		case ok:
-			dst = append(appendUint(dst, head), id...)
+			before = id
 		default:
-			dst = appendText(appendUint(dst, head|refText), r.event)
-		}
-		if ok {
+			dst = append(appendUint(dst, head|refUUID), id[:]...)
 			before = id
 		}
 		dst = appendInt(appendInt(dst, r.pack-last.pack), r.at-last.at)
@@ -56,18 +79,22 @@ func appendRefs(dst []byte, refs []reference) []byte {
 
 // near tells whether two UUIDs are of one maker: version 7 with the same bits
 // after time and count.
-func near(a, b []byte) bool {
-	return len(a) == 16 && a[6]>>4 == 7 && b[6]>>4 == 7 && string(a[8:]) == string(b[8:])
+func near(a, b *[16]byte) bool {
+	return a[6]>>4 == 7 && b[6]>>4 == 7 && [8]byte(a[8:]) == [8]byte(b[8:])
 }
 
 // milli is the time of a UUIDv7.
-func milli(id []byte) int64 { return int64(binary.BigEndian.Uint64(id) >> 16) }
+func milli(id *[16]byte) int64 { return int64(binary.BigEndian.Uint64(id[:]) >> 16) }
 
 // refs reads what appendRefs wrote, to the end.
 func (d *reader) refs() (out []reference) {
+	if len(d.b) == 0 {
+		return nil
+	}
 	var last reference
 	var before [16]byte
 	known := false
+	out = make([]reference, 0, min(len(d.b)/8+1, 2*halfEvents))
 	for len(d.b) > 0 && !d.bad {
 		var r reference
 		head := d.uint()
@@ -75,17 +102,18 @@ func (d *reader) refs() (out []reference) {
 		switch head & 3 {
 		case refUUID:
 			copy(before[:], d.take(16))
-			r.event, known = uuid(before[:]), true
+			r.event, known = storedID{uuid: before}, true
+			d.bad = d.bad || !r.event.isUUID()
 		case refNear:
-			ms, n := milli(before[:])+d.int(), d.uint()
+			ms, n := milli(&before)+d.int(), d.uint()
 			if !known || before[6]>>4 != 7 || ms < 0 || ms >= 1<<48 || n > 0xfff {
 				d.bad = true
 				return nil
 			}
 			binary.BigEndian.PutUint64(before[:8], uint64(ms)<<16|0x7000|n)
-			r.event = uuid(before[:])
+			r.event = storedID{uuid: before}
 		case refText:
-			r.event = d.text()
+			r.event = storedID{text: d.text()}
 		default:
 			d.bad = true
 		}
@@ -113,34 +141,36 @@ func kept(old, fresh []reference, count int64) (keep, gone []reference) {
 // keeps tells whether an alert of count events keeps that of a number.
 func keeps(seq, count int64) bool { return seq <= halfEvents || seq > count-halfEvents }
 
-// eventBytes is an id as rows hold it: a UUID in 16 bytes.
-func eventBytes(id string) any {
-	if b, ok := uuidBytes(id); ok {
-		return b
-	}
-	return id
-}
-
-// uuidBytes reads the text that uuid writes, and no other.
+// uuidBytes is parseUUID in a slice.
 func uuidBytes(id string) ([]byte, bool) {
-	if len(id) != 36 {
+	u, ok := parseUUID(id)
+	if !ok {
 		return nil, false
 	}
-	b := make([]byte, 0, 16)
+	return u[:], true
+}
+
+// parseUUID reads the text that uuid writes, and no other.
+func parseUUID(id string) (u [16]byte, ok bool) {
+	if len(id) != 36 {
+		return u, false
+	}
+	n := 0
 	for i := 0; i < len(id); i += 2 {
 		if i == 8 || i == 13 || i == 18 || i == 23 {
 			if id[i] != '-' {
-				return nil, false
+				return u, false
 			}
 			i++
 		}
 		high, low := hexDigit(id[i]), hexDigit(id[i+1])
 		if high > 15 || low > 15 {
-			return nil, false
+			return u, false
 		}
-		b = append(b, high<<4|low)
+		u[n] = high<<4 | low
+		n++
 	}
-	return b, true
+	return u, true
 }
 
 // hexDigit is the value of a digit in lower case, 255 of anything else.
@@ -173,16 +203,16 @@ func idText(b []byte, isText bool) string {
 	return string(b)
 }
 
-// storedID reads an id that eventBytes wrote.
-type storedID string
+// columnID reads an id of versions 5 and 6: 16 bytes of a UUID, or a text.
+type columnID string
 
 // Scan implements sql.Scanner.
-func (s *storedID) Scan(v any) error {
+func (s *columnID) Scan(v any) error {
 	switch v := v.(type) {
 	case []byte:
-		*s = storedID(idText(v, false))
+		*s = columnID(idText(v, false))
 	case string:
-		*s = storedID(v)
+		*s = columnID(v)
 	default:
 		return errRefs
 	}

@@ -26,41 +26,41 @@ func readRefs(data []byte) ([]reference, bool) {
 func TestRefs(t *testing.T) {
 	ids := event.NewIDs(nil, time.Now)
 	refs := []reference{
-		{seq: 1, event: oneID, pack: 1, at: 0},
-		{seq: 2, event: "another", pack: 1 << 40, at: 77},
-		{seq: 2, event: ids.New(), pack: 3, at: 1 << 20},
-		{seq: 3, event: ids.New(), pack: 3, at: 1<<20 + 1},
-		{seq: 4, event: "7d444840-9dc0-41d1-b245-5ffdce74fad2", pack: 2, at: 5},
-		{seq: 5, event: ids.New(), pack: 3, at: 2},
-		{seq: 1 << 50, event: strings.ToUpper(oneID), pack: 3, at: 1 << 20},
-		{seq: 1<<50 + 1, event: "", pack: 0, at: 0},
+		{seq: 1, event: idOf(oneID), pack: 1, at: 0},
+		{seq: 2, event: idOf("another"), pack: 1 << 40, at: 77},
+		{seq: 2, event: idOf(ids.New()), pack: 3, at: 1 << 20},
+		{seq: 3, event: idOf(ids.New()), pack: 3, at: 1<<20 + 1},
+		{seq: 4, event: idOf("7d444840-9dc0-41d1-b245-5ffdce74fad2"), pack: 2, at: 5},
+		{seq: 5, event: idOf(ids.New()), pack: 3, at: 2},
+		{seq: 1 << 50, event: idOf(strings.ToUpper(oneID)), pack: 3, at: 1 << 20},
+		{seq: 1<<50 + 1, event: idOf(""), pack: 0, at: 0},
 	}
 	got, ok := readRefs(appendRefs(nil, refs))
-	if d := cmp.Diff(refs, got, cmp.AllowUnexported(reference{})); d != "" || !ok {
+	if d := cmp.Diff(refs, got, cmp.AllowUnexported(reference{}, storedID{})); d != "" || !ok {
 		t.Error(d, ok)
 	}
 	slices.SortFunc(refs, func(x, y reference) int { return int(x.pack - y.pack) })
 	old, err := parseRefs(appendOldRefs(nil, refs))
-	if d := cmp.Diff(refs, old, cmp.AllowUnexported(reference{})); d != "" || err != nil {
+	if d := cmp.Diff(refs, old, cmp.AllowUnexported(reference{}, storedID{})); d != "" || err != nil {
 		t.Errorf("as before: %s, %v", d, err)
 	}
-	if few := appendRefs(nil, []reference{{seq: 1, event: ids.New(), pack: 7, at: 3}, {seq: 2, event: ids.New(), pack: 7, at: 4}}); len(few) > 26 {
+	if few := appendRefs(nil, []reference{{seq: 1, event: idOf(ids.New()), pack: 7, at: 3}, {seq: 2, event: idOf(ids.New()), pack: 7, at: 4}}); len(few) > 26 {
 		t.Errorf("two events of one maker take %d bytes", len(few))
 	}
 }
 
 // FuzzRefs: what is read is written again as the same.
 func FuzzRefs(f *testing.F) {
-	f.Add(appendRefs(nil, []reference{{seq: 1, event: oneID, pack: 9, at: 300}, {seq: 9, event: "x", pack: 1, at: 2}}))
+	f.Add(appendRefs(nil, []reference{{seq: 1, event: idOf(oneID), pack: 9, at: 300}, {seq: 9, event: idOf("x"), pack: 1, at: 2}}))
 	ids := event.NewIDs(nil, time.Now)
-	f.Add(appendRefs(nil, []reference{{seq: 1, event: ids.New(), pack: 9, at: 300}, {seq: 9, event: ids.New(), pack: 10, at: 2}}))
+	f.Add(appendRefs(nil, []reference{{seq: 1, event: idOf(ids.New()), pack: 9, at: 300}, {seq: 9, event: idOf(ids.New()), pack: 10, at: 2}}))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		refs, ok := readRefs(data)
 		if !ok {
 			return
 		}
 		again, ok := readRefs(appendRefs(nil, refs))
-		if d := cmp.Diff(refs, again, cmp.AllowUnexported(reference{})); d != "" || !ok {
+		if d := cmp.Diff(refs, again, cmp.AllowUnexported(reference{}, storedID{})); d != "" || !ok {
 			t.Error(d, ok)
 		}
 	})
@@ -71,8 +71,8 @@ func FuzzAlertRow(f *testing.F) {
 	from := netip.MustParseAddr("192.0.2.7")
 	for _, r := range []alertRow{
 		{},
-		{source: from, rule: 3, level: 4, retrospective: true, host: "files", user: "root", title: `192.0.2.7 logged in to files as "192.0.2.7"`, session: oneID, campaign: oneID, keyTime: 1_700_000_000, count: 7, last: 1_700_000_001_000_000_000, refs: []reference{{seq: 1, event: oneID}}},
-		{source: netip.MustParseAddr("2001:db8::1"), title: "192.0.2.7\x01", campaign: "another", textKey: true, key: "a key", count: -1},
+		{source: from, rule: 3, level: 4, retrospective: true, host: "files", user: "root", title: `192.0.2.7 logged in to files as "192.0.2.7"`, session: idOf(oneID), campaign: idOf(oneID), keyTime: 1_700_000_000, count: 7, last: 1_700_000_001_000_000_000, refs: []reference{{seq: 1, event: idOf(oneID)}}},
+		{source: netip.MustParseAddr("2001:db8::1"), title: "192.0.2.7\x01", campaign: idOf("another"), textKey: true, key: "a key", count: -1},
 	} {
 		f.Add(int64(1_700_000_000_000_000_000), r.encode(1_700_000_000_000_000_000))
 	}
@@ -82,7 +82,7 @@ func FuzzAlertRow(f *testing.F) {
 			return
 		}
 		again, err := parseAlertRow(first, r.encode(first))
-		if d := cmp.Diff(r, again, cmp.AllowUnexported(alertRow{}, reference{}), cmp.Comparer(func(x, y netip.Addr) bool { return x == y })); d != "" || err != nil {
+		if d := cmp.Diff(r, again, cmp.AllowUnexported(alertRow{}, reference{}, storedID{}), cmp.Comparer(func(x, y netip.Addr) bool { return x == y })); d != "" || err != nil {
 			t.Error(d, err)
 		}
 	})
@@ -96,9 +96,9 @@ func TestAlertsJoinInAnyOrder(t *testing.T) {
 	var parts [][]byte
 	all := 0
 	for n := range int64(9) {
-		r := alertRow{source: netip.MustParseAddr("192.0.2.7"), title: fmt.Sprint("after ", n), campaign: "c", count: 7*n + 7, last: first + n}
+		r := alertRow{source: netip.MustParseAddr("192.0.2.7"), title: fmt.Sprint("after ", n), campaign: idOf("c"), count: 7*n + 7, last: first + n}
 		for seq := 7*n + 1; seq <= r.count; seq++ {
-			r.refs = append(r.refs, reference{seq: seq, event: oneID, pack: n, at: seq})
+			r.refs = append(r.refs, reference{seq: seq, event: idOf(oneID), pack: n, at: seq})
 			all++
 		}
 		parts = append(parts, r.encode(first), campaignRow(fmt.Sprint("campaign ", n)))
@@ -123,7 +123,7 @@ func TestAlertsJoinInAnyOrder(t *testing.T) {
 		if want == "" {
 			want = string(rest[0])
 		}
-		if string(rest[0]) != want || row.campaign != "campaign 8" || row.title != "after 8" || len(row.refs) != 2*halfEvents || len(lost) != all-len(row.refs) {
+		if string(rest[0]) != want || row.campaign.text != "campaign 8" || row.title != "after 8" || len(row.refs) != 2*halfEvents || len(lost) != all-len(row.refs) {
 			t.Fatalf("%+v, %d lost", row, len(lost))
 		}
 		for ref, n := range lost {

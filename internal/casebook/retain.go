@@ -84,7 +84,7 @@ func (t *taker) sessions(ctx context.Context, fn func(*Session) bool) {
 		return
 	}
 	s, chunks, keys := &t.all.sessions, t.a.store(t.p), map[string]bool{}
-	t.err = s.each(ctx, chunks, s.runs, nil, nil, func(key, value []byte) error {
+	t.err = s.each(ctx, chunks, s.runs, span{}, func(key, value []byte) error {
 		x, err := readSession(key, value)
 		if err == nil && fn(x) {
 			keys[string(key)] = true
@@ -108,7 +108,7 @@ func (t *taker) states(ctx context.Context, fn func(*State) bool) {
 		x, err := parseState(key, value)
 		return err == nil && fn(&x), err
 	}
-	t.err = s.each(ctx, chunks, s.runs, nil, nil, func(key, value []byte) error {
+	t.err = s.each(ctx, chunks, s.runs, span{}, func(key, value []byte) error {
 		goes, err := gone(key, value)
 		if goes {
 			t.gone.States++
@@ -234,8 +234,8 @@ func (t *taker) session(ctx context.Context, id string) {
 		if r.refs = left; len(gone) > 0 {
 			t.letGo(gone)
 		}
-		if r.session == id {
-			r.session, r.user, r.title = "", "", names[r.rule]
+		if r.session == idOf(id) {
+			r.session, r.user, r.title = storedID{}, "", names[r.rule]
 		}
 		return len(gone) == 0 || len(left) > 0, nil
 	})
@@ -291,7 +291,7 @@ func (b *SQLite) Expire(ctx context.Context, c Cuts) (Gone, error) {
 		}
 		if !c.Cases.IsZero() {
 			old := func(_ string, r *alertRow) bool {
-				return r.last < nano(c.Cases) && !held[r.session] && !held[SourceOf(r.source).String()]
+				return r.last < nano(c.Cases) && !held[r.session.String()] && !held[SourceOf(r.source).String()]
 			}
 			if t.any(ctx, old) {
 				t.alerts(ctx, func(id string, r *alertRow) (bool, error) { return !old(id, r), nil })

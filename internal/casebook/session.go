@@ -30,14 +30,15 @@ func keyID(key []byte) (string, error) {
 	return "", errChunk
 }
 
-// idRanges are the keys of the ids that begin so.
-func idRanges(begin string) [][2][]byte {
+// idSpans are the keys of the ids that begin so.
+func idSpans(begin string) []span {
 	if begin == "" {
-		return everything()
+		return []span{{}}
 	}
-	out := [][2][]byte{{append([]byte{'t'}, begin...), append(append([]byte{'t'}, begin...), 0xff)}}
+	text := append([]byte{'t'}, begin...)
+	out := []span{{low: text, high: append(bytes.Clone(text), 0xff)}}
 	if low, high, ok := uuidRange(begin); ok {
-		out = append(out, [2][]byte{append([]byte{'u'}, low...), append([]byte{'u'}, high...)})
+		out = append(out, span{low: append([]byte{'u'}, low...), high: append([]byte{'u'}, high...)})
 	}
 	return out
 }
@@ -150,13 +151,13 @@ func (x *foundSession) compare(y *foundSession) int {
 // Sessions implements Reader.
 func (b *SQLite) Sessions(ctx context.Context, q Query, fn func(*Session) error) error {
 	const what = "read the sessions"
-	ranges := idRanges(strings.ToLower(q.ID))
+	spans := idSpans(strings.ToLower(q.ID))
 	if id := q.Source.Session(); id != "" && q.ID == "" {
-		ranges = idRanges(id)
+		spans = idSpans(id)
 	}
 	var out []foundSession
 	err := b.view(ctx, what, func(v *view) error {
-		return v.scan(ctx, &v.all.sessions, ranges, func(key, value []byte) error {
+		return v.scan(ctx, &v.all.sessions, spans, func(key, value []byte) error {
 			s, err := readSession(key, value)
 			if err != nil || !q.asked(s) {
 				return err

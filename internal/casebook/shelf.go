@@ -225,7 +225,7 @@ func (s *shelf) rewrite(ctx context.Context, t *store, from int, tier int64, fn 
 	old := s.runs[from:]
 	to := &run{n: old[len(old)-1].n, tier: tier}
 	w := writer{t: t, s: s, to: to}
-	err := s.each(ctx, t, old, nil, nil, func(key, value []byte) error {
+	err := s.each(ctx, t, old, span{}, func(key, value []byte) error {
 		value, err := fn(key, value)
 		if value == nil || err != nil {
 			return err
@@ -299,12 +299,40 @@ func (r *run) between(low, high []byte) []chunk {
 	return r.chunks[min(from, to):to]
 }
 
-// each calls fn with each key of runs from low to high once, in order, and what
+// tail is the first key of the last chunks of all runs, nil where there are no more.
+func (s *shelf) tail(chunks int) []byte {
+	var keys [][]byte
+	for _, r := range s.runs {
+		for _, c := range r.chunks {
+			keys = append(keys, c.first)
+		}
+	}
+	if chunks >= len(keys) {
+		return nil
+	}
+	slices.SortFunc(keys, bytes.Compare)
+	return keys[len(keys)-chunks]
+}
+
+// span is a part of the keys; the zero span is all.
+type span struct {
+	low, high []byte // both included, nil: no limit
+	// skip tells of a key and the oldest that a run has of it that it is not
+	// asked for; nil: all are.
+	skip func(key, value []byte) bool
+}
+
+// has tells whether a key is in the span.
+func (p *span) has(key []byte) bool {
+	return (p.low == nil || bytes.Compare(key, p.low) >= 0) && (p.high == nil || bytes.Compare(key, p.high) <= 0)
+}
+
+// each calls fn with each key that runs have in a span once, in order, and what
 // it has in all of them. Both are fn's for the length of the call.
-func (s *shelf) each(ctx context.Context, t *store, runs []*run, low, high []byte, fn func(key, value []byte) error) error {
+func (s *shelf) each(ctx context.Context, t *store, runs []*run, in span, fn func(key, value []byte) error) error {
 	var h cursors
 	for age, r := range runs {
-		c := &cursor{t: t, age: age, chunks: r.between(low, high)}
+		c := &cursor{t: t, age: age, chunks: r.between(in.low, in.high)}
 		if ok, err := c.next(ctx); err != nil {
 			return err
 		} else if ok {
@@ -315,24 +343,27 @@ func (s *shelf) each(ctx context.Context, t *store, runs []*run, low, high []byt
 	var key, value []byte
 	for len(h) > 0 {
 		key, value = append(key[:0], h[0].key...), append(value[:0], h[0].value...)
+		if in.high != nil && bytes.Compare(key, in.high) > 0 {
+			return nil
+		}
+		skip := !in.has(key) || in.skip != nil && in.skip(key, value)
 		if err := h.step(ctx); err != nil {
 			return err
 		}
 		for len(h) > 0 && bytes.Equal(h[0].key, key) {
-			v, err := s.joined(t, key, value, h[0].value)
-			if err != nil {
-				return err
+			if !skip {
+				v, err := s.joined(t, key, value, h[0].value)
+				if err != nil {
+					return err
+				}
+				value = append(value[:0], v...)
 			}
-			value = append(value[:0], v...)
 			if err := h.step(ctx); err != nil {
 				return err
 			}
 		}
-		if low != nil && bytes.Compare(key, low) < 0 {
+		if skip {
 			continue
-		}
-		if high != nil && bytes.Compare(key, high) > 0 {
-			return nil
 		}
 		if err := fn(key, value); err != nil {
 			return err

@@ -132,7 +132,7 @@ func TestDropTakesRecordsOutOfEachRun(t *testing.T) {
 	}
 	n := 0
 	for _, r := range b.shelves.states.runs {
-		err := b.shelves.states.each(t.Context(), b.reading(), []*run{r}, nil, nil, func(key, _ []byte) error {
+		err := b.shelves.states.each(t.Context(), b.reading(), []*run{r}, span{}, func(key, _ []byte) error {
 			if n++; key[len(key)-1] == '7' {
 				t.Errorf("%q is still there", key)
 			}
@@ -189,7 +189,7 @@ func TestForgetLeavesNothingOfASource(t *testing.T) {
 	err = b.view(t.Context(), "look", func(v *view) error {
 		for _, shelf := range v.all.all() {
 			for _, r := range shelf.runs {
-				err := shelf.each(t.Context(), v.t, []*run{r}, nil, nil, func(key, value []byte) error {
+				err := shelf.each(t.Context(), v.t, []*run{r}, span{}, func(key, value []byte) error {
 					all := string(key) + string(value)
 					for n := range sources {
 						if a := string([]byte{203, 0, 113, byte(n)}); strings.Contains(all, a) || strings.Contains(all, fmt.Sprint("user of ", n)) {

@@ -114,18 +114,15 @@ func (b *SQLite) view(ctx context.Context, what string, fn func(*view) error) er
 	return b.wrap(what, b.damage(fn(&view{tx, all, t})))
 }
 
-// scan calls fn with the records of ranges of keys.
-func (v *view) scan(ctx context.Context, s *shelf, ranges [][2][]byte, fn func(key, value []byte) error) error {
-	for _, r := range ranges {
-		if err := s.each(ctx, v.t, s.runs, r[0], r[1], fn); err != nil {
+// scan calls fn with the records of spans of keys.
+func (v *view) scan(ctx context.Context, s *shelf, spans []span, fn func(key, value []byte) error) error {
+	for _, r := range spans {
+		if err := s.each(ctx, v.t, s.runs, r, fn); err != nil {
 			return err
 		}
 	}
 	return nil
 }
-
-// everything is the range of all keys.
-func everything() [][2][]byte { return [][2][]byte{{nil, nil}} }
 
 // damage names the file where records are not as they were written.
 func (b *SQLite) damage(err error) error {
@@ -208,7 +205,7 @@ func (s *shelf) uncache(n int64) {
 // fill makes the filter of a run from what is stored.
 func (s *shelf) fill(ctx context.Context, t *store, r *run) error {
 	f := newFilter(int(r.records))
-	err := s.each(ctx, t, []*run{r}, nil, nil, func(key, _ []byte) error { f.put(key); return nil })
+	err := s.each(ctx, t, []*run{r}, span{}, func(key, _ []byte) error { f.put(key); return nil })
 	if err == nil {
 		r.filter = f
 	}

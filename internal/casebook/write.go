@@ -147,7 +147,7 @@ func (b *Batch) search(ctx context.Context, shelf *shelf, t *store, m Move, out 
 		}
 	}
 	return eachAlert(ctx, shelf, t, func(key []byte, id string, r *alertRow) error {
-		campaign := r.campaign
+		campaign := r.campaign.String()
 		if to, ok := out[string(key)]; ok {
 			campaign = to
 		}
@@ -160,7 +160,7 @@ func (b *Batch) search(ctx context.Context, shelf *shelf, t *store, m Move, out 
 
 // eachAlert calls fn with each alert of a shelf.
 func eachAlert(ctx context.Context, s *shelf, t *store, fn func(key []byte, id string, r *alertRow) error) error {
-	return s.each(ctx, t, s.runs, nil, nil, func(key, value []byte) error {
+	return s.each(ctx, t, s.runs, span{}, func(key, value []byte) error {
 		if isCampaign(value) {
 			return nil
 		}
