@@ -21,6 +21,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
 	"github.com/lapwing-defence/lapwing/internal/casebook"
+	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/keep"
 )
 
@@ -107,7 +108,7 @@ func (p *pack) lines(name string, fn func(line func([]byte) error) error) error 
 	}
 	w := bufio.NewWriterSize(f, 64<<10)
 	err = fn(func(line []byte) error {
-		w.Write(line) //nolint:errcheck // the next one tells
+		w.Write(event.Printable(line)) //nolint:errcheck // the next one tells
 		return w.WriteByte('\n')
 	})
 	if err = errors.Join(err, w.Flush()); err != nil {

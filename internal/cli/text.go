@@ -1,12 +1,11 @@
 package cli
 
 import (
-	"bytes"
 	"fmt"
 	"strings"
 	"unicode"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"github.com/lapwing-defence/lapwing/internal/event"
 )
 
 // safe makes a visitor's text fit to print: every control, format and
@@ -32,33 +31,6 @@ func safe(s string, limit int) string {
 	return b.String()
 }
 
-// jsonText makes a line of JSON fit to print: what could act on a terminal, or
-// make text pass for another, stands as \u escapes, which say the same. Such
-// characters occur in strings only.
-func jsonText(line []byte) []byte {
-	at := bytes.IndexFunc(line, func(r rune) bool { return r >= 0x7f })
-	if at < 0 {
-		return line
-	}
-	out := append(make([]byte, 0, len(line)+64), line[:at]...)
-	for at < len(line) {
-		r, n := utf8.DecodeRune(line[at:])
-		switch {
-		case r == utf8.RuneError && n == 1:
-			out = append(out, `\ufffd`...)
-		case r < 0x7f || unicode.IsPrint(r) && r != '\u00ad':
-			out = append(out, line[at:at+n]...)
-		case r > 0xffff:
-			hi, lo := utf16.EncodeRune(r)
-			out = fmt.Appendf(out, `\u%04x\u%04x`, hi, lo)
-		default:
-			out = fmt.Appendf(out, `\u%04x`, r)
-		}
-		at += n
-	}
-	return out
-}
-
 // paragraphs makes a text of several lines fit to print.
 func paragraphs(s string) string {
 	all := strings.Split(strings.TrimRight(s, "\n"), "\n")
@@ -69,3 +41,6 @@ func paragraphs(s string) string {
 }
 
 const maxLine = 4096 // bytes of a line that is printed
+
+// jsonText makes a line of JSON fit to print.
+func jsonText(line []byte) []byte { return event.Printable(line) }

@@ -82,7 +82,7 @@ func sessionWords(e event.Event) string {
 	what, rest, _ := strings.Cut(e.Reason, ": ")
 	says := map[string]string{
 		"code-handed-over": "handed over code: ", "job-planned": "planned a job: ", "program-crashed": "a program of the fake host broke: ",
-		"shutdown-asked": "asked for a shutdown: ",
+		"shutdown-asked": "asked for a shutdown: ", "request-refused": "asked in vain for ", "agent-forwarded": "offers his agent: ",
 	}
 	if w := says[what]; w != "" {
 		return w + safe(rest, 160)

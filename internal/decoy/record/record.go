@@ -53,11 +53,13 @@ type Session struct {
 
 var _ kernel.Recorder = (*Session)(nil)
 
-// New begins a session and emits session-started. ctx must outlive the visit.
-func New(ctx context.Context, s *decoy.Session, user, kind string) *Session {
+// New begins a session and emits session-started with facts about it. ctx must
+// outlive the visit.
+func New(ctx context.Context, s *decoy.Session, user, kind string, facts ...event.Field) *Session {
 	r := &Session{s: s, ctx: ctx, ID: s.IDs.New(), User: user, seen: map[string]bool{}, told: map[string]bool{}, start: s.Clock.Now()}
 	e := r.event(event.ActionSessionStarted, event.DepthEnter)
 	e.Add("lapwing.session.kind", kind)
+	e.Extra = append(e.Extra, facts...)
 	r.post(e)
 	return r
 }

@@ -20,6 +20,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/sftpfs"
 	"github.com/lapwing-defence/lapwing/internal/host/shell"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
 
 // channel is one session channel (RFC 4254, section 6).
@@ -33,6 +34,8 @@ type channel struct {
 	rows, cols int
 	tty        *kernel.TTY
 	env        map[string]string
+	asked      []string // NAME=VALUE that the client wanted to set, what was refused in brackets
+	told       map[string]bool
 	agent      bool
 	ended      sync.Once
 }
@@ -69,10 +72,12 @@ func (c *channel) start(reqs <-chan *ssh.Request) *running {
 		case "auth-agent-req@openssh.com": // Debian allows it; nothing is ever asked of the agent
 			ok := !c.agent
 			c.agent = true
+			c.note("agent-forwarded", r.Type)
 			reply(r, ok)
 		case "window-change": // without a terminal it does nothing
 			reply(r, true)
 		default: // x11-req without xauth, what comes too early and what does not exist
+			c.refused(r)
 			reply(r, false)
 		}
 	}
@@ -115,17 +120,69 @@ const maxEnv = 32
 // setenv takes what Debian's AcceptEnv allows: LANG and LC_*.
 func (c *channel) setenv(r *ssh.Request) bool {
 	var m struct{ Name, Value string }
-	if ssh.Unmarshal(r.Payload, &m) != nil || len(c.env) >= maxEnv || len(m.Name) > 64 || len(m.Value) > 256 {
+	if ssh.Unmarshal(r.Payload, &m) != nil || len(c.asked) >= maxEnv {
 		return false
 	}
-	if m.Name != "LANG" && !strings.HasPrefix(m.Name, "LC_") {
+	pair := m.Name[:min(len(m.Name), 64)] + "=" + m.Value[:min(len(m.Value), 256)]
+	if m.Name != "LANG" && !strings.HasPrefix(m.Name, "LC_") || len(m.Name) > 64 || len(m.Value) > 256 {
+		c.asked = append(c.asked, "("+pair+")")
 		return false
 	}
+	c.asked = append(c.asked, pair)
 	if c.env == nil {
 		c.env = map[string]string{}
 	}
 	c.env[m.Name] = m.Value
 	return true
+}
+
+// refused records a request that a real host refuses, too.
+func (c *channel) refused(r *ssh.Request) {
+	what := r.Type
+	switch r.Type {
+	case "subsystem":
+		var m struct{ Name string }
+		if ssh.Unmarshal(r.Payload, &m) == nil {
+			what += " " + m.Name
+		}
+	case "x11-req":
+		var m struct {
+			Single           bool
+			Protocol, Cookie string
+			Screen           uint32
+		}
+		if ssh.Unmarshal(r.Payload, &m) == nil {
+			what += fmt.Sprintf(" %s screen %d", m.Protocol, m.Screen)
+		}
+	}
+	c.note("request-refused", what)
+}
+
+const maxNotes = 16 // kinds of requests of one session that are told
+
+// note records what a client asked for, each once.
+func (c *channel) note(how, what string) {
+	if c.told[what] || len(c.told) >= maxNotes {
+		return
+	}
+	if c.told == nil {
+		c.told = map[string]bool{}
+	}
+	c.told[what] = true
+	e := c.v.s.Event(event.ActionProgramNoted)
+	e.User, e.Depth, e.Reason = c.user, event.DepthAct, how+": "+what[:min(len(what), 300)]
+	c.v.post(e)
+}
+
+// facts are what the client said of its side before it began a program.
+func (c *channel) facts() (out []event.Field) {
+	if c.pty {
+		out = append(out, event.Field{Name: "lapwing.session.terminal", Value: event.String(c.term)})
+	}
+	if len(c.asked) > 0 {
+		out = append(out, event.Field{Name: "lapwing.session.environment", Value: event.String(strings.Join(c.asked, " "))})
+	}
+	return out
 }
 
 func reply(r *ssh.Request, ok bool) {
@@ -176,7 +233,7 @@ type running struct {
 func (c *channel) open(reqs <-chan *ssh.Request, kind, command string, release func()) *running {
 	v := c.v
 	r := &running{channel: c, kind: kind, command: command, release: release}
-	r.rec = record.New(v.last, v.s, c.user, kind)
+	r.rec = record.New(v.last, v.s, c.user, kind, c.facts()...)
 	sess, ctx, cancel := v.host.Open(v.ctx, host.Login{
 		User: c.user, From: v.s.Source, To: v.s.Local, Service: "ssh", Term: c.term, Recorder: r.rec,
 	})
@@ -205,7 +262,7 @@ func (c *channel) open(reqs <-chan *ssh.Request, kind, command string, release f
 	})
 	r.undo = append(r.undo, func() { wake() })
 	r.p = host.Shell(sess, fds)
-	c.environment(r.p)
+	r.undo = append(r.undo, c.environment(r.p))
 	return r
 }
 
@@ -231,16 +288,28 @@ func (r *running) finish(status int) {
 	}
 }
 
-// environment adds what the client asked for.
-func (c *channel) environment(p *kernel.Proc) {
+// environment adds what the client asked for. The socket of a forwarded agent
+// lies where sshd puts it; nothing answers on it. undo removes it.
+func (c *channel) environment(p *kernel.Proc) (undo func()) {
 	maps.Copy(p.Env, c.env)
-	if c.agent {
-		const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-		name := make([]byte, 10)
-		for i := range name {
-			name[i] = letters[p.M.Rand.IntN(len(letters))]
-		}
-		p.Env["SSH_AUTH_SOCK"] = fmt.Sprintf("/tmp/ssh-%s/agent.%d", name, p.PPID)
+	if !c.agent {
+		return func() {}
+	}
+	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
+	name := make([]byte, 10)
+	for i := range name {
+		name[i] = letters[p.M.Rand.IntN(len(letters))]
+	}
+	dir := "/tmp/ssh-" + string(name)
+	socket := fmt.Sprintf("%s/agent.%d", dir, p.PPID)
+	p.Env["SSH_AUTH_SOCK"] = socket
+	fs := p.M.FS
+	if fs.Mkdir(p.Caller, dir, 0o700) == nil {
+		fs.Mknod(p.Caller, socket, vfs.Socket, 0o600, 0, 0) //nolint:errcheck // a full view has none
+	}
+	return func() {
+		fs.Unlink(p.Caller, socket) //nolint:errcheck // he may have done it
+		fs.Rmdir(p.Caller, dir)     //nolint:errcheck // as above
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
 
 // answer is a program that says one thing without operands and another with
@@ -143,6 +144,12 @@ var answers = map[string]answer{
 // onStdout are programs whose text without operands is no complaint.
 const onStdout = " c_rehash ipcs lesspipe loginctl lsipc lslocks lsns script systemd-analyze toe nstat runlevel lslogins lsmem prlimit pinky pro dircolors update-grub snap cloud-init ssh-agent infocmp pwdx ldd select-editor "
 
+// agentSocket reports whether an agent was forwarded.
+func agentSocket(p *kernel.Proc) bool {
+	in, err := p.M.FS.Stat(p.Caller, p.Getenv("SSH_AUTH_SOCK"))
+	return err == nil && in.Kind == vfs.Socket
+}
+
 // answered makes the program of an answer.
 func answered(a answer) kernel.Program {
 	return func(_ context.Context, p *kernel.Proc) int {
@@ -158,6 +165,10 @@ func answered(a answer) kernel.Program {
 		}
 		if a.root && p.Caller.UID != 0 {
 			complain(p, "%s: Permission denied", name)
+			return 1
+		}
+		if name == "ssh-add" && agentSocket(p) {
+			put(p, "The agent has no identities.\n")
 			return 1
 		}
 		text, status := a.bare, a.bareStatus
