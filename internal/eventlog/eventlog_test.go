@@ -36,6 +36,7 @@ func TestParse(t *testing.T) {
 		{"user.name:~`^a\"b`", `"user.name":~"^a\"b"`, ""},
 		{"source.ip:192.0.2.77/24", `"source.ip":ipv4_range("192.0.2.0/24")`, ""},
 		{"source.ip:2001:db8::1/64", `"source.ip":ipv6_range("2001:db8::/64")`, ""},
+		{`source.ip:"::1/64"`, `("source.ip":ipv6_range("::/64") and !("source.ip":ipv4_range("0.0.0.0/0")))`, ""},
 		{"source.ip:::ffff:192.0.2.1", `"source.ip":="192.0.2.1"`, ""},
 		{"file.size:>=10", `"file.size":>="10"`, ""},
 		{"command-executed", `*:"command-executed"`, ""},

@@ -112,7 +112,7 @@ func (n *node) holds(s string) bool {
 		return s != ""
 	case opNet:
 		a, err := netip.ParseAddr(s)
-		return err == nil && n.net.Contains(a)
+		return err == nil && (n.net.Contains(a) || a.Is4() && n.net.Contains(mapped(a)))
 	}
 	v, err := strconv.ParseFloat(s, 64)
 	if err != nil {

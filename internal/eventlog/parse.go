@@ -383,9 +383,18 @@ func (n *node) address() *node {
 	} else if net, err := netip.ParsePrefix(n.text); err == nil {
 		n.op, n.net = opNet, net.Masked()
 		n.text = n.net.String()
+		if n.net.Contains(mapped(netip.IPv4Unspecified())) {
+			v4 := &node{op: opNet, field: n.field, text: "0.0.0.0/0", net: netip.PrefixFrom(netip.IPv4Unspecified(), 0)}
+			return &node{op: opAnd, kids: []*node{n, {op: opNot, kids: []*node{v4}}}}
+		}
 	}
 	return n
 }
+
+// mapped is an address as the log's ipv6_range sees it: an IPv4 address lies
+// in ::ffff:0:0/96 there, so that ::/64, of the machine's own ::1, holds all of
+// them. A network that a person writes does not mean that.
+func mapped(a netip.Addr) netip.Addr { return netip.AddrFrom16(a.As16()) }
 
 // call is in(a, b, …) or i(text).
 func (p *parser) call(n *node, name string, at int) (*node, error) {

@@ -304,6 +304,9 @@ func questions() []question {
 		{"source.ip:192.0.2.1", 1},
 		{"source.ip:192.0.2.0/24", 2},
 		{"source.ip:2001:db8::/32", 1},
+		{`source.ip:"::/64"`, 0}, // IPv4 is not in it
+		{`source.ip:"::/0"`, 1},
+		{`source.ip:ipv6_range("::/64")`, 2}, // but is to the log's own function
 		{`source.ip:"2001:0db8:0::1"`, 1},
 		{"source.port:>=22 source.port:<2222", 1},
 		{"source.port:22", 1},
