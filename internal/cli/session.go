@@ -17,6 +17,7 @@ import (
 // visitSession is one session and what it did.
 type visitSession struct {
 	ID     string
+	Open   bool // no end is known
 	Events []event.Event
 }
 
@@ -32,7 +33,7 @@ func find(c *cobra.Command, g *globals, id string, events bool) (*visitSession, 
 		if hit != nil {
 			return fmt.Errorf("%.80q begins more than one session: give more of the id", id)
 		}
-		hit = &visitSession{ID: s.ID}
+		hit = &visitSession{ID: s.ID, Open: s.End == nil}
 		return nil
 	}); err != nil {
 		return nil, "", err
@@ -133,7 +134,17 @@ func newSessionReplay(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return play(c.Context(), g.Out, data, speed, idle)
+			lost, err := tape{data, speed, idle}.play(c.Context(), g.Out)
+			if err != nil {
+				return err
+			}
+			if lost > 0 {
+				fmt.Fprintf(g.Err, "lapwing: %d lines of this recording are lost or cut: a process of lapwing or the machine was stopped meanwhile\n", lost) //nolint:errcheck // nowhere else to say it
+			}
+			if s.Open {
+				fmt.Fprintln(g.Err, "lapwing: the session has no end: it still lasts, or a process of lapwing was killed meanwhile") //nolint:errcheck // as above
+			}
+			return nil
 		},
 	}
 	c.Flags().Float64Var(&speed, "speed", 1, "times as fast")
