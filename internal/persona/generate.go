@@ -136,6 +136,10 @@ func Generate(name string, seed uint64, now time.Time) (*Persona, error) {
 	if err != nil {
 		return nil, err
 	}
+	return generate(t, name, seed, now), nil
+}
+
+func generate(t *template, name string, seed uint64, now time.Time) *Persona {
 	d := &drawer{t: t, r: rand.New(rand.NewPCG(seed, 0x6c617077696e67)), p: &Persona{Template: name, Seed: seed, Family: t.Family}}
 	p := d.p
 	p.Hostname = pick(d, t.Hostnames)
@@ -148,7 +152,7 @@ func Generate(name string, seed uint64, now time.Time) (*Persona, error) {
 	p.MachineID = fmt.Sprintf("%016x%016x", d.r.Uint64(), d.r.Uint64())
 	if t.Router != nil {
 		d.router(now)
-		return p, nil
+		return p
 	}
 	d.system()
 	d.hardware()
@@ -157,7 +161,7 @@ func Generate(name string, seed uint64, now time.Time) (*Persona, error) {
 	d.programs()
 	d.processes()
 	p.MOTD, p.Shell = t.MOTD, "bash"
-	return p, nil
+	return p
 }
 
 func (d *drawer) system() {
