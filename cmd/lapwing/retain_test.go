@@ -71,7 +71,9 @@ func TestRetentionWhileRunning(t *testing.T) {
 		recording[source] = filepath.Join(in.dir, "d", "recordings", session+".cast")
 	}
 	lists := []string{"sessions", "alerts", "captures"}
-	has := func(list, source string) bool { return strings.Contains(in.lapwing(list, "--json"), fmt.Sprintf("%q", source)) }
+	has := func(list, source string) bool {
+		return strings.Contains(in.lapwing(list, "--json"), fmt.Sprintf("%q", source))
+	}
 	for end := time.Now().Add(30 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		seen := 0
 		for source := range visitors {
