@@ -53,9 +53,9 @@ func TestWhatIsAskedIsRecorded(t *testing.T) {
 			t.Errorf("%s is answered %v", x.kind, got)
 		}
 	}
-	out, _ := s.CombinedOutput("stat -c '%F %a' $SSH_AUTH_SOCK ${SSH_AUTH_SOCK%/*}; ssh-add -l; printf %s \"$LANG$LD_PRELOAD\"")
+	out, err := s.CombinedOutput("stat -c '%F %a' $SSH_AUTH_SOCK ${SSH_AUTH_SOCK%/*}; ssh-add -l; printf %s \"$LANG$LD_PRELOAD\"")
 	if want := "socket 600\r\ndirectory 700\r\nThe agent has no identities.\r\nde" + evil; string(out) != want {
-		t.Errorf("in the session: %q, want %q", out, want)
+		t.Errorf("in the session: %q, want %q (%v)", out, want, err)
 	}
 	r.rec.wait(t, event.ActionSessionEnded, 1)
 	started := r.rec.wait(t, event.ActionSessionStarted, 1)[0]
@@ -79,5 +79,21 @@ func TestWhatIsAskedIsRecorded(t *testing.T) {
 	}
 	if out, _ := again.CombinedOutput("ls -d /tmp/ssh-*"); !strings.Contains(string(out), "No such file") {
 		t.Errorf("the socket is left: %q", out)
+	}
+}
+
+// TestEndOfInputHangsNothingUp has a client that sends nothing and says so, as
+// ssh -tt does with an empty standard input: sshd lets the program write on.
+func TestEndOfInputHangsNothingUp(t *testing.T) {
+	s, err := newRig(t, patient).client(t).NewSession()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.RequestPty("xterm", 24, 80, nil); err != nil {
+		t.Fatal(err)
+	}
+	out, err := s.CombinedOutput("sleep 0.3; stty size; echo over") // without a Stdin its end is sent at once
+	if string(out) != "24 80\r\nover\r\n" || err != nil {
+		t.Errorf("%q, %v", out, err)
 	}
 }

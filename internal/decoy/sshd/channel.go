@@ -20,7 +20,6 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/sftpfs"
 	"github.com/lapwing-defence/lapwing/internal/host/shell"
-	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 )
 
 // channel is one session channel (RFC 4254, section 6).
@@ -295,22 +294,7 @@ func (c *channel) environment(p *kernel.Proc) (undo func()) {
 	if !c.agent {
 		return func() {}
 	}
-	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789"
-	name := make([]byte, 10)
-	for i := range name {
-		name[i] = letters[p.M.Rand.IntN(len(letters))]
-	}
-	dir := "/tmp/ssh-" + string(name)
-	socket := fmt.Sprintf("%s/agent.%d", dir, p.PPID)
-	p.Env["SSH_AUTH_SOCK"] = socket
-	fs := p.M.FS
-	if fs.Mkdir(p.Caller, dir, 0o700) == nil {
-		fs.Mknod(p.Caller, socket, vfs.Socket, 0o600, 0, 0) //nolint:errcheck // a full view has none
-	}
-	return func() {
-		fs.Unlink(p.Caller, socket) //nolint:errcheck // he may have done it
-		fs.Rmdir(p.Caller, dir)     //nolint:errcheck // as above
-	}
+	return host.ForwardAgent(p)
 }
 
 // program runs what was asked for and gives its status.
@@ -504,8 +488,7 @@ func (c *channel) terminal(rec *record.Session, sess *kernel.Session, pump *sync
 			n, err := c.ch.Read(buf)
 			rec.Input(buf[:n], c.tty.Hidden())
 			c.tty.Input(buf[:n])
-			if err != nil {
-				c.tty.HangUp()
+			if err != nil { // sshd stops writing into the terminal, no more: it hangs up when the channel closes
 				return
 			}
 		}
