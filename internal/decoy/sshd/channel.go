@@ -252,6 +252,9 @@ func (c *channel) open(reqs <-chan *ssh.Request, kind, command string, release f
 	r.pump.Add(1)
 	v.answer(requests{from: reqs, answer: r.request, end: func() {
 		cancel(kernel.Killed{Signal: kernel.SIGHUP}) // the end of the requests is the end of the channel
+		if c.tty != nil {                            // also where something else ended the context before
+			c.tty.HangUp()
+		}
 		r.pump.Done()
 	}})
 	wake := kernel.OnKill(ctx, func(signal int) { // what waits for the visitor has to end too
