@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"bytes"
 	"io"
 	"net"
 	"os"
@@ -32,8 +34,18 @@ func TestTelnet(t *testing.T) {
 	}
 	defer c.Close()
 	c.SetDeadline(time.Now().Add(30 * time.Second))
+	// What is typed before the prompt is echoed before it.
+	r, prompt := bufio.NewReader(c), []byte(nil)
+	for !bytes.HasSuffix(prompt, []byte("login: ")) {
+		b, err := r.ReadByte()
+		if err != nil {
+			t.Fatalf("%q, %v", prompt, err)
+		}
+		prompt = append(prompt, b)
+	}
 	io.WriteString(c, "root\r\nadmin\r\nenable\r\nsh\r\n/bin/busybox MIRAI\r\nexit\r\nexit\r\n")
-	out, err := io.ReadAll(c)
+	out, err := io.ReadAll(r)
+	out = append(prompt, out...)
 	if err != nil || !strings.HasPrefix(string(out), "\xff\xfd\x01\xff\xfd\x1f\xff\xfb\x01\xff\xfb\x03\r\r\n") || !strings.Contains(string(out), "\r\nMIRAI: applet not found\r\n~ # ") {
 		t.Fatalf("%q, %v", out, err)
 	}
