@@ -9,7 +9,6 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
 	"golang.zx2c4.com/wireguard/conn"
@@ -69,46 +68,6 @@ func TestOnlyLoopbackIsBound(t *testing.T) {
 	}
 }
 
-// childVar names the test that a child process in a namespace is to run.
-const childVar = "LAPWING_ENTRY_CHILD"
-
-// inNamespace runs the calling test again in a process with an empty network
-// namespace of its own, which ends with it, and says whether this is that process.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(childVar) == t.Name() {
-		return true
-	}
-	if os.Getuid() != 0 {
-		missing(t, "root is needed to make a network namespace")
-	}
-	cmd := exec.CommandContext(t.Context(), get(os.Executable()), "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), childVar+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) {
-		missing(t, "no network namespace can be made here")
-	}
-	if err != nil || testing.Verbose() {
-		t.Logf("%s", out)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(out), "--- SKIP") {
-		missing(t, "skipped in the namespace; -v shows why")
-	}
-	return false
-}
-
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
 // run is what a program writes.
 func run(t *testing.T, name string, args ...string) string {
 	t.Helper()
@@ -126,11 +85,11 @@ func TestToolsThroughWireGuard(t *testing.T) {
 	for _, p := range []string{"ip", "nmap", "curl", "ssh"} {
 		sharedtest.Program(t, p)
 	}
-	if !inNamespace(t) {
+	if !sharedtest.Namespace(t, 0) {
 		return
 	}
 	if _, err := os.Stat("/dev/net/tun"); err != nil {
-		missing(t, "this kernel has no TUN")
+		sharedtest.Missing(t, "this kernel has no TUN")
 	}
 	run(t, "ip", "link", "set", "lo", "up")
 	s := newSite(t)

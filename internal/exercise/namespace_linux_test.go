@@ -1,107 +1,18 @@
 package exercise_test
 
 import (
-	"errors"
 	"fmt"
-	"io"
 	"net/netip"
-	"os"
 	"os/exec"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
-	"unsafe"
-
-	"golang.org/x/sys/unix"
 
 	"github.com/lapwing-defence/lapwing/internal/exercise"
 	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
 	"github.com/lapwing-defence/lapwing/internal/exercise/service"
 	"github.com/lapwing-defence/lapwing/internal/sharedtest"
-	"github.com/lapwing-defence/lapwing/internal/vnet"
 )
-
-// childVar names the test that a child process in a namespace is to run.
-const childVar = "LAPWING_EXERCISE_CHILD"
-
-// inNamespace runs the calling test again in a process with an empty network
-// namespace of its own, and says whether this is that process.
-func inNamespace(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv(childVar) == t.Name() {
-		return true
-	}
-	if os.Getuid() != 0 {
-		missing(t, "root is needed to make a network namespace")
-	}
-	cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run", "^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), childVar+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) {
-		missing(t, "no network namespace can be made here")
-	}
-	if err != nil || testing.Verbose() {
-		t.Logf("%s", out)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	if strings.Contains(string(out), "--- SKIP") {
-		missing(t, "skipped in the namespace; -v shows why")
-	}
-	return false
-}
-
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
-// plug joins a TUN device of the namespace to the network until the test ends.
-func plug(t *testing.T, n *vnet.Network, s *vnet.Segment, a netip.Prefix) {
-	t.Helper()
-	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR|unix.O_NONBLOCK|unix.O_CLOEXEC, 0)
-	if err != nil {
-		missing(t, "no TUN device: "+err.Error())
-	}
-	var req struct {
-		name  [16]byte
-		flags uint16
-		_     [22]byte
-	}
-	copy(req.name[:], "tun0")
-	req.flags = unix.IFF_TUN | unix.IFF_NO_PI
-	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETIFF, uintptr(unsafe.Pointer(&req))); e != 0 {
-		missing(t, "no TUN device: "+e.Error())
-	}
-	for _, args := range []string{"link set lo up", "addr add " + a.String() + " dev tun0", "link set tun0 up", "route add default dev tun0"} {
-		if out, err := exec.CommandContext(t.Context(), "ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-			missing(t, fmt.Sprintf("ip %s: %v: %s", args, err, out))
-		}
-	}
-	dev := os.NewFile(uintptr(fd), "tun")
-	p, err := n.AttachPort(s, "tun", a.Addr())
-	if err != nil {
-		t.Fatal(err)
-	}
-	carry := func(to io.Writer, from io.Reader) {
-		for b := make([]byte, 65536); ; {
-			k, err := from.Read(b)
-			if err != nil {
-				return
-			}
-			_, _ = to.Write(b[:k]) // what is no good is counted
-		}
-	}
-	go carry(p, dev)
-	go carry(dev, p)
-	t.Cleanup(func() { p.Close(); dev.Close() })
-}
 
 // shopWindow has a host of every persona with what such a host serves.
 func shopWindow() (text string, names []string) {
@@ -134,7 +45,7 @@ func TestScannerSeesThePersonas(t *testing.T) {
 		t.Skip("the scanner takes a minute")
 	}
 	nmap := sharedtest.Program(t, "nmap")
-	if !inNamespace(t) {
+	if !sharedtest.Namespace(t, 0) {
 		return
 	}
 	text, names := shopWindow()
@@ -147,7 +58,12 @@ func TestScannerSeesThePersonas(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.Close()
-	plug(t, l.Network(), l.Network().Segments()[0], netip.MustParsePrefix("10.20.1.250/24"))
+	at := netip.MustParsePrefix("10.20.1.250/24")
+	port, err := l.Network().AttachPort(l.Network().Segments()[0], "tun", at.Addr())
+	if err != nil {
+		t.Fatal(err)
+	}
+	sharedtest.Plug(t, port, at)
 	out, err := exec.CommandContext(t.Context(), nmap, "-O", "-sV", "--version-light", "-n", "-Pn", "--osscan-guess", "--max-os-tries", "2",
 		"-p", "21,22,23,25,80,81,135,445,502,3389", fmt.Sprintf("10.20.1.10-%d", 9+len(names))).CombinedOutput()
 	if err != nil {

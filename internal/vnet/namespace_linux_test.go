@@ -2,78 +2,23 @@ package vnet_test
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"io"
 	"net/netip"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
-	"unsafe"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 	"github.com/lapwing-defence/lapwing/internal/vnet"
 	"github.com/lapwing-defence/lapwing/internal/vnet/trait"
 )
 
-// childVar names the test that a child process in a namespace is to run.
-const childVar = "LAPWING_VNET_CHILD"
-
-// inNamespace runs the calling test again in a process with an empty network
-// namespace of its own, and says whether this is that process.
-func inNamespace(t *testing.T, uid uint32) bool {
-	t.Helper()
-	if os.Getenv(childVar) == t.Name() {
-		return true
-	}
-	if os.Getuid() != 0 {
-		missing(t, "root is needed to make a network namespace")
-	}
-	exe := get(os.Executable())
-	if uid != 0 { // the user must reach the program
-		dir := get(os.MkdirTemp("/tmp", "vnet")) //nolint:usetesting // a folder that the user can enter
-		t.Cleanup(func() { os.RemoveAll(dir) })
-		copied := filepath.Join(dir, "vnet.test")
-		b := get(os.ReadFile(exe))
-		if err := errors.Join(os.WriteFile(copied, b, 0o755), os.Chmod(dir, 0o755)); err != nil {
-			t.Fatal(err)
-		}
-		exe = copied
-	}
-	args := []string{"-test.run", "^" + t.Name() + "$", "-test.v"}
-	cmd := exec.CommandContext(t.Context(), exe, args...)
-	cmd.Dir = "/"
-	cmd.Env = append(os.Environ(), childVar+"="+t.Name())
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET, Credential: &syscall.Credential{Uid: uid, Gid: uid}}
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) {
-		missing(t, "no network namespace can be made here")
-	}
-	t.Logf("%s", out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return false
-}
-
-func missing(t *testing.T, what string) {
-	t.Helper()
-	if os.Getenv("CI") == "true" {
-		t.Fatal(what)
-	}
-	t.Skip(what)
-}
-
 // TestNothingLeavesTheProcess runs traffic as an ordinary user where there is
 // no network at all, and looks whether the kernel saw any of it.
 func TestNothingLeavesTheProcess(t *testing.T) {
-	if !inNamespace(t, 65534) {
+	if !sharedtest.Namespace(t, 65534) {
 		return
 	}
 	if os.Getuid() != 65534 {
@@ -95,80 +40,21 @@ func TestNothingLeavesTheProcess(t *testing.T) {
 			t.Errorf("a socket of the machine is open: %s", l)
 		}
 	}
-	lines := strings.Split(strings.TrimSpace(string(get(os.ReadFile("/proc/self/net/dev")))), "\n")[2:]
-	for _, l := range lines {
-		f := strings.Fields(l)
-		if len(f) < 11 || f[0] != "lo:" || f[2] != "0" || f[10] != "0" {
-			t.Errorf("the kernel has an interface with traffic: %q", l)
-		}
-	}
+	sharedtest.NoTraffic(t, string(get(os.ReadFile("/proc/self/net/dev"))))
 	if w.n.Stats().Packets < 500 {
 		t.Errorf("only %d packets in the network", w.n.Stats().Packets)
 	}
 }
 
-// tun makes a TUN device with address a on the segment of the port.
-func tun(t *testing.T, a netip.Prefix) *os.File {
-	t.Helper()
-	fd, err := unix.Open("/dev/net/tun", unix.O_RDWR, 0)
-	if err != nil {
-		missing(t, "no TUN device: "+err.Error())
-	}
-	var req struct {
-		name  [16]byte
-		flags uint16
-		_     [22]byte
-	}
-	copy(req.name[:], "tun0")
-	req.flags = unix.IFF_TUN | unix.IFF_NO_PI
-	if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), unix.TUNSETIFF, uintptr(unsafe.Pointer(&req))); e != 0 {
-		missing(t, "no TUN device: "+e.Error())
-	}
-	for _, args := range []string{"addr add " + a.String() + " dev tun0", "link set tun0 up", "route add default dev tun0", "link set lo up"} {
-		if out, err := exec.Command("ip", strings.Fields(args)...).CombinedOutput(); err != nil {
-			missing(t, fmt.Sprintf("ip %s: %v: %s", args, err, out))
-		}
-	}
-	if err := unix.SetNonblock(fd, true); err != nil {
-		t.Fatal(err)
-	}
-	return os.NewFile(uintptr(fd), "tun")
-}
-
 // plug joins a TUN device to the network until the test ends.
 func plug(t *testing.T, n *vnet.Network, s *vnet.Segment, a netip.Prefix) {
 	t.Helper()
-	dev := tun(t, a)
-	p := get(n.AttachPort(s, "tun", a.Addr()))
-	go func() {
-		b := make([]byte, 65536)
-		for {
-			k, err := dev.Read(b)
-			if err != nil {
-				return
-			}
-			_, _ = p.Write(b[:k])
-		}
-	}()
-	go func() { // by hand: io.Copy would read files in large pieces
-		b := make([]byte, 65536)
-		for {
-			k, err := p.Read(b)
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			_, _ = dev.Write(b[:k])
-		}
-	}()
-	t.Cleanup(func() { p.Close(); dev.Close() })
+	sharedtest.Plug(t, get(n.AttachPort(s, "tun", a.Addr())), a)
 }
 
 func nmap(t *testing.T, args ...string) string {
 	t.Helper()
-	path, err := exec.LookPath("nmap")
-	if err != nil {
-		missing(t, "nmap is not installed")
-	}
+	path := sharedtest.Program(t, "nmap")
 	ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, path, args...).CombinedOutput()
@@ -183,7 +69,7 @@ func TestScannerSeesTheSystems(t *testing.T) {
 	if testing.Short() {
 		t.Skip("the scanner takes seconds")
 	}
-	if !inNamespace(t, 0) {
+	if !sharedtest.Namespace(t, 0) {
 		return
 	}
 	n := newNet(t, vnet.Config{Seed: 4})
@@ -242,7 +128,7 @@ func TestScannerSeesAField(t *testing.T) {
 	if os.Getenv("LAPWING_SOAK") == "" {
 		t.Skip("65,534 pings take seconds: set LAPWING_SOAK=1")
 	}
-	if !inNamespace(t, 0) {
+	if !sharedtest.Namespace(t, 0) {
 		return
 	}
 	n := newNet(t, vnet.Config{Seed: 4})

@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 	"github.com/lapwing-defence/lapwing/internal/vnet"
 )
 
@@ -284,13 +285,7 @@ func TestCapture(t *testing.T) {
 	must(t, w.net.Clock().Sleep(t.Context(), time.Minute))
 	must(t, c.Close())
 	written, _ := c.Packets()
-	tshark, err := exec.LookPath("tshark")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("tshark is not installed")
-		}
-		t.Skip("tshark is not installed: the capture is not read back")
-	}
+	tshark := sharedtest.Program(t, "tshark") // reads the capture back
 	name := filepath.Join(t.TempDir(), "c.pcapng")
 	must(t, os.WriteFile(name, file.Bytes(), 0o600))
 	out, err := exec.Command(tshark, "-r", name, "-T", "fields", "-E", "separator=;", "-e", "tcp.stream", "-e", "frame.comment", "-e", "tcp.checksum.status", "-o", "tcp.check_checksum:TRUE").Output()

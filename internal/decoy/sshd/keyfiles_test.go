@@ -12,6 +12,7 @@ import (
 	"golang.org/x/crypto/ssh"
 
 	"github.com/lapwing-defence/lapwing/internal/host"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 // TestHostKeyFiles wants public files that are the real keys, and private
@@ -59,10 +60,7 @@ func TestHostKeyFiles(t *testing.T) {
 			}
 		}
 	}
-	tool, err := exec.LookPath("ssh-keygen")
-	if err != nil {
-		t.Skip("ssh-keygen is not on this machine")
-	}
+	tool := sharedtest.Program(t, "ssh-keygen")
 	for _, kind := range []string{"ed25519", "ecdsa", "rsa"} {
 		name := filepath.Join(dir, "ssh_host_"+kind+"_key")
 		private, err1 := exec.Command(tool, "-lf", name).Output()

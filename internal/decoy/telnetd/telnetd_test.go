@@ -21,6 +21,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/decoy/record"
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/persona"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 var target = decoytest.Target{Name: "telnet", Persona: "busybox-router", LogType: LogConnection, New: func(_ testing.TB, p *persona.Persona, door *access.Door) decoy.Decoy {
@@ -344,13 +345,7 @@ func TestFloodBeforeLogin(t *testing.T) {
 
 // TestTelnetClient logs in with the telnet program of inetutils.
 func TestTelnetClient(t *testing.T) {
-	path, err := exec.LookPath("telnet")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("telnet is not installed")
-		}
-		t.Skip("telnet is not installed")
-	}
+	path := sharedtest.Program(t, "telnet")
 	b := target.Start(t, decoytest.Options{})
 	host, port, _ := net.SplitHostPort(b.Addr)
 	cmd := exec.CommandContext(t.Context(), path, host, port)

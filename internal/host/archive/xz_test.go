@@ -4,9 +4,10 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"os"
 	"os/exec"
 	"testing"
+
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 func unbounded(int) error { return nil }
@@ -45,13 +46,7 @@ func TestXzRoundTrip(t *testing.T) {
 
 // What Debian's xz packs is unpacked.
 func TestXzOfDebian(t *testing.T) {
-	xz, err := exec.LookPath("xz")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal(err)
-		}
-		t.Skip(err)
-	}
+	xz := sharedtest.Program(t, "xz")
 	for name, data := range samples() {
 		for _, args := range [][]string{
 			{"-0"},

@@ -16,6 +16,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host"
 	"github.com/lapwing-defence/lapwing/internal/host/netcmd"
 	"github.com/lapwing-defence/lapwing/internal/persona"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 // router is a visitor's view of a fake router with a processor of that name.
@@ -59,15 +60,9 @@ func short(s string) string {
 // TestAgainstBusyBox holds the lines of testdata against a real BusyBox, where
 // there is one: output and status.
 func TestAgainstBusyBox(t *testing.T) {
-	box, err := exec.LookPath("busybox")
-	if p := os.Getenv("LAPWING_BUSYBOX"); p != "" {
-		box, err = p, nil
-	}
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("busybox is not installed")
-		}
-		t.Skip("busybox is not installed")
+	box := os.Getenv("LAPWING_BUSYBOX")
+	if box == "" {
+		box = sharedtest.Program(t, "busybox")
 	}
 	bin := t.TempDir()
 	if out, err := exec.CommandContext(t.Context(), box, "--install", "-s", bin).CombinedOutput(); err != nil {

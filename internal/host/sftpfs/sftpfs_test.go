@@ -19,6 +19,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
 	"github.com/lapwing-defence/lapwing/internal/host/vfs"
 	"github.com/lapwing-defence/lapwing/internal/persona"
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 type silent struct{}
@@ -238,10 +239,7 @@ func attrText(p *reader) string {
 func TestAsOpenSSH(t *testing.T) {
 	const server = "/usr/lib/openssh/sftp-server"
 	if _, err := os.Stat(server); err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("sftp-server is missing: .ci/setup should have installed openssh-server")
-		}
-		t.Skip("openssh-sftp-server is not installed")
+		sharedtest.Missing(t, "sftp-server is missing: .ci/setup installs openssh-server")
 	}
 	if os.Geteuid() != 0 {
 		t.Skip("the fake host's visitor is root: compared with only as root")

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/sharedtest"
 )
 
 func archive(t *testing.T, content []byte, announced int) ([]byte, error) {
@@ -78,13 +80,7 @@ func TestWrongSize(t *testing.T) {
 
 // TestSevenZip opens the archive with the tool that analysts use.
 func TestSevenZip(t *testing.T) {
-	tool, err := exec.LookPath("7z")
-	if err != nil {
-		if os.Getenv("CI") == "true" {
-			t.Fatal("7z is missing: .ci/setup installs it")
-		}
-		t.Skip("7z is not installed: apt-get install p7zip-full")
-	}
+	tool := sharedtest.Program(t, "7z")
 	want := bytes.Repeat([]byte("harmless "), 5000)
 	data, err := archive(t, want, len(want))
 	if err != nil {
