@@ -38,7 +38,7 @@ func TestAlertsAreFoundAsAmongAll(t *testing.T) {
 					addr = netip.AddrFrom16([16]byte{0x20, 1, 0xd, 0xb8, 0, 0, 0, byte(r.IntN(9)), 8: byte(n)})
 				}
 				*a = alert.Alert{
-					ID: uuid(u[:]), Source: addr, First: t0.Add(time.Duration(r.IntN(1_000_000)) * time.Millisecond), User: fmt.Sprint("user ", n),
+					ID: event.FormatUUID(u), Source: addr, First: t0.Add(time.Duration(r.IntN(1_000_000)) * time.Millisecond), User: fmt.Sprint("user ", n),
 					Rule: alert.Rule{ID: "r", Name: "rule", Level: alert.Level(r.IntN(5))},
 				}
 				if n%7 == 0 {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"database/sql"
 	"encoding/binary"
+
+	"github.com/lapwing-defence/lapwing/internal/event"
 )
 
 // carryFive takes what alerts refer to from rows of their own into the alerts,
@@ -115,7 +117,7 @@ func parseRefs(b []byte) ([]reference, error) {
 		}
 		r.seq, r.event = int64(n>>1), storedID{text: string(b[:size])}
 		if n&1 == 0 {
-			r.event = idOf(uuid(b[:16]))
+			r.event = idOf(event.FormatUUID([16]byte(b[:16])))
 		}
 		b = b[size:]
 		for _, v := range []*int64{&r.pack, &r.at} {

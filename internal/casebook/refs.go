@@ -2,10 +2,11 @@ package casebook
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"slices"
 	"strings"
+
+	"github.com/lapwing-defence/lapwing/internal/event"
 )
 
 // reference is one event under an alert: the number that it had there, and
@@ -23,7 +24,7 @@ type storedID struct {
 }
 
 func idOf(id string) storedID {
-	if u, ok := parseUUID(id); ok && u != [16]byte{} {
+	if u, ok := event.ParseUUID(id); ok && u != [16]byte{} {
 		return storedID{uuid: u}
 	}
 	return storedID{text: id}
@@ -32,7 +33,7 @@ func idOf(id string) storedID {
 // String is the id.
 func (s *storedID) String() string {
 	if s.uuid != [16]byte{} {
-		return uuid(s.uuid[:])
+		return event.FormatUUID(s.uuid)
 	}
 	return s.text
 }
@@ -141,64 +142,10 @@ func kept(old, fresh []reference, count int64) (keep, gone []reference) {
 // keeps tells whether an alert of count events keeps that of a number.
 func keeps(seq, count int64) bool { return seq <= halfEvents || seq > count-halfEvents }
 
-// uuidBytes is parseUUID in a slice.
-func uuidBytes(id string) ([]byte, bool) {
-	u, ok := parseUUID(id)
-	if !ok {
-		return nil, false
-	}
-	return u[:], true
-}
-
-// parseUUID reads the text that uuid writes, and no other.
-func parseUUID(id string) (u [16]byte, ok bool) {
-	if len(id) != 36 {
-		return u, false
-	}
-	n := 0
-	for i := 0; i < len(id); i += 2 {
-		if i == 8 || i == 13 || i == 18 || i == 23 {
-			if id[i] != '-' {
-				return u, false
-			}
-			i++
-		}
-		high, low := hexDigit(id[i]), hexDigit(id[i+1])
-		if high > 15 || low > 15 {
-			return u, false
-		}
-		u[n] = high<<4 | low
-		n++
-	}
-	return u, true
-}
-
-// hexDigit is the value of a digit in lower case, 255 of anything else.
-func hexDigit(c byte) byte {
-	switch {
-	case c >= '0' && c <= '9':
-		return c - '0'
-	case c >= 'a' && c <= 'f':
-		return c - 'a' + 10
-	}
-	return 255
-}
-
-func uuid(b []byte) string {
-	var x [36]byte
-	hex.Encode(x[:], b[:4])
-	hex.Encode(x[9:], b[4:6])
-	hex.Encode(x[14:], b[6:8])
-	hex.Encode(x[19:], b[8:10])
-	hex.Encode(x[24:], b[10:16])
-	x[8], x[13], x[18], x[23] = '-', '-', '-', '-'
-	return string(x[:])
-}
-
 // idText is an id as it is read: 16 bytes are a UUID.
 func idText(b []byte, isText bool) string {
 	if !isText && len(b) == 16 {
-		return uuid(b)
+		return event.FormatUUID([16]byte(b))
 	}
 	return string(b)
 }
@@ -221,17 +168,17 @@ func (s *columnID) Scan(v any) error {
 
 // uuidRange is the first and the last UUID that begin as text; ok is false
 // where none can.
-func uuidRange(text string) (low, high []byte, ok bool) {
+func uuidRange(text string) (low, high [16]byte, ok bool) {
 	const form = "00000000-0000-0000-0000-000000000000"
 	if len(text) > len(form) {
-		return nil, nil, false
+		return low, high, false
 	}
 	for i := range len(text) {
 		if digit := strings.IndexByte("0123456789abcdef", text[i]) >= 0; digit != (form[i] == '0') || !digit && text[i] != '-' {
-			return nil, nil, false
+			return low, high, false
 		}
 	}
-	low, _ = uuidBytes(text + form[len(text):])
-	high, _ = uuidBytes(text + strings.ReplaceAll(form, "0", "f")[len(text):])
+	low, _ = event.ParseUUID(text + form[len(text):])
+	high, _ = event.ParseUUID(text + strings.ReplaceAll(form, "0", "f")[len(text):])
 	return low, high, true
 }

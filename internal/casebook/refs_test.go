@@ -198,7 +198,7 @@ func TestUUIDRange(t *testing.T) {
 		{"01A2", "", ""},
 	} {
 		low, high, ok := uuidRange(tt.text)
-		if ok != (tt.low != "") || ok && (uuid(low) != tt.low || uuid(high) != tt.high) {
+		if ok != (tt.low != "") || ok && (event.FormatUUID(low) != tt.low || event.FormatUUID(high) != tt.high) {
 			t.Errorf("%q: %x, %x, %v", tt.text, low, high, ok)
 		}
 	}

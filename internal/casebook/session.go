@@ -9,13 +9,15 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/event"
 )
 
 // idKey is an id as the key of a record: 'u' and the 16 bytes of a UUID, or
 // 't' and another text. In this order they are in that of their bytes.
 func idKey(id string) []byte {
-	if b, ok := uuidBytes(id); ok {
-		return append(append(make([]byte, 0, 17), 'u'), b...)
+	if u, ok := event.ParseUUID(id); ok {
+		return append(append(make([]byte, 0, 17), 'u'), u[:]...)
 	}
 	return append(append(make([]byte, 0, 1+len(id)), 't'), id...)
 }
@@ -23,7 +25,7 @@ func idKey(id string) []byte {
 func keyID(key []byte) (string, error) {
 	switch {
 	case len(key) == 17 && key[0] == 'u':
-		return uuid(key[1:]), nil
+		return event.FormatUUID([16]byte(key[1:])), nil
 	case len(key) > 0 && key[0] == 't':
 		return string(key[1:]), nil
 	}
@@ -38,7 +40,7 @@ func idSpans(begin string) []span {
 	text := append([]byte{'t'}, begin...)
 	out := []span{{low: text, high: append(bytes.Clone(text), 0xff)}}
 	if low, high, ok := uuidRange(begin); ok {
-		out = append(out, span{low: append([]byte{'u'}, low...), high: append([]byte{'u'}, high...)})
+		out = append(out, span{low: append([]byte{'u'}, low[:]...), high: append([]byte{'u'}, high[:]...)})
 	}
 	return out
 }

@@ -2,7 +2,6 @@ package detect
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -14,6 +13,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/alert"
+	"github.com/lapwing-defence/lapwing/internal/event"
 )
 
 // A state is kept as a byte that says which form it has, and its fields in
@@ -146,39 +146,11 @@ func appendID(b []byte, id string) []byte {
 	if id == "" {
 		return append(b, idNone)
 	}
-	if u, ok := parseUUID(id); ok {
+	if u, ok := event.ParseUUID(id); ok {
 		return append(append(b, idUUID), u[:]...)
 	}
 	b = binary.AppendUvarint(append(b, idText), uint64(len(id)))
 	return append(b, id...)
-}
-
-// dashes are the places of the dashes in the text of a UUID, and the first digit after.
-var dashes = [5]int{8, 13, 18, 23, 36}
-
-// parseUUID reads the text that uuid writes, and no other.
-func parseUUID(s string) (u [16]byte, ok bool) {
-	if len(s) != 36 {
-		return u, false
-	}
-	n, from := 0, 0
-	for _, to := range dashes {
-		if to < 36 && s[to] != '-' {
-			return u, false
-		}
-		m, err := hex.Decode(u[n:], []byte(s[from:to]))
-		if err != nil {
-			return u, false
-		}
-		n, from = n+m, to+1
-	}
-	return u, uuid(u[:]) == s
-}
-
-// uuid is the text of the 16 bytes of a UUID, lower case.
-func uuid(b []byte) string {
-	x := hex.EncodeToString(b)
-	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
 // decode is the inverse of encode; it.key says what it is. Of a print st says
@@ -368,7 +340,7 @@ func (d *decoder) id() string {
 	case idNone:
 		return ""
 	case idUUID:
-		return uuid(d.take(16))
+		return event.FormatUUID([16]byte(d.take(16)))
 	case idText:
 		return string(d.take(d.count(1)))
 	}

@@ -3,7 +3,6 @@ package eventlog
 import (
 	"bytes"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"time"
 
@@ -13,49 +12,14 @@ import (
 // id is an event.id: the bytes of a UUID, or a hash of another text.
 type id [16]byte
 
-// digitOf is the value of a lower-case hexadecimal digit, 0xff of another byte.
-var digitOf = hexDigits() //nolint:gochecknoglobals // a table that nobody writes
-
-func hexDigits() (t [256]byte) {
-	for i := range t {
-		t[i] = 0xff
-	}
-	for i, c := range "0123456789abcdef" {
-		t[c] = byte(i)
-	}
-	return t
-}
-
-// byteAt are the places of the digits of each byte in the text of a UUID.
-var byteAt = [16]uint8{0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34}
-
-// uuid reads the text that formatID writes, and no other.
-func uuid(text []byte) (out id, ok bool) {
-	if len(text) != 36 || text[8] != '-' || text[13] != '-' || text[18] != '-' || text[23] != '-' {
-		return out, false
-	}
-	bad := byte(0)
-	for i, at := range byteAt {
-		high, low := digitOf[text[at]], digitOf[text[at+1]]
-		bad |= high | low
-		out[i] = high<<4 | low&0xf
-	}
-	return out, bad <= 0xf
-}
-
 func parseID(text []byte) id {
-	if out, ok := uuid(text); ok {
+	if out, ok := event.ParseUUID(text); ok {
 		return out
 	}
 	var out id
 	sum := sha256.Sum256(text)
 	copy(out[:], sum[:])
 	return out
-}
-
-func formatID(k id) string {
-	x := hex.EncodeToString(k[:])
-	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
 }
 
 // Batch is events on their way to the store.
@@ -168,7 +132,7 @@ func (b *Batch) head(line []byte) (ref rowRef, ok bool) {
 		string(line[idAt-len(headID):idAt]) != headID || string(line[ingestedAt-len(headIngested):ingestedAt]) != headIngested {
 		return ref, false
 	}
-	if ref.id, ok = uuid(line[idAt : idAt+36]); !ok {
+	if ref.id, ok = event.ParseUUID(line[idAt : idAt+36]); !ok {
 		return ref, false
 	}
 	stamp, ok := b.row.stamp(line[timeAt:][:len(layoutNano)])
@@ -191,7 +155,7 @@ func (b *Batch) whole(line []byte, fallback string) (ref rowRef, err error) {
 	}
 	text := b.row.id
 	ref.id, ref.time = parseID(text), b.row.Time
-	if s := string(text); s != formatID(ref.id) {
+	if s := string(text); s != event.FormatUUID(ref.id) {
 		ref.text = s
 	}
 	if b.row.named { // the id is in it
@@ -283,7 +247,7 @@ func (b *Batch) idText(ref *rowRef) string {
 	if ref.text != "" {
 		return ref.text
 	}
-	return formatID(ref.id)
+	return event.FormatUUID(ref.id)
 }
 
 var errNoTime = fmt.Errorf("%w: no time", event.ErrSyntax)
