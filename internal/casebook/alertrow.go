@@ -106,6 +106,16 @@ func parseAlertRow(first int64, value []byte) (*alertRow, error) {
 	return r, nil
 }
 
+// readAlert reads a record of the shelf of alerts; r is nil where it says only
+// what campaign an alert belongs to now.
+func readAlert(key, value []byte) (first int64, id string, r *alertRow, err error) {
+	if first, id, err = keyAlert(key); err != nil || isCampaign(value) {
+		return first, id, nil, err
+	}
+	r, err = parseAlertRow(first, value)
+	return first, id, r, err
+}
+
 // appendShortID appends an id: one more than the length of a text, or 0 and the 16
 // bytes of a UUID.
 func appendShortID(b []byte, id *storedID) []byte {

@@ -10,9 +10,9 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/alert"
 )
 
-// rules gives the rules that alerts name, by their rows.
-func (v *view) rules(ctx context.Context) (map[int64]alert.Rule, error) {
-	rows, err := v.tx.QueryContext(ctx, "SELECT rule, rule_id, rule_name, techniques, tactics, description FROM rules")
+// readRules gives the rules that alerts name, by their rows.
+func readRules(ctx context.Context, q querier) (map[int64]alert.Rule, error) {
+	rows, err := q.QueryContext(ctx, "SELECT rule, rule_id, rule_name, techniques, tactics, description FROM rules")
 	if err != nil {
 		return nil, err
 	}
@@ -33,28 +33,19 @@ func (v *view) rules(ctx context.Context) (map[int64]alert.Rule, error) {
 
 // alerts calls fn with the alerts that q asks for, in order.
 func (v *view) alerts(ctx context.Context, q *Query, fn func(*alert.Alert, []reference) error) error {
-	rules, err := v.rules(ctx)
+	rules, err := readRules(ctx, v.tx)
 	if err != nil {
 		return err
 	}
 	tell := func(key, value []byte) error {
-		first, id, err := keyAlert(key)
-		if err != nil {
-			return err
-		}
-		r, err := parseAlertRow(first, value)
-		if err != nil || !q.askedAlert(r, id) {
+		first, id, r, err := readAlert(key, value)
+		if err != nil || r == nil || !q.askedAlert(r, id) {
 			return err
 		}
 		return fn(r.alert(id, first, rules), r.refs)
 	}
 	if q.Last == 0 {
-		return v.scan(ctx, &v.all.alerts, []span{q.alertSpan()}, func(key, value []byte) error {
-			if isCampaign(value) {
-				return nil
-			}
-			return tell(key, value)
-		})
+		return v.scan(ctx, &v.all.alerts, []span{q.alertSpan()}, tell)
 	}
 	last, err := v.lastAlerts(ctx, q)
 	if err != nil {
@@ -70,15 +61,8 @@ func (v *view) lastAlerts(ctx context.Context, q *Query) (*ring, error) {
 		in, last := q.alertSpan(), &ring{}
 		in.low = v.all.alerts.tail(chunks)
 		err := v.scan(ctx, &v.all.alerts, []span{in}, func(key, value []byte) error {
-			if isCampaign(value) {
-				return nil
-			}
-			first, id, err := keyAlert(key)
-			if err != nil {
-				return err
-			}
-			r, err := parseAlertRow(first, value)
-			if err == nil && q.askedAlert(r, id) {
+			_, id, r, err := readAlert(key, value)
+			if err == nil && r != nil && q.askedAlert(r, id) {
 				last.put(q.Last, key, value)
 			}
 			return err

@@ -9,11 +9,8 @@ import (
 // carryRecords is how many records of an older form are in memory at once.
 const carryRecords = 50_000
 
-// carrySix takes sessions and states from tables of their own into shelves.
-func carrySix(ctx context.Context, tx *sql.Tx, migrate func() error) error {
-	if err := migrate(); err != nil {
-		return err
-	}
+// carry takes tables into shelves: fn does it, drop takes the tables away.
+func carry(ctx context.Context, tx *sql.Tx, fn func(t *store, all *shelves) error, drop string) error {
 	var p packer
 	defer p.close()
 	a := applier{tx: tx, st: map[string]*sql.Stmt{}}
@@ -22,15 +19,24 @@ func carrySix(ctx context.Context, tx *sql.Tx, migrate func() error) error {
 	if err != nil {
 		return err
 	}
-	t := a.store(&p)
-	if err := carrySessions(ctx, tx, t, &all.sessions); err != nil {
+	if err := fn(a.store(&p), all); err != nil {
 		return err
 	}
-	if err := carryStates(ctx, tx, t, &all.states); err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, "DROP TABLE sessions; DROP TABLE states")
+	_, err = tx.ExecContext(ctx, drop)
 	return err
+}
+
+// carrySix takes sessions and states from tables of their own into shelves.
+func carrySix(ctx context.Context, tx *sql.Tx, migrate func() error) error {
+	if err := migrate(); err != nil {
+		return err
+	}
+	return carry(ctx, tx, func(t *store, all *shelves) error {
+		if err := carrySessions(ctx, tx, t, &all.sessions); err != nil {
+			return err
+		}
+		return carryStates(ctx, tx, t, &all.states)
+	}, "DROP TABLE sessions; DROP TABLE states")
 }
 
 func carrySessions(ctx context.Context, tx *sql.Tx, t *store, s *shelf) error {

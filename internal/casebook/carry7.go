@@ -9,19 +9,9 @@ import (
 
 // carrySeven takes alerts from a table of their own into a shelf.
 func carrySeven(ctx context.Context, tx *sql.Tx) error {
-	var p packer
-	defer p.close()
-	a := applier{tx: tx, st: map[string]*sql.Stmt{}}
-	defer a.close()
-	all, err := openShelves(ctx, tx)
-	if err != nil {
-		return err
-	}
-	if err := carryAlerts(ctx, tx, a.store(&p), &all.alerts); err != nil {
-		return err
-	}
-	_, err = tx.ExecContext(ctx, "DROP TABLE alerts")
-	return err
+	return carry(ctx, tx, func(t *store, all *shelves) error {
+		return carryAlerts(ctx, tx, t, &all.alerts)
+	}, "DROP TABLE alerts")
 }
 
 func carryAlerts(ctx context.Context, tx *sql.Tx, t *store, s *shelf) error {

@@ -129,15 +129,8 @@ func (t *taker) alerts(ctx context.Context, fn func(id string, r *alertRow) (sta
 	chunks := t.a.store(t.p)
 	chunks.lost = func(r reference) { t.dead[r.pack]++ }
 	t.err = t.all.alerts.rewriteAll(ctx, chunks, func(key, value []byte) ([]byte, error) {
-		if isCampaign(value) { // of an alert that is gone
-			return nil, nil
-		}
-		first, id, err := keyAlert(key)
-		if err != nil {
-			return nil, err
-		}
-		r, err := parseAlertRow(first, value)
-		if err != nil {
+		first, id, r, err := readAlert(key, value)
+		if err != nil || r == nil { // nil: of an alert that is gone
 			return nil, err
 		}
 		stays, err := fn(id, r)
@@ -220,8 +213,11 @@ func (t *taker) session(ctx context.Context, id string) {
 		t.err = err
 		return
 	}
-	names := map[int64]string{}
-	t.err = eachRule(ctx, t.tx, func(n int64, name string) { names[n] = name })
+	rules, err := readRules(ctx, t.tx)
+	if err != nil {
+		t.err = err
+		return
+	}
 	t.alerts(ctx, func(_ string, r *alertRow) (bool, error) {
 		var left, gone []reference
 		for _, ref := range r.refs {
@@ -235,29 +231,12 @@ func (t *taker) session(ctx context.Context, id string) {
 			t.letGo(gone)
 		}
 		if r.session == idOf(id) {
-			r.session, r.user, r.title = storedID{}, "", names[r.rule]
+			r.session, r.user, r.title = storedID{}, "", rules[r.rule].Name
 		}
 		return len(gone) == 0 || len(left) > 0, nil
 	})
 	t.sessions(ctx, func(x *Session) bool { return x.ID == id })
 	t.captures(ctx, "session = ?", id)
-}
-
-func eachRule(ctx context.Context, tx *sql.Tx, fn func(n int64, name string)) error {
-	rows, err := tx.QueryContext(ctx, "SELECT rule, rule_name FROM rules")
-	if err != nil {
-		return err
-	}
-	defer rows.Close() //nolint:errcheck // Err tells
-	for rows.Next() {
-		var n int64
-		var name string
-		if err := rows.Scan(&n, &name); err != nil {
-			return err
-		}
-		fn(n, name)
-	}
-	return rows.Err()
 }
 
 // scrub empties the write-ahead log, which holds older pages. Deleted bytes in

@@ -161,15 +161,8 @@ func (b *Batch) search(ctx context.Context, shelf *shelf, t *store, m Move, out 
 // eachAlert calls fn with each alert of a shelf.
 func eachAlert(ctx context.Context, s *shelf, t *store, fn func(key []byte, id string, r *alertRow) error) error {
 	return s.each(ctx, t, s.runs, span{}, func(key, value []byte) error {
-		if isCampaign(value) {
-			return nil
-		}
-		first, id, err := keyAlert(key)
-		if err != nil {
-			return err
-		}
-		r, err := parseAlertRow(first, value)
-		if err != nil {
+		_, id, r, err := readAlert(key, value)
+		if err != nil || r == nil {
 			return err
 		}
 		return fn(key, id, r)
