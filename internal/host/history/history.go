@@ -107,9 +107,9 @@ func (h *History) Entries(from, to time.Time) []kernel.LogEntry {
 	return out
 }
 
-// unit is the process id of a resident process.
-func (h *History) unit(name string) int {
-	for _, q := range h.p.Procs {
+// resident is the process id of a process that is always there.
+func resident(p *persona.Persona, name string) int {
+	for _, q := range p.Procs {
 		if q.Name == name {
 			return q.PID
 		}
@@ -234,12 +234,7 @@ func (d *dayBook) person(l login) {
 // Told is what the log says of a login.
 func Told(p *persona.Persona, r kernel.LoginRecord, port int) []kernel.LogEntry {
 	var out []kernel.LogEntry
-	logind := 1
-	for _, q := range p.Procs {
-		if q.Name == "systemd-logind" {
-			logind = q.PID
-		}
-	}
+	logind := resident(p, "systemd-logind")
 	log := func(at time.Time, f kernel.Facility, tag string, pid int, format string, args ...any) {
 		out = append(out, kernel.LogEntry{At: at, Facility: f, Tag: tag, PID: pid, Text: fmt.Sprintf(format, args...)})
 	}

@@ -1,9 +1,7 @@
 package system
 
 import (
-	"bytes"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 	"strconv"
@@ -12,61 +10,30 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/host/getopt"
 	"github.com/lapwing-defence/lapwing/internal/host/kernel"
+	"github.com/lapwing-defence/lapwing/internal/host/utmp"
 )
 
-// A record of utmp(5) and its types.
-const (
-	recordSize  = 384
-	lastlogSize = 292
-	maxBook     = 4 << 20 // bytes of a book that are read
-
-	runLevel = 1
-	bootTime = 2
-	user     = 7
-	dead     = 8
-)
-
-type record struct {
-	kind       int
-	pid        int
-	line, id   string
-	user, host string
-	addr       [16]byte
-	at         time.Time
-}
-
-func cstring(b []byte) string {
-	s, _, _ := bytes.Cut(b, []byte{0})
-	return string(s)
-}
+const maxBook = 4 << 20 // bytes of a book that are read
 
 // records reads a book of logins.
-func records(p *kernel.Proc, path string) ([]record, error) {
+func records(p *kernel.Proc, path string) ([]utmp.Record, error) {
 	data, err := p.M.FS.ReadFile(p.Caller, path, maxBook)
 	if err != nil {
 		return nil, err
 	}
-	var out []record
-	for ; len(data) >= recordSize; data = data[recordSize:] {
-		le := binary.LittleEndian
-		out = append(out, record{
-			kind: int(int16(le.Uint16(data))), pid: int(int32(le.Uint32(data[4:]))), line: cstring(data[8:40]), id: cstring(data[40:44]), user: cstring(data[44:76]), host: cstring(data[76:332]),
-			addr: [16]byte(data[348:364]), at: time.Unix(int64(int32(le.Uint32(data[340:]))), int64(le.Uint32(data[344:]))*1000).UTC(),
-		})
-	}
-	return out, nil
+	return utmp.Parse(data), nil
 }
 
 // here is who is logged in now, as /run/utmp has it.
-func here(p *kernel.Proc) []record {
+func here(p *kernel.Proc) []utmp.Record {
 	list, err := records(p, "/run/utmp")
 	if err != nil { // a host without the book knows the session itself
 		if p.S.Line != "" {
-			return []record{{kind: user, line: p.S.Line, user: p.S.User.Name, host: p.S.From.Addr().String(), at: p.S.Started}}
+			return []utmp.Record{{Kind: utmp.User, Line: p.S.Line, User: p.S.User.Name, Host: p.S.From.Addr().String(), At: p.S.Started}}
 		}
 		return nil
 	}
-	return slices.DeleteFunc(list, func(r record) bool { return r.kind != user })
+	return slices.DeleteFunc(list, func(r utmp.Record) bool { return r.Kind != utmp.User })
 }
 
 // w shows who is here and what he does.
@@ -89,19 +56,19 @@ func w(_ context.Context, p *kernel.Proc) int {
 		put(p, "%s", map[bool]string{true: " IDLE WHAT\n", false: "LOGIN@   IDLE   JCPU   PCPU WHAT\n"}[short])
 	}
 	for _, r := range here(p) {
-		if len(o.Args) > 0 && r.user != o.Args[0] {
+		if len(o.Args) > 0 && r.User != o.Args[0] {
 			continue
 		}
-		what, idle := doing(p, r.line)
-		put(p, "%-8.8s %-8.8s ", r.user, r.line)
+		what, idle := doing(p, r.Line)
+		put(p, "%-8.8s %-8.8s ", r.User, r.Line)
 		if from {
-			put(p, "%-16.16s ", r.host)
+			put(p, "%-16.16s ", r.Host)
 		}
 		if short {
 			put(p, "%6s %s\n", idle, what)
 			continue
 		}
-		put(p, "%s  %6s  0.0%ds  0.00s %s\n", since(r.at, p.Now()), idle, 1+r.pid%7, what)
+		put(p, "%s  %6s  0.0%ds  0.00s %s\n", since(r.At, p.Now()), idle, 1+r.PID%7, what)
 	}
 	return 0
 }
@@ -141,7 +108,7 @@ func who(_ context.Context, p *kernel.Proc) int {
 	if name == "users" || o.Has("q") {
 		var names []string
 		for _, r := range list {
-			names = append(names, r.user)
+			names = append(names, r.User)
 		}
 		slices.Sort(names)
 		if len(names) > 0 || o.Has("q") {
@@ -157,17 +124,17 @@ func who(_ context.Context, p *kernel.Proc) int {
 	}
 	all, _ := records(p, "/run/utmp")
 	for _, r := range all {
-		when := r.at.Format("2006-01-02 15:04")
+		when := r.At.Format("2006-01-02 15:04")
 		switch {
-		case r.kind == bootTime && o.Has("b", "a"):
+		case r.Kind == utmp.BootTime && o.Has("b", "a"):
 			put(p, "%-8s %-12s %s\n", "", "system boot", when)
-		case r.kind == runLevel && o.Has("r", "a"):
+		case r.Kind == utmp.RunLevel && o.Has("r", "a"):
 			put(p, "%-8s %-12s %s\n", "", "run-level 5", when)
-		case r.kind == 6 && o.Has("l", "a"):
-			put(p, "%-8s %-12s %s %17s id=%s\n", r.user, r.line, when, strconv.Itoa(r.pid), r.id)
-		case r.kind == user && (!o.Has("b", "r", "l") || o.Has("a", "u")):
+		case r.Kind == utmp.Getty && o.Has("l", "a"):
+			put(p, "%-8s %-12s %s %17s id=%s\n", r.User, r.Line, when, strconv.Itoa(r.PID), r.ID)
+		case r.Kind == utmp.User && (!o.Has("b", "r", "l") || o.Has("a", "u")):
 			if len(o.Args) == 2 || o.Has("m") { // who am i
-				if r.line != p.S.Line {
+				if r.Line != p.S.Line {
 					continue
 				}
 			}
@@ -176,9 +143,9 @@ func who(_ context.Context, p *kernel.Proc) int {
 				mesg = " +"
 			}
 			if o.Has("u", "a") {
-				idle = fmt.Sprintf("   .   %10d", r.pid)
+				idle = fmt.Sprintf("   .   %10d", r.PID)
 			}
-			put(p, "%-8s%s %-12s %s%s (%s)\n", r.user, mesg, r.line, when, idle, r.host)
+			put(p, "%-8s%s %-12s %s%s (%s)\n", r.User, mesg, r.Line, when, idle, r.Host)
 		}
 	}
 	return 0
@@ -228,7 +195,7 @@ func last(_ context.Context, p *kernel.Proc) int {
 		begins = in.Mtime.UTC()
 	}
 	if len(list) > 0 {
-		begins = list[0].at
+		begins = list[0].At
 	}
 	put(p, "\n%s begins %s\n", file[strings.LastIndexByte(file, '/')+1:], begins.Format("Mon Jan _2 15:04:05 2006"))
 	return 0
@@ -243,7 +210,7 @@ type stay struct {
 }
 
 // stays reads a book backwards, as last does.
-func stays(list []record, bad bool) []stay {
+func stays(list []utmp.Record, bad bool) []stay {
 	var out []stay
 	var next time.Time // of the boot or shutdown after
 	end := "still"
@@ -251,33 +218,33 @@ func stays(list []record, bad bool) []stay {
 	for _, r := range slices.Backward(list) {
 		switch {
 		case bad:
-			out = append(out, stay{user: r.user, line: r.line, host: r.host, in: r.at, out: r.at})
-		case r.kind == bootTime:
-			s := stay{user: "reboot", line: "system boot", host: r.host, in: r.at, out: next, end: "still running"}
+			out = append(out, stay{user: r.User, line: r.Line, host: r.Host, in: r.At, out: r.At})
+		case r.Kind == utmp.BootTime:
+			s := stay{user: "reboot", line: "system boot", host: r.Host, in: r.At, out: next, end: "still running"}
 			if !next.IsZero() {
 				s.end = ""
 			}
 			out = append(out, s)
-			next, end = r.at, "crash"
+			next, end = r.At, "crash"
 			clear(left)
-		case r.kind == runLevel && r.user == "shutdown":
-			out = append(out, stay{user: "shutdown", line: "system down", host: r.host, in: r.at, out: next, system: true})
-			next, end = r.at, "down"
+		case r.Kind == utmp.RunLevel && r.User == "shutdown":
+			out = append(out, stay{user: "shutdown", line: "system down", host: r.Host, in: r.At, out: next, system: true})
+			next, end = r.At, "down"
 			clear(left)
-		case r.kind == runLevel:
-			out = append(out, stay{user: "runlevel", line: "(to lvl 5)", host: r.host, in: r.at, out: next, end: map[bool]string{true: "still running"}[next.IsZero()], system: true})
-		case r.kind == dead:
-			left[r.line] = r.at
-		case r.kind == user:
-			s := stay{user: r.user, line: r.line, host: r.host, in: r.at}
-			if at, ok := left[r.line]; ok {
+		case r.Kind == utmp.RunLevel:
+			out = append(out, stay{user: "runlevel", line: "(to lvl 5)", host: r.Host, in: r.At, out: next, end: map[bool]string{true: "still running"}[next.IsZero()], system: true})
+		case r.Kind == utmp.Dead:
+			left[r.Line] = r.At
+		case r.Kind == utmp.User:
+			s := stay{user: r.User, line: r.Line, host: r.Host, in: r.At}
+			if at, ok := left[r.Line]; ok {
 				s.out = at
 			} else if end == "still" {
 				s.end = "still logged in"
 			} else {
 				s.out, s.end = next, "- "+end
 			}
-			left[r.line] = r.at
+			left[r.Line] = r.At
 			out = append(out, s)
 		}
 	}
@@ -341,25 +308,20 @@ func lastlog(_ context.Context, p *kernel.Proc) int {
 		if o.Has("u") && a.Name != o.Get("u") && strconv.Itoa(int(a.UID)) != o.Get("u") {
 			continue
 		}
-		b := make([]byte, lastlogSize)
-		n, _ := h.ReadAt(b, int64(a.UID)*lastlogSize)
-		at := time.Time{}
-		if n == lastlogSize {
-			if sec := binary.LittleEndian.Uint32(b); sec != 0 {
-				at = time.Unix(int64(int32(sec)), 0).UTC()
-			}
-		}
+		b := make([]byte, utmp.LastlogSize)
+		n, _ := h.ReadAt(b, int64(a.UID)*utmp.LastlogSize)
+		l := utmp.ParseLastlog(b[:n])
 		days, err := strconv.Atoi(o.Get("t"))
-		if o.Has("t") && (err != nil || p.Now().Sub(at) > time.Duration(days)*24*time.Hour) {
+		if o.Has("t") && (err != nil || p.Now().Sub(l.At) > time.Duration(days)*24*time.Hour) {
 			continue
 		}
 		put(p, "%s", head)
 		head = ""
-		if at.IsZero() {
+		if l.At.IsZero() {
 			put(p, "%-16s %-8.8s %-42s **Never logged in**\n", a.Name, "", "")
 			continue
 		}
-		put(p, "%-16s %-8.8s %-42s %s\n", a.Name, cstring(b[4:36]), cstring(b[36:]), at.Format("Mon Jan _2 15:04:05 -0700 2006"))
+		put(p, "%-16s %-8.8s %-42s %s\n", a.Name, l.Line, l.Host, l.At.Format("Mon Jan _2 15:04:05 -0700 2006"))
 	}
 	if o.Has("u") && head != "" {
 		if _, ok := p.M.Account(o.Get("u")); !ok {
@@ -387,8 +349,8 @@ func utmpdump(_ context.Context, p *kernel.Proc) int {
 	}
 	complain(p, "Utmp dump of %s", o.Args[0])
 	for _, r := range list {
-		a := r.addr
-		put(p, "[%d] [%05d] [%-4.4s] [%-8.8s] [%-12.12s] [%-20.20s] [%-15s] [%s]\n", r.kind, r.pid, r.id, r.user, r.line, r.host, fmt.Sprintf("%d.%d.%d.%d", a[0], a[1], a[2], a[3]), r.at.Format("2006-01-02T15:04:05,000000-07:00"))
+		a := r.Addr
+		put(p, "[%d] [%05d] [%-4.4s] [%-8.8s] [%-12.12s] [%-20.20s] [%-15s] [%s]\n", r.Kind, r.PID, r.ID, r.User, r.Line, r.Host, fmt.Sprintf("%d.%d.%d.%d", a[0], a[1], a[2], a[3]), r.At.Format("2006-01-02T15:04:05,000000-07:00"))
 	}
 	return 0
 }
