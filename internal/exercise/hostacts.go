@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ func (l *lab) recordsOf(m *machine, a *activity) ([]event.Event, error) {
 		return r.Emulate(g.Text("behaviour"), p)
 	case "host.process":
 		if !windows(m) {
-			return r.Exec(user, strings.Fields(or(g.Text("command_line"), g.Text("image")))...), nil
+			return r.Exec(user, strings.Fields(cmp.Or(g.Text("command_line"), g.Text("image")))...), nil
 		}
 		return r.Process(record.Process{
 			Image: g.Text("image"), CommandLine: g.Text("command_line"), User: user, Parent: g.Text("parent_image"), Dir: g.Text("current_directory"),
@@ -130,13 +131,6 @@ func (l *lab) everyday(ctx context.Context, t *timeline, m *machine) {
 func windows(m *machine) bool { return m.host.Persona().Family == "windows" }
 
 func ephemeral(a *activity) uint16 { return uint16(49152 + a.rand.IntN(16000)) }
-
-func or(s, then string) string {
-	if s == "" {
-		return then
-	}
-	return s
-}
 
 // arrived writes what the logs of a Windows host say of the programs that somebody
 // starts who came over the network; that he came its services have written.

@@ -316,7 +316,7 @@ func (w *actor) login() act.Login {
 			l.Credentials = append(l.Credentials, act.Credential{User: user, Password: password})
 			continue
 		}
-		l.Credentials = append(l.Credentials, act.Credential{User: or(g.Text("user"), "root"), Password: word})
+		l.Credentials = append(l.Credentials, act.Credential{User: cmp.Or(g.Text("user"), "root"), Password: word})
 	}
 	if c := w.credential(); c.User != "" {
 		l.Credentials = append(l.Credentials, c)
@@ -328,7 +328,7 @@ func (w *actor) request(t act.Target) act.Request {
 	g := w.a.args
 	q := act.Request{Paths: g.Texts("paths"), Host: g.Text("host_header"), Agent: g.Text("user_agent"), Headers: g.Pairs("headers"), TLS: t.Port == 443 || t.Port == 8443, Repeat: w.repeat()}
 	if len(q.Paths) == 0 {
-		q.Paths = []string{or(g.Text("path"), "/")}
+		q.Paths = []string{cmp.Or(g.Text("path"), "/")}
 	}
 	if q.Host == "" && w.a.target.External != "" {
 		q.Host = w.a.target.External
@@ -358,7 +358,7 @@ func readMail(ctx context.Context, w *actor, t act.Target) act.Outcome {
 			t.Port = 80
 		}
 		q := w.request(t)
-		q.Paths, q.Agent = []string{"/EWS/Exchange.asmx"}, or(w.a.args.Text("user_agent"), "ExchangeServicesClient/15.00.0913.015")
+		q.Paths, q.Agent = []string{"/EWS/Exchange.asmx"}, cmp.Or(w.a.args.Text("user_agent"), "ExchangeServicesClient/15.00.0913.015")
 		q.Repeat = act.Repeat{Times: w.a.args.Int("count"), Every: 500 * time.Millisecond}
 		return w.HTTP(ctx, w.a.action, t, q).Outcome
 	}

@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"cmp"
 	"crypto/rand"
 	"errors"
 	"fmt"
@@ -200,7 +201,7 @@ func (l *Live) blockOf(what string) (score.Response, error) {
 	} else if at, ok := l.lab.outside[strings.ToLower(what)]; ok {
 		r.Host, r.Addrs = strings.ToLower(what), []netip.Addr{at}
 	}
-	if m := l.lab.hosts[or(r.Host, strings.ToLower(what))]; m != nil {
+	if m := l.lab.hosts[cmp.Or(r.Host, strings.ToLower(what))]; m != nil {
 		r.Host, r.Addrs = m.spec.Name, addrs(m.spec)
 	}
 	switch {

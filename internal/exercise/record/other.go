@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"strconv"
@@ -40,7 +41,7 @@ func (h *Host) Web(r Request) []event.Event {
 	if r.Status >= 400 {
 		e.Outcome = "failure"
 	}
-	e.Add("http.request.method", or(r.Method, "GET"))
+	e.Add("http.request.method", cmp.Or(r.Method, "GET"))
 	e.Add("url.path", r.Path)
 	e.Add("url.query", r.Query)
 	e.Add("url.domain", strings.ToLower(h.Computer()))
@@ -76,7 +77,7 @@ func (h *Host) MailAccess(app, mailbox, from string) []event.Event {
 // Firewall is a line of a firewall or flow log.
 func (h *Host) Firewall(from, to netip.AddrPort, transport string) []event.Event {
 	e := h.begin("firewall.log", "")
-	e.Category, e.Type, e.Source, e.Destination, e.Transport = "network", "connection", from, to, or(transport, "tcp")
+	e.Category, e.Type, e.Source, e.Destination, e.Transport = "network", "connection", from, to, cmp.Or(transport, "tcp")
 	return []event.Event{e}
 }
 
@@ -156,7 +157,7 @@ func argv(image, line string) []string {
 
 // agent is a record of an agent with ECS names.
 func (h *Host) agent(dataset, image, user string) event.Event {
-	e := h.begin(dataset, or(user, h.c.Users[0]))
+	e := h.begin(dataset, cmp.Or(user, h.c.Users[0]))
 	e.Add("host.os.type", h.c.Family)
 	e.Add("process.executable", image)
 	e.Add("process.name", base(image))
@@ -174,7 +175,7 @@ func (h *Host) linuxNetwork(c Connection) []event.Event {
 	if !c.From.Addr().IsValid() {
 		c.From = netip.AddrPortFrom(h.c.Addr, uint16(32768+h.draw(28000)))
 	}
-	e.Category, e.Type, e.Action, e.Source, e.Destination, e.Transport = "network", "start", "connection_attempted", c.From, c.To, or(c.Transport, "tcp")
+	e.Category, e.Type, e.Action, e.Source, e.Destination, e.Transport = "network", "start", "connection_attempted", c.From, c.To, cmp.Or(c.Transport, "tcp")
 	e.Add("destination.domain", c.ToName)
 	return []event.Event{e}
 }

@@ -9,6 +9,7 @@
 package record
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
@@ -106,7 +107,7 @@ func (h *Host) Computer() string {
 // netbios is the short name of the domain, or of the host where it has none.
 func (h *Host) netbios() string {
 	short, _, _ := strings.Cut(h.c.Domain, ".")
-	return strings.ToUpper(or(short, h.c.Name))
+	return strings.ToUpper(cmp.Or(short, h.c.Name))
 }
 
 // account is DOMAIN\user; a name that has a backslash stays as it is.
@@ -121,13 +122,6 @@ func (h *Host) account(user string) string {
 func (h *Host) split(user string) (domain, name string) {
 	d, n, _ := strings.Cut(h.account(user), `\`)
 	return d, n
-}
-
-func or(a, b string) string {
-	if a != "" {
-		return a
-	}
-	return b
 }
 
 func (h *Host) draw(n int) int {
@@ -164,7 +158,7 @@ func (h *Host) win(log channel, id int, user string, pairs ...string) event.Even
 	e.AddInt("EventRecordID", n)
 	e.Add("TimeCreated_SystemTime", at.Format("2006-01-02T15:04:05.0000000Z"))
 	for i := 0; i+1 < len(pairs); i += 2 {
-		e.Add(pairs[i], or(pairs[i+1], "-"))
+		e.Add(pairs[i], cmp.Or(pairs[i+1], "-"))
 	}
 	return e
 }

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"net/netip"
 	"strconv"
 	"strings"
@@ -32,22 +33,22 @@ var originals = map[string]string{
 func base(path string) string { return path[strings.LastIndexAny(path, `\/`)+1:] }
 
 func (p *Process) fill(h *Host) {
-	p.User = h.account(or(p.User, h.c.Users[0]))
-	p.Parent = or(p.Parent, `C:\Windows\explorer.exe`)
-	p.ParentLine = or(p.ParentLine, p.Parent)
-	p.CommandLine = or(p.CommandLine, `"`+p.Image+`"`)
-	p.Integrity = or(p.Integrity, "Medium")
-	p.Dir = or(p.Dir, system32)
-	p.Original = or(p.Original, originals[strings.ToLower(base(p.Image))])
+	p.User = h.account(cmp.Or(p.User, h.c.Users[0]))
+	p.Parent = cmp.Or(p.Parent, `C:\Windows\explorer.exe`)
+	p.ParentLine = cmp.Or(p.ParentLine, p.Parent)
+	p.CommandLine = cmp.Or(p.CommandLine, `"`+p.Image+`"`)
+	p.Integrity = cmp.Or(p.Integrity, "Medium")
+	p.Dir = cmp.Or(p.Dir, system32)
+	p.Original = cmp.Or(p.Original, originals[strings.ToLower(base(p.Image))])
 	if p.Company == "" && strings.HasPrefix(strings.ToLower(p.Image), `c:\windows\`) {
-		p.Company, p.Product = "Microsoft Corporation", or(p.Product, "Microsoft® Windows® Operating System")
+		p.Company, p.Product = "Microsoft Corporation", cmp.Or(p.Product, "Microsoft® Windows® Operating System")
 	}
 }
 
 // Process is Sysmon's event 1 and Security's 4688; on Linux auditd's EXECVE.
 func (h *Host) Process(p Process) []event.Event {
 	if h.c.Family == "linux" {
-		return h.Exec(or(p.User, h.c.Users[0]), argv(p.Image, p.CommandLine)...)
+		return h.Exec(cmp.Or(p.User, h.c.Users[0]), argv(p.Image, p.CommandLine)...)
 	}
 	p.fill(h)
 	parent := h.running(p.Parent, p.User)
@@ -85,17 +86,17 @@ func (h *Host) Network(c Connection) []event.Event {
 	if h.c.Family == "linux" {
 		return h.linuxNetwork(c)
 	}
-	c.User = h.account(or(c.User, h.c.Users[0]))
+	c.User = h.account(cmp.Or(c.User, h.c.Users[0]))
 	p := h.running(c.Image, c.User)
 	if !c.From.Addr().IsValid() {
 		c.From = netip.AddrPortFrom(h.c.Addr, uint16(49152+h.draw(16000)))
 	}
 	e := h.win(sysmonLog, 3, c.User, "UtcTime", h.utc(), "ProcessGuid", p.guid, "ProcessId", strconv.Itoa(p.pid), "Image", c.Image, "User", c.User,
-		"Protocol", or(c.Transport, "tcp"), "Initiated", strconv.FormatBool(!c.NotInitiated), "SourceIsIpv6", strconv.FormatBool(c.From.Addr().Is6()),
+		"Protocol", cmp.Or(c.Transport, "tcp"), "Initiated", strconv.FormatBool(!c.NotInitiated), "SourceIsIpv6", strconv.FormatBool(c.From.Addr().Is6()),
 		"SourceIp", address(c.From), "SourceHostname", h.Computer(), "SourcePort", strconv.Itoa(int(c.From.Port())),
 		"DestinationIsIpv6", strconv.FormatBool(c.To.Addr().Is6()), "DestinationIp", address(c.To), "DestinationHostname", c.ToName,
 		"DestinationPort", strconv.Itoa(int(c.To.Port())))
-	e.Source, e.Destination, e.Transport = c.From, c.To, or(c.Transport, "tcp")
+	e.Source, e.Destination, e.Transport = c.From, c.To, cmp.Or(c.Transport, "tcp")
 	return []event.Event{e}
 }
 
@@ -108,7 +109,7 @@ func address(a netip.AddrPort) string {
 
 // ImageLoad is Sysmon's event 7.
 func (h *Host) ImageLoad(image, loaded, user string, signed bool) []event.Event {
-	user = h.account(or(user, h.c.Users[0]))
+	user = h.account(cmp.Or(user, h.c.Users[0]))
 	p := h.running(image, user)
 	status := map[bool]string{true: "Valid", false: "Unavailable"}[signed]
 	return []event.Event{h.win(sysmonLog, 7, user, "UtcTime", h.utc(), "ProcessGuid", p.guid, "ProcessId", strconv.Itoa(p.pid), "Image", image,
@@ -127,11 +128,11 @@ const systemUser = `NT AUTHORITY\SYSTEM`
 
 // Access is Sysmon's event 10: source opened target with rights such as 0x1410.
 func (h *Host) Access(source, target, user, rights, trace string) []event.Event {
-	user = h.account(or(user, h.c.Users[0]))
+	user = h.account(cmp.Or(user, h.c.Users[0]))
 	s, t := h.running(source, user), h.running(target, systemUser)
 	return []event.Event{h.win(sysmonLog, 10, user, "UtcTime", h.utc(), "SourceProcessGUID", s.guid, "SourceProcessId", strconv.Itoa(s.pid), "SourceThreadId", strconv.Itoa(1000+h.draw(9000)),
 		"SourceImage", source, "TargetProcessGUID", t.guid, "TargetProcessId", strconv.Itoa(t.pid), "TargetImage", target, "GrantedAccess", rights,
-		"CallTrace", or(trace, `C:\Windows\SYSTEM32\ntdll.dll+9d4b4|C:\Windows\System32\KERNELBASE.dll+2c13e`), "SourceUser", user, "TargetUser", t.user)}
+		"CallTrace", cmp.Or(trace, `C:\Windows\SYSTEM32\ntdll.dll+9d4b4|C:\Windows\System32\KERNELBASE.dll+2c13e`), "SourceUser", user, "TargetUser", t.user)}
 }
 
 // File is Sysmon's event 11; on Linux that of an agent.
@@ -139,7 +140,7 @@ func (h *Host) File(image, path, user string) []event.Event {
 	if h.c.Family == "linux" {
 		return h.linuxFile(image, path, user)
 	}
-	user = h.account(or(user, h.c.Users[0]))
+	user = h.account(cmp.Or(user, h.c.Users[0]))
 	p := h.running(image, user)
 	e := h.win(sysmonLog, 11, user, "UtcTime", h.utc(), "ProcessGuid", p.guid, "ProcessId", strconv.Itoa(p.pid), "Image", image, "TargetFilename", path, "CreationUtcTime", h.utc(), "User", user)
 	return []event.Event{e}
@@ -148,7 +149,7 @@ func (h *Host) File(image, path, user string) []event.Event {
 // Registry is Sysmon's event 13, a value that is set, and 12 where details are
 // empty, a key that is made.
 func (h *Host) Registry(image, object, details, user string) []event.Event {
-	user = h.account(or(user, h.c.Users[0]))
+	user = h.account(cmp.Or(user, h.c.Users[0]))
 	p := h.running(image, user)
 	id, typ := 13, "SetValue"
 	if details == "" {
@@ -163,7 +164,7 @@ func (h *Host) Registry(image, object, details, user string) []event.Event {
 
 // DNS is Sysmon's event 22.
 func (h *Host) DNS(image, name, result, user string) []event.Event {
-	user = h.account(or(user, h.c.Users[0]))
+	user = h.account(cmp.Or(user, h.c.Users[0]))
 	p := h.running(image, user)
 	return []event.Event{h.win(sysmonLog, 22, user, "UtcTime", h.utc(), "ProcessGuid", p.guid, "ProcessId", strconv.Itoa(p.pid), "QueryName", name, "QueryStatus", "0",
 		"QueryResults", "::ffff:"+result+";", "Image", image, "User", user)}

@@ -1,6 +1,7 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
@@ -106,7 +107,7 @@ func (h *Host) ExplicitLogon(user, other, server, image string) []event.Event {
 // Service is System's event 7045 and Security's 4697.
 func (h *Host) Service(name, path, account, user string) []event.Event {
 	d, n := h.split(user)
-	account = or(account, "LocalSystem")
+	account = cmp.Or(account, "LocalSystem")
 	return []event.Event{
 		h.win(systemLog, 7045, user, "ServiceName", name, "ImagePath", path, "ServiceType", "user mode service", "StartType", "auto start", "AccountName", account),
 		h.win(securityLog, 4697, user, "SubjectUserSid", h.sid(h.account(user)), "SubjectUserName", n, "SubjectDomainName", d, "SubjectLogonId", h.logonID(h.account(user)),
