@@ -2,6 +2,8 @@ package image
 
 import (
 	"fmt"
+	"hash/fnv"
+	"maps"
 	"path"
 	"slices"
 	"strings"
@@ -59,10 +61,9 @@ func (b *builder) packaged(f persona.PackageFile) vfs.Node {
 
 // released is when a package was built: it is its files' time.
 func (b *builder) released(pkg string) time.Time {
-	h := uint32(2166136261)
-	for i := range len(pkg) {
-		h = (h ^ uint32(pkg[i])) * 16777619
-	}
+	f := fnv.New32a()
+	f.Write([]byte(pkg))
+	h := f.Sum32()
 	return b.installed.AddDate(0, 0, -int(h%700)-20).Add(-time.Duration(h%86400) * time.Second)
 }
 
@@ -97,11 +98,8 @@ func (b *builder) dpkg() {
 		lists := b.p.PackageLists()
 		add(vfs.Node{Path: "format", Kind: vfs.File, Mode: 0o644, Mtime: t, Content: vfs.Bytes([]byte("1\n"))})
 		for i, k := range b.p.Packages {
-			name := k.Name
-			if f, _ := b.p.Facts(k.Name); f.MultiArch == "same" {
-				name += ":" + f.Arch
-			}
-			list := lists[k.Name]
+			f, _ := b.p.Facts(k.Name)
+			name, list := f.Label(), lists[k.Name]
 			add(vfs.Node{Path: name + ".list", Kind: vfs.File, Mode: 0o644, Mtime: b.unpacked(i), Content: lines(func() string { return strings.Join(list, "\n") + "\n" })})
 			add(vfs.Node{Path: name + ".md5sums", Kind: vfs.File, Mode: 0o644, Mtime: b.released(k.Name), Content: lines(func() string { return sums(list, b.p.Seed) })})
 		}
@@ -143,7 +141,7 @@ func (b *builder) modules() {
 		d := path.Dir(m.Path)
 		dirs[d] = append(dirs[d], m)
 	}
-	for _, d := range slices.Sorted(mapKeys(dirs)) {
+	for _, d := range slices.Sorted(maps.Keys(dirs)) {
 		list := dirs[d]
 		b.dir(top+"/kernel/"+d, 0o755, 0, 0, b.released("linux"))
 		b.Lazy(top+"/kernel/"+d, len(list), func(add func(vfs.Node)) {
@@ -170,16 +168,6 @@ func (b *builder) modules() {
 			add(vfs.Node{Path: name, Kind: vfs.File, Mode: 0o644, Mtime: t, Content: vfs.Image("", size, b.elf(uint64(size)))})
 		}
 	})
-}
-
-func mapKeys[V any](m map[string]V) func(func(string) bool) {
-	return func(yield func(string) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // dependencies is modules.dep: each module with all that it needs.

@@ -48,6 +48,23 @@ type firewall struct {
 	chains       []fwChain
 }
 
+// newFirewall is a call of a tool, whose name says which family it is for.
+func newFirewall(p *kernel.Proc, tool string) *firewall {
+	f := &firewall{p: p, name: tool, family: "4", table: "filter"}
+	if strings.HasPrefix(tool, "ip6") {
+		f.family = "6"
+	}
+	return f
+}
+
+// tool is the name of a tool for the family that p is called for.
+func tool(p *kernel.Proc, name string) string {
+	if strings.Contains(getopt.Base(p.Args[0]), "ip6") {
+		return strings.Replace(name, "ip", "ip6", 1)
+	}
+	return name
+}
+
 func (f *firewall) key() string { return "firewall/" + f.family + "/" + f.table }
 
 func (f *firewall) read() {
@@ -93,10 +110,7 @@ func iptables(ctx context.Context, p *kernel.Proc) int {
 	case strings.HasSuffix(name, "-restore"):
 		return iptablesRestore(ctx, p)
 	}
-	f := &firewall{p: p, name: strings.TrimSuffix(getopt.Base(p.Args[0]), "-nft"), family: "4", table: "filter"}
-	if strings.HasPrefix(f.name, "ip6") {
-		f.family = "6"
-	}
+	f := newFirewall(p, strings.TrimSuffix(getopt.Base(p.Args[0]), "-nft"))
 	c := &fwCall{f: f}
 	if st := c.parse(p.Args[1:]); st != 0 {
 		return st

@@ -308,10 +308,7 @@ func (f *firewall) script(only string) string {
 
 // iptablesSave writes the tables that there are.
 func iptablesSave(_ context.Context, p *kernel.Proc) int {
-	f := &firewall{p: p, name: "iptables-save", family: "4"}
-	if strings.Contains(p.Args[0], "ip6") {
-		f.name, f.family = "ip6tables-save", "6"
-	}
+	f := newFirewall(p, tool(p, "iptables-save"))
 	if p.Caller.UID != 0 {
 		return f.fail(4, "Could not fetch rule set generation id: Permission denied (you must be root)\n")
 	}
@@ -342,10 +339,7 @@ func iptablesSave(_ context.Context, p *kernel.Proc) int {
 
 // iptablesRestore reads tables as iptables-save writes them.
 func iptablesRestore(_ context.Context, p *kernel.Proc) int {
-	f := &firewall{p: p, name: "iptables-restore", family: "4", table: "filter"}
-	if strings.Contains(p.Args[0], "ip6") {
-		f.name, f.family = "ip6tables-restore", "6"
-	}
+	f := newFirewall(p, tool(p, "iptables-restore"))
 	if p.Caller.UID != 0 {
 		return f.fail(4, "Could not fetch rule set generation id: Permission denied (you must be root)\n")
 	}

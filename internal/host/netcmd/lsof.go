@@ -3,6 +3,7 @@ package netcmd
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -59,23 +60,13 @@ func lsof(_ context.Context, p *kernel.Proc) int {
 		return 1
 	}
 	if o.Has("t") {
-		for _, pid := range slices.Sorted(mapKeys(pids)) {
+		for _, pid := range slices.Sorted(maps.Keys(pids)) {
 			put(p, "%d\n", pid)
 		}
 		return 0
 	}
 	table(p, append([][]string{{"COMMAND", "PID", "USER", "FD", "TYPE", "DEVICE", "SIZE/OFF", "NODE", "NAME"}}, rows...))
 	return 0
-}
-
-func mapKeys(m map[int]bool) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		for k := range m {
-			if !yield(k) {
-				return
-			}
-		}
-	}
 }
 
 // internet reports whether a socket is what -i names: 4, 6, tcp, udp, :port.
