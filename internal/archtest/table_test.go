@@ -87,6 +87,8 @@ var table = map[string][]string{
 	"scan/yara/rex":       {},
 	"scan/yara/view":      {},
 	"scan/unpack":         {},
+	"respond/action":      {},
+	"source/line":         {},
 	"respond/quarantine":  {"durable", "vault"},
 	"vault":               {"durable"},
 	"vault/aezip":         {},
