@@ -19,6 +19,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/confine"
 	"github.com/lapwing-defence/lapwing/internal/decoy"
 	"github.com/lapwing-defence/lapwing/internal/decoy/access"
+	"github.com/lapwing-defence/lapwing/internal/decoy/redis"
 	"github.com/lapwing-defence/lapwing/internal/decoy/sshd"
 	"github.com/lapwing-defence/lapwing/internal/decoy/telnetd"
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -172,6 +173,8 @@ func newDecoy(c config.Decoy, h WorkerHost, door *access.Door) (decoy.Decoy, int
 	case "ssh":
 		d, err := sshd.New(sshConfig(h, c, door))
 		return d, sshd.LogConnection, err
+	case "redis":
+		return redis.New(redis.Config{Door: door, Password: c.Password, Seed: h.Identity.Persona.Seed}), redis.LogConnection, nil
 	case "telnet":
 		return telnetd.New(telnetd.Config{Issue: h.Identity.Persona.Issue, Door: door}), telnetd.LogConnection, nil
 	}

@@ -229,7 +229,7 @@ func (b *Batch) session(e *event.Event) {
 		s.Kind = cut(v.Text(), 64)
 	case event.ActionSessionEnded:
 		s.End = e.Time
-	case event.ActionCommandExecuted:
+	case event.ActionCommandExecuted, event.ActionQueryExecuted:
 		s.Commands++
 	case event.ActionFileCaptured:
 		s.Files++

@@ -33,6 +33,8 @@ func words(e event.Event) string {
 		return sessionWords(e)
 	case event.ActionFileCaptured, event.ActionFileRead, event.ActionFileChanged, event.ActionMalwareFound, event.ActionScanIncomplete:
 		return fileWords(e)
+	case event.ActionQueryExecuted:
+		return "asked the database: " + field(e, "lapwing.query.text", 160)
 	case event.ActionDownloadRequested:
 		return "asked for " + safe(e.URL, 160)
 	case event.ActionTunnelRequested:

@@ -87,6 +87,9 @@ type Decoy struct {
 	Type   string `yaml:"type"`   // ssh, telnet
 	Listen string `yaml:"listen"` // address:port
 
+	// Password says that a decoy of a database that is often open asks for one.
+	Password bool `yaml:"password"`
+
 	// As the options of sshd_config: LoginGraceTime (2m), MaxAuthTries (6),
 	// MaxStartups as begin:rate:full (none, so that no visitor is turned away).
 	Grace       time.Duration `yaml:"login_grace"`

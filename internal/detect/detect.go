@@ -175,7 +175,7 @@ func (g *Engine) source(ctx context.Context, key string, e *event.Event) (*sourc
 // Concerns tells whether events of this action can raise an alert.
 func Concerns(action string) bool {
 	switch action {
-	case event.ActionLogin, event.ActionCommandExecuted, event.ActionFileCaptured, event.ActionDownloadRequested, event.ActionTunnelRequested, event.ActionMalwareFound:
+	case event.ActionLogin, event.ActionCommandExecuted, event.ActionQueryExecuted, event.ActionFileCaptured, event.ActionDownloadRequested, event.ActionTunnelRequested, event.ActionMalwareFound:
 		return true
 	}
 	return false
@@ -189,6 +189,11 @@ func (s *source) verdicts(e *event.Event) []Verdict {
 		return s.login(e)
 	case event.ActionCommandExecuted:
 		return []Verdict{{&ruleCommand, fmt.Sprintf("%s runs commands on %s as %q", from, e.Host, short(e.User))}}
+	case event.ActionQueryExecuted:
+		if e.Depth < event.DepthAct { // who only looks what answers
+			return nil
+		}
+		return []Verdict{{&ruleQuery, fmt.Sprintf("%s works in the %s database of %s as %q", from, e.Decoy, e.Host, short(e.User))}}
 	case event.ActionFileCaptured:
 		return []Verdict{{&ruleFile, fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", from, short(e.Path), e.Host, e.SHA256)}}
 	case event.ActionMalwareFound:

@@ -33,6 +33,10 @@ var (
 		ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1006", Name: "Download requested on a decoy", Level: alert.High, Techniques: []string{"T1105"}, Tactics: []string{"command-and-control"},
 		Description: "An intruder tried to bring a tool from outside. Nothing was fetched; block the address.",
 	}
+	ruleQuery = alert.Rule{
+		ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1008", Name: "Queries on a decoy", Level: alert.High, Techniques: []string{"T1213"}, Tactics: []string{"collection"},
+		Description: "An intruder works in a decoy's database. Look at what he asks for: tables, files, commands of the server.",
+	}
 	ruleTunnel = alert.Rule{
 		ID: "0b0c7f0e-5a6e-4c55-9d3e-6f4a3f6a1007", Name: "Tunnel requested on a decoy", Level: alert.Medium, Techniques: []string{"T1572"}, Tactics: []string{"command-and-control"},
 		Description: "An intruder tried to reach another host through a decoy. Nothing was forwarded.",

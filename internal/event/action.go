@@ -11,6 +11,7 @@ const (
 	ActionSessionStarted    = "session-started"    // session / start, depth enter
 	ActionSessionEnded      = "session-ended"      // session / end; event.duration
 	ActionCommandExecuted   = "command-executed"   // process / start, depth act; process.command_line as typed
+	ActionQueryExecuted     = "query-executed"     // database / access; lapwing.query.text as it was given to a database decoy
 	ActionFileCaptured      = "file-captured"      // file / creation, depth act; file.path, size, hash
 	ActionFileRead          = "file-read"          // file / access (sftp, scp downloads)
 	ActionFileChanged       = "file-changed"       // file / change (sftp rename, remove, mkdir, chmod)
@@ -51,6 +52,8 @@ func (e *Event) Describe(action string) {
 		e.Category, e.Type = "process", "start"
 	case ActionProgramNoted:
 		e.Category, e.Type = "process", "info"
+	case ActionQueryExecuted:
+		e.Category, e.Type = "database", "access"
 	case ActionFileCaptured:
 		e.Category, e.Type = "file", "creation"
 	case ActionMalwareFound, ActionScanIncomplete:

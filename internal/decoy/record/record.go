@@ -143,6 +143,22 @@ const PasswordField = "lapwing.password.text"
 // planted file that was read.
 const TokenField = "lapwing.token.id"
 
+// QueryField is a statement or command as a decoy of a database was given it.
+const QueryField = "lapwing.query.text"
+
+// Query fills e with a statement that a database decoy was given, and with the
+// error that it answered, "" for none.
+func Query(e *event.Event, statement, failure string) {
+	e.Add(QueryField, statement[:min(len(statement), maxText)])
+	if len(statement) > maxText {
+		e.AddInt("lapwing.query.length", int64(len(statement)))
+	}
+	e.Outcome = "success"
+	if failure != "" {
+		e.Outcome, e.Reason = "failure", failure[:min(len(failure), 300)]
+	}
+}
+
 // Note records anything else, such as code that an interpreter was given.
 func (r *Session) Note(_ context.Context, action, reason string) {
 	e := r.event(event.ActionProgramNoted, event.DepthAct)
