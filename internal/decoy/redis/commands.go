@@ -39,7 +39,7 @@ func commands() map[string]*command {
 		}
 		table[c.name] = c
 	}
-	for _, part := range []map[string]func(*visit, [][]byte){connection(), strings_(), collections(), keyspace(), server(), hostile()} {
+	for _, part := range []map[string]func(*visit, [][]byte){connection(), texts(), collections(), keyspace(), server(), hostile()} {
 		for name, do := range part {
 			table[name].do = do
 		}

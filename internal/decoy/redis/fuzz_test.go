@@ -31,6 +31,7 @@ var fake = sync.OnceValues(func() (*host.Host, error) {
 
 // fuzzVisit is a visit without a connection.
 func fuzzVisit(t *testing.T) *visit {
+	t.Helper()
 	h, err := fake()
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +53,7 @@ func fuzzVisit(t *testing.T) *visit {
 func reply(t *testing.T, r *bufio.Reader) int {
 	t.Helper()
 	oneReply(t, r)
-	rest, _ := io.ReadAll(r) //nolint:errcheck // it is in memory
+	rest, _ := io.ReadAll(r)
 	return len(rest)
 }
 

@@ -7,7 +7,6 @@ package redis
 
 import (
 	"context"
-	_ "embed"
 	"errors"
 	"io"
 	"net"
@@ -65,7 +64,6 @@ type visit struct {
 	id          int64
 	name        string
 	user        string
-	lib         [2]string // name and version, as CLIENT SETINFO says
 	in          bool
 	db          int
 	multi       bool

@@ -31,8 +31,8 @@ func TestSuite(t *testing.T) { decoytest.Run(t, target(false)) }
 func talk(t *testing.T, b *decoytest.Bench, text string) string {
 	t.Helper()
 	c := b.Dial(t)
-	io.WriteString(c, text)       //nolint:errcheck // the answer tells
-	c.(*net.TCPConn).CloseWrite() //nolint:errcheck // as above
+	io.WriteString(c, text)
+	c.(*net.TCPConn).CloseWrite()
 	got, err := io.ReadAll(c)
 	if err != nil {
 		t.Fatal(err)

@@ -37,8 +37,8 @@ func (v *visit) setText(key []byte, s string, expires time.Time) {
 	v.view.put(v.db, string(key), &value{kind: text, s: s, expires: expires})
 }
 
-// strings_ are the commands about strings.
-func strings_() map[string]func(*visit, [][]byte) {
+// texts are the commands about strings.
+func texts() map[string]func(*visit, [][]byte) {
 	add := func(sign int64, fixed bool) func(*visit, [][]byte) {
 		return func(v *visit, a [][]byte) {
 			by := int64(1)
@@ -84,17 +84,7 @@ func strings_() map[string]func(*visit, [][]byte) {
 				v.view.remove(v.db, string(a[1]))
 			}
 		},
-		"append": func(v *visit, a [][]byte) {
-			x, ok := v.of(a[1], text)
-			if !ok || !v.roomFor(a) {
-				return
-			}
-			if x == nil {
-				x = &value{kind: text}
-			}
-			v.view.change(v.db, string(a[1]), x, func() { x.s += string(a[2]) })
-			v.out.int(int64(len(x.s)))
-		},
+		"append": appendText,
 		"strlen": func(v *visit, a [][]byte) {
 			if x, ok := v.of(a[1], text); ok {
 				n := 0
@@ -105,31 +95,47 @@ func strings_() map[string]func(*visit, [][]byte) {
 			}
 		},
 		"incr": add(1, true), "decr": add(-1, true), "incrby": add(1, false), "decrby": add(-1, false),
-		"mget": func(v *visit, a [][]byte) {
-			v.out.list(len(a) - 1)
-			for _, k := range a[1:] {
-				x := v.view.get(v.db, string(k), v.s.Clock.Now())
-				if x != nil && x.kind != text {
-					x = nil
-				}
-				v.reply(x)
-			}
-		},
-		"mset": func(v *visit, a [][]byte) {
-			if len(a)%2 == 0 {
-				v.out.fail("ERR wrong number of arguments for 'mset' command")
-				return
-			}
-			if !v.roomFor(a) {
-				return
-			}
-			for i := 1; i < len(a); i += 2 {
-				v.setText(a[i], string(a[i+1]), time.Time{})
-			}
-			v.out.status("OK")
-		},
+		"mget":     mget,
+		"mset":     mset,
 		"getrange": getRange, "substr": getRange,
 	}
+}
+
+func mget(v *visit, a [][]byte) {
+	v.out.list(len(a) - 1)
+	for _, k := range a[1:] {
+		x := v.view.get(v.db, string(k), v.s.Clock.Now())
+		if x != nil && x.kind != text {
+			x = nil
+		}
+		v.reply(x)
+	}
+}
+
+func mset(v *visit, a [][]byte) {
+	if len(a)%2 == 0 {
+		v.out.fail("ERR wrong number of arguments for 'mset' command")
+		return
+	}
+	if !v.roomFor(a) {
+		return
+	}
+	for i := 1; i < len(a); i += 2 {
+		v.setText(a[i], string(a[i+1]), time.Time{})
+	}
+	v.out.status("OK")
+}
+
+func appendText(v *visit, a [][]byte) {
+	x, ok := v.of(a[1], text)
+	if !ok || !v.roomFor(a) {
+		return
+	}
+	if x == nil {
+		x = &value{kind: text}
+	}
+	v.view.change(v.db, string(a[1]), x, func() { x.s += string(a[2]) })
+	v.out.int(int64(len(x.s)))
 }
 
 func (v *visit) reply(x *value) {
@@ -237,7 +243,7 @@ func setCommand(v *visit, a [][]byte) {
 		v.out.fail(wrongType)
 		return
 	}
-	set := !(o.nx && old != nil) && !(o.xx && old == nil)
+	set := !o.nx && !o.xx || o.nx == (old == nil)
 	if set {
 		if !v.roomFor(a) {
 			return
