@@ -314,10 +314,24 @@ func (w *Worker) Points(dst []Point) []Point {
 				continue
 			}
 			dst = append(dst, p)
+			for range w.eng.cors[f.cor].repeats(w.rec) {
+				dst = append(dst, p)
+			}
 		}
 	}
 	return dst
 }
+
+// repeats is how many times more than once a record counts.
+func (k *correlation) repeats(rec *Record) int {
+	if k.Type != EventCount || rec.Repeat < 2 {
+		return 0
+	}
+	return min(rec.Repeat, maxRepeat) - 1
+}
+
+// maxRepeat bounds what one record counts for.
+const maxRepeat = 100
 
 func (w *Worker) groupOf(ids []FieldID) (string, bool) {
 	buf := w.group[:0]

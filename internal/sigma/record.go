@@ -73,6 +73,9 @@ type Record struct {
 	// Time is when the event happened, in nanoseconds since 1970 UTC. Only
 	// correlations read it.
 	Time int64
+	// Repeat is how often the same happened, where the record stands for several;
+	// correlations count it as often. 0 is 1.
+	Repeat int
 	// Left is the number of values left out because of MaxFields, Cut the number
 	// of values cut at MaxValue.
 	Left, Cut int
@@ -106,7 +109,7 @@ func NewRecord(f *Fields) *Record {
 
 // Reset empties the record and forgets every value's bytes.
 func (r *Record) Reset() {
-	r.Source, r.Time, r.Left, r.Cut = nil, 0, 0, 0
+	r.Source, r.Time, r.Repeat, r.Left, r.Cut = nil, 0, 0, 0, 0
 	r.entries = r.entries[:0]
 	r.gen++
 	if r.gen == 0 { // wrapped after 4 billion records

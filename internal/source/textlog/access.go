@@ -174,7 +174,9 @@ func (d *Decoder) webError(b []byte) bool {
 		}
 		d.rec.Time = t.UnixNano()
 		d.set(d.id.message, b[20:])
-		d.derive(d.id.srcIP, between(b, "client: ", ","))
+		if !d.login([]byte("nginx"), b[20:]) && bytes.Count(b, []byte(", client: ")) == 1 { // the path and the request are the visitor's
+			d.derive(d.id.srcIP, between(b, ", client: ", ","))
+		}
 		return true
 	case len(b) > 0 && b[0] == '[':
 		i := bytes.IndexByte(b, ']')
@@ -187,6 +189,7 @@ func (d *Decoder) webError(b []byte) bool {
 		}
 		d.rec.Time = t.UnixNano()
 		d.set(d.id.message, bytes.TrimLeft(b[i+1:], " "))
+		d.login([]byte("apache"), b[i+1:])
 		return true
 	}
 	return false

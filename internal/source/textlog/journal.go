@@ -45,14 +45,12 @@ func (d *Decoder) Journal(program, message []byte, head *logsource.Head) {
 	}
 	d.derive(d.id.program, program)
 	d.derive(d.id.message, message)
-	switch {
-	case bytes.HasPrefix(program, []byte("sshd")):
-		d.ssh(message)
-	case string(program) == "sudo":
-		d.sudo(message)
-	default:
-		d.resolver(message)
+	if d.login(program, message) {
+		d.rec.Alias(d.id.login.host, d.id.journalHost)
+		d.rec.Alias(d.id.login.pid, d.id.journalPID)
+		return
 	}
+	d.resolver(message)
 }
 
 // JournalRecord is Journal for a record that another decoder has filled.

@@ -41,15 +41,9 @@ func (d *Decoder) syslog(b []byte, head *logsource.Head) bool {
 	if bytes.HasPrefix(b, []byte("1 ")) && pri >= 0 {
 		return d.rfc5424(b[2:], head)
 	}
-	rest, at, ok := clock3164(b)
-	if ok {
-		d.rec.Time = d.guessYear(at)
-	} else if rest, at, ok = clockISO(b); ok {
-		d.rec.Time = at.UnixNano()
-	} else if pri < 0 {
+	rest, ok := d.clock(b)
+	if !ok && pri < 0 {
 		return false
-	} else {
-		rest = b
 	}
 	host, rest := word(rest)
 	if len(host) > 0 && host[len(host)-1] == ':' || bytes.IndexByte(host, '[') > 0 { // the host was left out
@@ -59,7 +53,10 @@ func (d *Decoder) syslog(b []byte, head *logsource.Head) bool {
 	program, pid, msg := tag(rest)
 	d.set(d.id.program, program)
 	d.set(d.id.pid, pid)
-	d.message(program, msg, head)
+	if d.message(program, msg, head) {
+		d.derive(d.id.login.host, host)
+		d.derive(d.id.login.pid, pid)
+	}
 	return true
 }
 
@@ -90,7 +87,10 @@ func (d *Decoder) rfc5424(b []byte, head *logsource.Head) bool {
 	d.set(d.id.msgid, parts[4])
 	b = structured(b)
 	b = bytes.TrimPrefix(b, []byte("\xef\xbb\xbf"))
-	d.message(parts[2], b, head)
+	if d.message(parts[2], b, head) {
+		d.derive(d.id.login.host, parts[1])
+		d.derive(d.id.login.pid, parts[3])
+	}
 	return true
 }
 
@@ -145,23 +145,23 @@ func tag(b []byte) (program, pid, msg []byte) {
 	return nil, nil, b
 }
 
-// message sets the text and what the best-known programs say in theirs.
-func (d *Decoder) message(program, msg []byte, head *logsource.Head) {
+// message sets the text and what the best-known programs say in theirs. It tells
+// whether that is about access.
+func (d *Decoder) message(program, msg []byte, head *logsource.Head) bool {
 	if len(msg) > 6 && msg[0] == '<' && bytes.HasPrefix(msg, []byte("<Event")) && d.xml(msg, head) {
-		return
+		return false
 	}
 	if i := bytes.Index(msg[:min(len(msg), 100)], []byte("msg=audit(")); i >= 0 {
 		if d.Audit([][]byte{msg}, d.rec) {
 			head.Format = Auditd
-			return
+			return false
 		}
 	}
 	d.set(d.id.message, msg)
+	if d.login(program, msg) {
+		return true
+	}
 	switch {
-	case bytes.HasPrefix(program, []byte("sshd")):
-		d.ssh(msg)
-	case string(program) == "sudo":
-		d.sudo(msg)
 	case bytes.HasPrefix(program, []byte("named")), bytes.HasPrefix(program, []byte("dnsmasq")), bytes.HasPrefix(program, []byte("unbound")),
 		string(program) == "queries": // BIND's own file with ISO times: its category stands where a program does
 		d.resolver(msg)
@@ -170,6 +170,36 @@ func (d *Decoder) message(program, msg []byte, head *logsource.Head) {
 			head.Format = Access
 		}
 	}
+	return false
+}
+
+// stamp is the time that a line began with last: many lines share a second.
+type stamp struct {
+	text [15]byte
+	now  int64
+	at   int64
+	set  bool
+}
+
+// clock reads the time that a line begins with, which it sets. rest is what
+// follows it, or the whole where there is none.
+func (d *Decoder) clock(b []byte) (rest []byte, ok bool) {
+	s := &d.stamp
+	if s.set && len(b) > 15 && b[15] == ' ' && string(b[:15]) == string(s.text[:]) && s.now == d.Now.Unix() {
+		d.rec.Time = s.at
+		return b[16:], true
+	}
+	if rest, at, ok := clock3164(b); ok {
+		d.rec.Time = d.guessYear(at)
+		copy(s.text[:], b)
+		s.now, s.at, s.set = d.Now.Unix(), d.rec.Time, true
+		return rest, true
+	}
+	if rest, at, ok := clockISO(b); ok {
+		d.rec.Time = at.UnixNano()
+		return rest, true
+	}
+	return b, false
 }
 
 // clock3164 reads "Feb  3 04:05:06 ".

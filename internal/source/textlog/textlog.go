@@ -14,6 +14,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/logsource"
 	"github.com/lapwing-defence/lapwing/internal/sigma"
+	"github.com/lapwing-defence/lapwing/internal/source/login"
 )
 
 // The formats that Sniff knows. They are the words that the mapping of log
@@ -33,6 +34,17 @@ const (
 	Text     = "text"
 )
 
+// Logs that programs write themselves. Nothing in their lines says so: they are
+// never recognised and have to be named.
+const (
+	MySQL      = "mysql"
+	PostgreSQL = "postgresql"
+	VSFTPD     = "vsftpd"
+	Dovecot    = "dovecot"
+	ProFTPD    = "proftpd"
+	Exim       = "exim"
+)
+
 // Decoder decodes lines. It serves one goroutine.
 type Decoder struct {
 	// Now is taken for times without a year: they lie in the year before it.
@@ -46,6 +58,8 @@ type Decoder struct {
 	cols   []column
 	rec    *sigma.Record
 	calls  map[string]map[string]string
+	said   login.Message
+	stamp  stamp
 }
 
 // ids are the fields that the decoder writes itself.
@@ -57,6 +71,10 @@ type ids struct {
 	uri, fullURI, uriQuery, extension, proxyAgent, dns            sigma.FieldID
 	dstIP, peer, action, clientAgent, peerIP, peerHost            sigma.FieldID
 	uriPath, uriScheme, uriPort                                   sigma.FieldID
+
+	journalHost, journalPID sigma.FieldID
+
+	login loginIDs
 }
 
 // New makes a Decoder over a table of fields, to which it adds the names that
@@ -110,6 +128,23 @@ func New(f *sigma.Fields) *Decoder {
 		{&d.id.uriPath, "cs-uri-path"},
 		{&d.id.uriScheme, "cs-uri-scheme"},
 		{&d.id.uriPort, "cs-uri-port"},
+		{&d.id.journalHost, "_HOSTNAME"},
+		{&d.id.journalPID, "_PID"},
+		{&d.id.login.category, "event.category"},
+		{&d.id.login.action, "event.action"},
+		{&d.id.login.outcome, "event.outcome"},
+		{&d.id.login.reason, "event.reason"},
+		{&d.id.login.user, "user.name"},
+		{&d.id.login.target, "user.target.name"},
+		{&d.id.login.ip, "source.ip"},
+		{&d.id.login.port, "source.port"},
+		{&d.id.login.service, "service.name"},
+		{&d.id.login.host, "host.name"},
+		{&d.id.login.pid, "process.pid"},
+		{&d.id.login.method, "lapwing.method"},
+		{&d.id.login.net, "lapwing.net"},
+		{&d.id.login.wide, "lapwing.net56"},
+		{&d.id.login.wider, "lapwing.net48"},
 	} {
 		*x.id = f.Add(x.name)[0]
 	}
@@ -164,6 +199,8 @@ func (d *Decoder) try(format string, line []byte, head *logsource.Head) bool {
 		return d.xml(line, head)
 	case DNS:
 		return d.dnsLine(line)
+	case MySQL, PostgreSQL, VSFTPD, Dovecot, ProFTPD, Exim:
+		return d.own(format, line, head)
 	}
 	return false
 }

@@ -27,11 +27,13 @@ func TestLine(t *testing.T) {
 	for _, tt := range []struct{ name, format, line, as, want string }{
 		{
 			"rfc 3164", Syslog, "Feb 12 14:10:21 sd-126005 sshd[16378]: Invalid user pascal from 192.0.2.1 port 53502", Syslog,
-			"hostname=sd-126005 program=sshd pid=16378 message=Invalid user pascal from 192.0.2.1 port 53502 user=pascal outcome=failure src_ip=192.0.2.1 src_port=53502",
+			"hostname=sd-126005 program=sshd pid=16378 message=Invalid user pascal from 192.0.2.1 port 53502 user=pascal outcome=failure src_ip=192.0.2.1 src_port=53502 " +
+				"event.category=authentication event.action=logon-rejected event.outcome=failure event.reason=no such user service.name=sshd user.name=pascal source.ip=192.0.2.1 source.port=53502 lapwing.net=192.0.2.1/32 host.name=sd-126005 process.pid=16378",
 		},
 		{
 			"a user named like the text", Syslog, "<38>Feb  2 14:10:21 h sshd[1]: Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2", Syslog,
-			"facility=auth severity=info hostname=h program=sshd pid=1 message=Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2 user=a from b outcome=failure src_ip=192.0.2.1 src_port=5",
+			"facility=auth severity=info hostname=h program=sshd pid=1 message=Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2 user=a from b outcome=failure src_ip=192.0.2.1 src_port=5 " +
+				"event.category=authentication event.action=logon-failed event.outcome=failure event.reason=no such user service.name=sshd user.name=a from b source.ip=192.0.2.1 source.port=5 lapwing.method=password lapwing.net=192.0.2.1/32 host.name=h process.pid=1",
 		},
 		{"iso time", Syslog, "2024-01-02T03:04:05.5+01:00 h prog: text", Syslog, "hostname=h program=prog message=text"},
 		{
@@ -40,7 +42,8 @@ func TestLine(t *testing.T) {
 		},
 		{
 			"sudo", Syslog, "Feb 12 14:10:21 h sudo:   bob : TTY=pts/0 ; PWD=/home ; USER=root ; COMMAND=/bin/sh -c a ; b", Syslog,
-			"hostname=h program=sudo message=  bob : TTY=pts/0 ; PWD=/home ; USER=root ; COMMAND=/bin/sh -c a ; b user=bob",
+			"hostname=h program=sudo message=  bob : TTY=pts/0 ; PWD=/home ; USER=root ; COMMAND=/bin/sh -c a ; b user=bob outcome=success " +
+				"event.category=iam event.action=privilege-used event.outcome=success service.name=sudo user.name=bob user.target.name=root host.name=h",
 		},
 		{
 			"bind", Syslog, "Nov 13 10:59:46 k named[2]: client @0x7f 192.0.2.9#3076 (example.com): query: example.com IN ANY + (1.1.1.1)", Syslog,
