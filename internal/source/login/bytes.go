@@ -4,8 +4,8 @@ import "bytes"
 
 // word cuts the first word off a text; rest is nil behind the last one.
 func word(b []byte) (first, rest []byte) {
-	if i := bytes.IndexByte(b, ' '); i >= 0 {
-		return b[:i], b[i+1:]
+	if before, after, ok := bytes.Cut(b, []byte{' '}); ok {
+		return before, after
 	}
 	return b, nil
 }

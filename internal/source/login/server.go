@@ -38,11 +38,11 @@ func (m *Message) vsftpd(msg []byte) bool {
 
 // proftpd reads "server (host[ADDR]) - USER name (Login failed): Incorrect password".
 func (m *Message) proftpd(msg []byte) bool {
-	open := bytes.Index(msg, []byte(" ("))
-	if open < 0 {
+	_, after0, ok0 := bytes.Cut(msg, []byte(" ("))
+	if !ok0 {
 		return false
 	}
-	after, ok := m.client(msg[open+2:])
+	after, ok := m.client(after0)
 	if !ok {
 		return false
 	}
@@ -78,11 +78,11 @@ func (m *Message) proftpd(msg []byte) bool {
 // mysql reads "Access denied for user 'NAME'@'HOST' (using password: YES)", whose
 // end is the server's own.
 func (m *Message) mysql(msg []byte) bool {
-	i := bytes.Index(msg, []byte("Access denied for user '"))
-	if i < 0 {
+	_, after, ok := bytes.Cut(msg, []byte("Access denied for user '"))
+	if !ok {
 		return false
 	}
-	rest := msg[i+len("Access denied for user '"):]
+	rest := after
 	m.Action = LogonFailed
 	for _, end := range [...]string{"' (using password: YES)", "' (using password: NO)"} {
 		if head, ok := bytes.CutSuffix(rest, []byte(end)); ok {
@@ -117,8 +117,8 @@ func (m *Message) postgres(msg []byte) bool {
 		}
 	}
 	if !ok {
-		if i := bytes.Index(msg, []byte(`FATAL:  role "`)); i >= 0 && bytes.HasSuffix(msg, []byte(`" does not exist`)) {
-			prefix, name, ok = msg[:i], bytes.TrimSuffix(msg[i+len(`FATAL:  role "`):], []byte(`" does not exist`)), true
+		if before, after, ok0 := bytes.Cut(msg, []byte(`FATAL:  role "`)); ok0 && bytes.HasSuffix(msg, []byte(`" does not exist`)) {
+			prefix, name, ok = before, bytes.TrimSuffix(after, []byte(`" does not exist`)), true
 			m.Reason, m.Unknown = NoSuchUser, true
 		}
 	}
@@ -166,11 +166,11 @@ func (m *Message) prefixed(b []byte) {
 // nginx reads its error log's words on basic authentication. A name cannot hold a
 // colon, so the first ", client: " is nginx's; the request behind it is not.
 func (m *Message) nginx(msg []byte) bool {
-	i := bytes.Index(msg, []byte(", client: "))
-	if i < 0 {
+	before, after, ok := bytes.Cut(msg, []byte(", client: "))
+	if !ok {
 		return false
 	}
-	what := msg[:i]
+	what := before
 	switch {
 	case bytes.HasSuffix(what, []byte(`": password mismatch`)):
 		m.Action = LogonFailed
@@ -188,7 +188,7 @@ func (m *Message) nginx(msg []byte) bool {
 		}
 		m.User = bytes.TrimSuffix(name, []byte(`": password mismatch`))
 	}
-	addr, _, _ := bytes.Cut(msg[i+len(", client: "):], []byte(","))
+	addr, _, _ := bytes.Cut(after, []byte(","))
 	m.from(addr)
 	return true
 }

@@ -70,9 +70,9 @@ func (m *Message) sshdError(msg []byte) bool {
 		return true
 	}
 	if rest, ok := bytes.CutPrefix(msg, []byte("PAM: ")); ok {
-		if at := bytes.Index(rest, []byte(" for ")); at >= 0 { // before it are PAM's own words
+		if _, after, ok := bytes.Cut(rest, []byte(" for ")); ok { // before it are PAM's own words
 			m.Action = AuthFailed
-			m.named(m.valid(rest[at+5:]))
+			m.named(m.valid(after))
 			return true
 		}
 	}
@@ -146,8 +146,8 @@ func cutSSH2(b []byte) ([]byte, bool) {
 // cutKey takes " ssh2: TYPE SHA256:..." off the end. A certificate ends in
 // "CA TYPE SHA256:...", so it is none of these.
 func cutKey(b []byte) ([]byte, bool) {
-	rest, print := last(b)
-	if !bytes.HasPrefix(print, []byte("SHA256:")) && !bytes.HasPrefix(print, []byte("MD5:")) {
+	rest, sum := last(b)
+	if !bytes.HasPrefix(sum, []byte("SHA256:")) && !bytes.HasPrefix(sum, []byte("MD5:")) {
 		return nil, false
 	}
 	rest, _ = last(rest)
