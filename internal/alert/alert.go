@@ -71,6 +71,9 @@ type Alert struct {
 	// among events of the past. It is a finding for people: nothing answers to it
 	// by itself, and it counts into no alert of the present.
 	Retrospective bool
+	// Spoofable says that the newest event proves nothing about Source: no TCP
+	// exchange stands behind the address. It is told to people; nothing is blocked for it.
+	Spoofable bool
 }
 
 // MaxEvents bounds the events that one alert carries.

@@ -26,6 +26,7 @@ type wire struct {
 	Campaign   string            `json:"lapwing.campaign.id,omitempty"`
 	Exercise   string            `json:"lapwing.exercise.id,omitempty"`
 	Later      bool              `json:"lapwing.retrospective,omitempty"`
+	Spoofable  bool              `json:"lapwing.spoofable,omitempty"`
 	Message    string            `json:"message"`
 	Count      int64             `json:"count"`
 	First      time.Time         `json:"first"`
@@ -40,7 +41,7 @@ func (a *Alert) AppendJSON(dst []byte) ([]byte, error) {
 	w := wire{
 		Time: a.First.UTC(), Kind: "alert", ID: a.ID, RuleID: a.Rule.ID, RuleName: a.Rule.Name, Level: a.Rule.Level.String(), About: a.Rule.Description,
 		Techniques: a.Rule.Techniques, Tactics: a.Rule.Tactics, Source: a.Source, User: a.User, Host: a.Host, Session: a.Session,
-		Campaign: a.Campaign, Exercise: a.Exercise, Later: a.Retrospective, Message: a.Title, Count: a.Count, First: a.First.UTC(), Last: a.Last.UTC(), Events: a.Events,
+		Campaign: a.Campaign, Exercise: a.Exercise, Later: a.Retrospective, Spoofable: a.Spoofable, Message: a.Title, Count: a.Count, First: a.First.UTC(), Last: a.Last.UTC(), Events: a.Events,
 	}
 	for _, l := range a.Evidence {
 		if json.Valid(l) {
@@ -67,7 +68,7 @@ func Decode(data []byte) (*Alert, error) {
 		return nil, fmt.Errorf("read an alert: level %.20q", w.Level)
 	}
 	a := &Alert{
-		ID: w.ID, Source: w.Source, User: w.User, Host: w.Host, Session: w.Session, Campaign: w.Campaign, Exercise: w.Exercise, Retrospective: w.Later,
+		ID: w.ID, Source: w.Source, User: w.User, Host: w.Host, Session: w.Session, Campaign: w.Campaign, Exercise: w.Exercise, Retrospective: w.Later, Spoofable: w.Spoofable,
 		Title: w.Message, Count: w.Count, First: w.First, Last: w.Last, Events: w.Events,
 		Rule: Rule{ID: w.RuleID, Name: w.RuleName, Level: level, Description: w.About, Techniques: w.Techniques, Tactics: w.Tactics},
 	}

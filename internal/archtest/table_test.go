@@ -90,6 +90,7 @@ var table = map[string][]string{
 	"scan/yara/rex":       {},
 	"scan/yara/view":      {},
 	"scan/unpack":         {},
+	"respond":             {"alert", "clock", "respond/action"},
 	"respond/action":      {},
 	"source/line":         {},
 	"respond/quarantine":  {"durable", "vault"},

@@ -258,10 +258,17 @@ func (s *source) raise(key string, v Verdict, e *event.Event) alert.Alert {
 	}
 	a := alert.Alert{
 		ID: n.ID, Key: v.Rule.ID + " " + key[2:] + " " + s.First.UTC().Format(time.RFC3339), Rule: *v.Rule, Source: e.Source.Addr().Unmap(), Host: e.Host,
-		Session: n.Session, User: e.User, Title: v.Title, Campaign: s.Campaign, Count: n.Count, First: n.First, Last: n.Last,
+		Session: n.Session, User: e.User, Title: v.Title, Campaign: s.Campaign, Count: n.Count, First: n.First, Last: n.Last, Spoofable: spoofable(e),
 	}
 	a.Rule.Level = n.Level
 	return a
+}
+
+// spoofable tells that no TCP exchange stands behind e's source: it came as a
+// datagram, or who read it in a log says so.
+func spoofable(e *event.Event) bool {
+	v, _ := e.Get("lapwing.spoofable")
+	return e.Transport == "udp" || v.Text() == "true"
 }
 
 // join makes s one campaign with whoever did the same before.

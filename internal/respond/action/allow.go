@@ -23,11 +23,14 @@ type Guard interface {
 }
 
 // Hit is the first entry that shares an address with p. An IPv4 address written
-// as IPv6 is the IPv4 address, in p and in the list.
+// as IPv6 is the IPv4 address, in p and in the list: an IPv6 prefix around all
+// of them hits every IPv4 entry.
 func (l AllowList) Hit(p netip.Prefix) (Allowed, bool) {
 	p = Unmap(p)
+	around := p.Addr().Is6() && p.Contains(netip.AddrFrom16([16]byte{10: 0xff, 11: 0xff}))
 	for _, a := range l {
-		if Unmap(a.Prefix).Overlaps(p) {
+		q := Unmap(a.Prefix)
+		if q.Overlaps(p) || around && q.Addr().Is4() {
 			return a, true
 		}
 	}

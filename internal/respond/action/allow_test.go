@@ -23,8 +23,9 @@ func TestAllowListHit(t *testing.T) {
 		{"198.51.100.9/32", "mapped"},
 		{"127.9.9.9/32", "loopback"},
 		{"::1/128", "loopback"},
-		{"::/64", "no address"},
+		{"::/64", "loopback"},
 		{"fe80::1/128", "link-local"},
+		{"::fff8:0:0/93", "loopback"}, // around all IPv4 addresses written as IPv6
 		{"255.255.255.255/32", "multicast or broadcast"},
 	} {
 		t.Run(c.p, func(t *testing.T) {
