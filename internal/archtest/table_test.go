@@ -96,6 +96,9 @@ var table = map[string][]string{
 	"respond/quarantine":  {"durable", "vault"},
 	"vault":               {"durable"},
 	"vault/aezip":         {},
+	"track":               {"logsource", "sigma", "track/geo"},
+	"track/geo":           {},
+	"track/geo/geotest":   {},
 	"visitors":            {},
 	"yamldoc":             {},
 

@@ -195,8 +195,8 @@ func (s *Set) parseDocument(r *Rule, doc *yamldoc.Node) *fault {
 	if l == nil || l.Kind != yamldoc.Map {
 		return faultf(doc.Line, "no-logsource", "add logsource: with category, product or service", "no log source")
 	}
-	if r.Logsource == (Logsource{}) {
-		r.notes = append(r.notes, faultf(l.Line, "no-logsource", "name a category, product or service", "the log source names nothing: the rule looks at every record"))
+	if r.Logsource == (Logsource{}) && r.Definition == "" { // a definition says which records are meant
+		r.notes = append(r.notes, faultf(l.Line, "no-logsource", "name a category, product or service, or say in definition: which records are meant", "the log source names nothing: the rule looks at every record"))
 	}
 	if lookup(doc, "filter") != nil {
 		return s.addFilter(r, doc)
