@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"math/bits"
+	"strings"
 	"sync"
 	"time"
 
@@ -18,12 +19,6 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/journal"
 )
-
-// Judge gives the alerts that an event raises or grows. After an error nothing
-// has changed.
-type Judge interface {
-	Judge(ctx context.Context, e event.Event) ([]alert.Alert, error)
-}
 
 // The sizes of what is judged and written together.
 const (
@@ -211,20 +206,15 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 	defer g.work.Unlock()
 	var batch casebook.Batch
 	size, seen := 0, 0
+	g.rules.again()
 	at, err := g.journal.Read(ctx, g.position(), func(e journal.Entry) error {
 		if seen >= judgeEvents || size >= judgeBytes {
 			return errEnough
 		}
 		size += len(e.Data)
-		for line := range bytes.Lines(e.Data) {
-			if line = bytes.TrimRight(line, "\n"); len(line) > 0 {
-				seen++
-				if err := g.take(ctx, &batch, line); err != nil {
-					return err
-				}
-			}
-		}
-		return nil
+		n, err := g.entry(ctx, &batch, e)
+		seen += n
+		return err
 	})
 	more = errors.Is(err, errEnough)
 	if err == nil { // all is read: the time may tell
@@ -266,50 +256,50 @@ func (g *judge) remember(at journal.Position, quiet bool) error {
 
 // due raises correlations that come due with the time alone.
 func (g *judge) due(ctx context.Context, batch *casebook.Batch) error {
-	vs := g.rules.said[""] // of a step that failed
-	vs = append(vs, g.rules.engine.Advance(time.Now().Add(-ruleLag))...)
+	vs := append(g.rules.due, g.rules.engine.Advance(time.Now().Add(-ruleLag))...) // those of a step that failed, too
 	if len(vs) == 0 {
 		return nil
 	}
-	g.rules.said[""] = vs
+	g.rules.due = vs
 	return g.rules.raise(ctx, g.engine, batch, seen{}, vs)
 }
 
-// take judges one line. What is no event has no say here; the keeper puts it aside.
-func (g *judge) take(ctx context.Context, batch *casebook.Batch, line []byte) error {
-	if idle(line) {
-		said := g.rules.line(string(eventID(line)), line)
-		if len(said) == 0 {
-			return nil
+// entry judges the lines of an entry and counts them.
+func (g *judge) entry(ctx context.Context, batch *casebook.Batch, entry journal.Entry) (n int, err error) {
+	g.rules.entry(entry.Pos)
+	text := string(entry.Data) // the one copy: events, evidence and ids are parts of it
+	for from := 0; from < len(text); {
+		to := from + len(text[from:])
+		if i := strings.IndexByte(text[from:], '\n'); i >= 0 {
+			to = from + i
 		}
-		e, err := event.Decode(line)
-		if err != nil {
-			return nil //nolint:nilerr // as said
+		if to > from {
+			n++
+			if err := g.take(ctx, batch, text[from:to], entry.Data[from:to]); err != nil {
+				return n, err
+			}
 		}
-		return g.rules.raise(ctx, g.engine, batch, seen{&e, string(line)}, said)
+		from = to + 1
 	}
-	text := string(line) // the one copy: event, evidence and id are parts of it
-	said := g.rules.line(eventID(text), line)
+	return n, nil
+}
+
+// take judges one line, which is there twice. What is no event has no say here;
+// the keeper puts it aside.
+func (g *judge) take(ctx context.Context, batch *casebook.Batch, text string, line []byte) error {
+	said := g.rules.line(line)
+	quiet := idle(line)
+	if quiet && len(said) == 0 {
+		return nil
+	}
 	e, err := event.DecodeText(text)
 	if err != nil {
 		return nil //nolint:nilerr // as said
 	}
-	batch.Index(&e)
-	return g.rules.raise(ctx, g.engine, batch, seen{&e, text}, said)
-}
-
-// eventID is the value of event.id, which events are written with first.
-func eventID[T string | []byte](line T) T {
-	const (
-		name   = `"event.id":"`
-		before = len(`{"@timestamp":"2026-01-02T03:04:05.000000000Z",`)
-	)
-	for at := range min(before+1, max(0, len(line)-len(name)-36)) {
-		if line[at] == '"' && string(line[at:at+len(name)]) == name {
-			return line[at+len(name):][:36]
-		}
+	if !quiet {
+		batch.Index(&e)
 	}
-	return line
+	return g.rules.raise(ctx, g.engine, batch, seen{&e, text}, said)
 }
 
 // idle tells of a line without decoding it that it says nothing to the judge.
@@ -320,10 +310,7 @@ func idle(line []byte) bool {
 }
 
 func (g *judge) apply(ctx context.Context, batch *casebook.Batch, at journal.Position) error {
-	states, moves, err := g.engine.Changed()
-	if err != nil {
-		return err
-	}
+	states, moves := g.engine.Changed()
 	for _, s := range states {
 		batch.State(casebook.State(s))
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -33,10 +34,26 @@ type rulings struct {
 	file   string // of the correlations' state; empty: it is not kept
 	// suppress tells that the operator keeps rules quiet on some events.
 	suppress bool
-	said     map[string][]live.Verdict
+	due      []live.Verdict // of correlations that the time alone made due
+	heard    []heard        // entries of the journal, in order
+	next     int            // in heard
 	saved    time.Time
 	moved    bool             // since the state was written
 	upTo     journal.Position // what the written state holds
+}
+
+// heard is what was said of the lines of one entry of the journal.
+type heard struct {
+	at    journal.Position
+	lines int // of them
+	said  []said
+	line  int // of this attempt
+	next  int // in said
+}
+
+type said struct {
+	line     int
+	verdicts []live.Verdict
 }
 
 const (
@@ -62,7 +79,7 @@ func newRulings(c config.Rules, file string) (*rulings, error) {
 	if err != nil {
 		return nil, fmt.Errorf("rules: %w", err)
 	}
-	return &rulings{engine: e, file: file, said: map[string][]live.Verdict{}, suppress: len(cfg.Suppress) > 0}, nil
+	return &rulings{engine: e, file: file, suppress: len(cfg.Suppress) > 0}, nil
 }
 
 // watch reloads changed rules until ctx ends.
@@ -70,19 +87,53 @@ func (r *rulings) watch(ctx context.Context, log *slog.Logger) {
 	r.engine.Watch(ctx, clock.System(), log)
 }
 
-// line judges one event and gives what fired.
-func (r *rulings) line(id string, line []byte) []live.Verdict {
-	if v, ok := r.said[id]; ok {
-		return v
+// again begins an attempt at a batch, the first one or one after a failure.
+func (r *rulings) again() {
+	r.next = 0
+	for i := range r.heard {
+		r.heard[i].line, r.heard[i].next = 0, 0
 	}
-	v := r.engine.Judge(line)
-	r.said[id] = v
+}
+
+// entry goes to an entry of the journal. Entries come in the same order in each
+// attempt; one of the former attempt may be missing, if it cannot be read any more.
+func (r *rulings) entry(at journal.Position) {
+	for r.next < len(r.heard) && r.heard[r.next].at.Before(at) {
+		r.next++
+	}
+	if r.next == len(r.heard) || r.heard[r.next].at != at {
+		r.heard = slices.Insert(r.heard, r.next, heard{at: at})
+	}
+}
+
+// line judges the next line of the entry and gives what fired, but for rules
+// that are built in. It is the caller's until the next call.
+func (r *rulings) line(line []byte) []live.Verdict {
+	h := &r.heard[r.next]
+	h.line++
+	if h.line <= h.lines {
+		if h.next < len(h.said) && h.said[h.next].line == h.line {
+			h.next++
+			return h.said[h.next-1].verdicts
+		}
+		return nil
+	}
+	h.lines = h.line
+	v := slices.DeleteFunc(r.engine.Judge(line), func(v live.Verdict) bool { return builtIn(v.Rule) })
 	r.moved = true
+	if len(v) > 0 {
+		v = slices.Clone(v)
+		h.said = append(h.said, said{h.line, v})
+		h.next = len(h.said)
+	}
 	return v
 }
 
 // written forgets what was remembered against a failure.
-func (r *rulings) written() { clear(r.said) }
+func (r *rulings) written() {
+	clear(r.heard)
+	r.heard, r.due = r.heard[:0], nil
+}
 
 // verdict words a rule that fired for the judge.
 func verdict(v *live.Verdict, e *event.Event) detect.Verdict {
@@ -112,7 +163,6 @@ func (r *rulings) raise(ctx context.Context, g *detect.Engine, batch *casebook.B
 	for i := range vs {
 		v := &vs[i]
 		switch {
-		case builtIn(v.Rule):
 		case v.Event != nil || len(v.Group) > 0:
 			if err := r.late(ctx, g, batch, v); err != nil {
 				return err
@@ -128,7 +178,7 @@ func (r *rulings) raise(ctx context.Context, g *detect.Engine, batch *casebook.B
 	if r.suppress {
 		quiet = func(rule alert.Rule) bool { return r.engine.Suppressed(rule.ID, rule.Name, []byte(s.line)) }
 	}
-	alerts, err := g.Judge(ctx, *e, quiet, more...)
+	alerts, err := g.Judge(ctx, e, quiet, more...)
 	if err != nil {
 		return err
 	}
@@ -144,7 +194,7 @@ func (r *rulings) late(ctx context.Context, g *detect.Engine, batch *casebook.Ba
 	if err != nil {
 		return nil //nolint:nilerr // the event is remembered no more: a flood; the groups of the next ones tell
 	}
-	alerts, err := g.Raise(ctx, e, verdict(v, &e))
+	alerts, err := g.Raise(ctx, &e, verdict(v, &e))
 	if err != nil {
 		return err
 	}

@@ -5,14 +5,13 @@
 package detect
 
 import (
-	"container/list"
 	"context"
 	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
 	"hash/fnv"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unique"
@@ -23,7 +22,7 @@ import (
 
 const (
 	day          = 24 * time.Hour // an alert takes events for so long
-	defaultLimit = 100_000        // states in memory
+	defaultLimit = 36 << 20       // bytes of packed states
 	maxClients   = 50_000         // connections whose client software is remembered
 	minCommand   = 12             // bytes of a command that says something about who gives it
 )
@@ -33,7 +32,7 @@ type Config struct {
 	// Recall gives back a State that Changed gave. nil: what does not fit in
 	// memory is forgotten.
 	Recall func(ctx context.Context, key string) (s State, ok bool, err error)
-	Limit  int // states in memory, 0 = 100,000
+	Limit  int // bytes of the states in memory, packed; 0 = 36 MiB, at least 1.5 MiB
 }
 
 // Engine judges. It is for one goroutine. What it says follows from the events
@@ -42,6 +41,10 @@ type Engine struct {
 	mem     memory
 	clients clients
 	moves   []Move
+
+	verdicts []Verdict // of the last event
+	alerts   []alert.Alert
+	text     []byte
 }
 
 // Move says that a campaign turned out to be another one.
@@ -58,27 +61,23 @@ func New(cfg Config) *Engine {
 		cfg.Limit = defaultLimit
 	}
 	return &Engine{
-		mem:     memory{limit: cfg.Limit, recall: cfg.Recall, byKey: map[string]*list.Element{}, dirty: map[string]*item{}},
-		clients: clients{byID: map[string]string{}},
+		mem:     newMemory(cfg.Limit, cfg.Recall),
+		clients: clients{byID: map[[16]byte]unique.Handle[string]{}},
 	}
 }
 
 // Evicted counts states that left memory because of the limit.
-func (g *Engine) Evicted() int64 { return g.mem.Evicted }
+func (g *Engine) Evicted() int64 { return g.mem.packedSources.evicted + g.mem.packedPrints.evicted }
 
 // Changed gives what is to be kept of what Judge changed since the last call.
-func (g *Engine) Changed() ([]State, []Move, error) {
+func (g *Engine) Changed() ([]State, []Move) {
 	moves := g.moves
 	g.moves = nil
-	states, err := g.mem.changed()
-	return states, moves, err
+	return g.mem.changed(), moves
 }
 
 // Forget drops what is in memory, so that it is recalled anew.
-func (g *Engine) Forget() {
-	g.mem.byKey, g.mem.dirty = map[string]*list.Element{}, map[string]*item{}
-	g.mem.order.Init()
-}
+func (g *Engine) Forget() { g.mem.reset() }
 
 // Verdict is one rule that an event raises. Title is one line for a person, with
 // what the visitor wrote quoted in it.
@@ -90,8 +89,9 @@ type Verdict struct {
 // Judge gives the alerts that e raised or grew; Count tells which: 1 is new.
 // quiet says which of the rules here are to be silent on e, nil: none; more are
 // verdicts of others on e. After an error nothing has changed, and the same
-// event may be judged again.
-func (g *Engine) Judge(ctx context.Context, e event.Event, quiet func(alert.Rule) bool, more ...Verdict) ([]alert.Alert, error) {
+// event may be judged again. Nothing keeps e. The alerts share its texts; the
+// slice is the caller's until the next call.
+func (g *Engine) Judge(ctx context.Context, e *event.Event, quiet func(alert.Rule) bool, more ...Verdict) ([]alert.Alert, error) {
 	if e.Action == event.ActionClientIdentified {
 		if v, ok := e.Get("lapwing.ssh.hassh"); ok {
 			g.clients.put(e.Connection, v.Text())
@@ -100,76 +100,74 @@ func (g *Engine) Judge(ctx context.Context, e event.Event, quiet func(alert.Rule
 	if !e.Source.Addr().IsValid() || e.Exercise != "" || !Concerns(e.Action) && len(more) == 0 {
 		return nil, nil
 	}
-	key := "s " + prefix(e.Source.Addr()).String()
-	s, p, err := g.source(ctx, key, &e)
+	it, p, err := g.source(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	verdicts := s.verdicts(&e)
+	s := it.source
+	g.verdicts = s.verdicts(g.verdicts[:0], e)
+	verdicts := g.verdicts
 	if quiet != nil {
 		verdicts = slices.DeleteFunc(verdicts, func(v Verdict) bool { return quiet(*v.Rule) })
 	}
 	verdicts = append(verdicts, more...)
 	if len(verdicts) > 0 {
-		g.join(s, &e, p)
+		g.join(s, e, &p)
 	}
-	return s.raiseAll(key, verdicts, &e), nil
+	return g.raiseAll(it, verdicts, e), nil
 }
 
 // Raise gives the alert of a verdict that was reached later than its event was
 // judged: the event counts for nothing else again.
-func (g *Engine) Raise(ctx context.Context, e event.Event, v Verdict) ([]alert.Alert, error) {
+func (g *Engine) Raise(ctx context.Context, e *event.Event, v Verdict) ([]alert.Alert, error) {
 	if !e.Source.Addr().IsValid() || e.Exercise != "" {
 		return nil, nil
 	}
-	key := "s " + prefix(e.Source.Addr()).String()
-	s, _, err := g.source(ctx, key, &e)
+	it, _, err := g.source(ctx, e)
 	if err != nil {
 		return nil, err
 	}
-	return s.raiseAll(key, []Verdict{v}, &e), nil
+	return g.raiseAll(it, []Verdict{v}, e), nil
 }
 
-func (s *source) raiseAll(key string, verdicts []Verdict, e *event.Event) []alert.Alert {
-	out := make([]alert.Alert, 0, len(verdicts))
-	for _, v := range verdicts {
-		out = append(out, s.raise(key, v, e))
+func (g *Engine) raiseAll(it *item, verdicts []Verdict, e *event.Event) []alert.Alert {
+	g.alerts = g.alerts[:0]
+	for i := range verdicts {
+		g.alerts = append(g.alerts, it.raise(&verdicts[i], e))
 	}
-	return out
+	return g.alerts
 }
 
-// source finds or begins what is remembered of e's source, and what e has in
-// common with others.
-func (g *Engine) source(ctx context.Context, key string, e *event.Event) (*source, []known, error) {
-	it, err := g.mem.get(ctx, key)
+// source is what is known of the source of e, a new one where that is too old.
+func (g *Engine) source(ctx context.Context, e *event.Event) (*item, known, error) {
+	g.mem.bound()
+	from := prefix(e.Source.Addr()).Addr()
+	it, err := g.mem.find(ctx, from)
 	if err != nil {
-		return nil, nil, err
+		return nil, known{}, err
 	}
-	s := &source{First: e.Time}
-	if it != nil && e.Time.Sub(it.source.First) < day {
-		s = it.source
-	} else {
+	if it != nil && e.Time.Sub(it.source.First) >= day {
 		it = nil
 	}
 	made := 0
 	if it != nil {
 		made = it.source.Prints
 	}
-	p, err := g.recallPrints(ctx, *e, made)
+	p, err := g.recallPrint(ctx, e, made)
 	if err != nil {
-		return nil, nil, err
+		return nil, known{}, err
 	}
 	if it == nil {
-		it = &item{key: key, source: s}
-		s.Own, s.derived = ownID(key, e.Time), true
-		s.Campaign = s.Own
+		it = &item{key: sourceKey(from), addr: from, source: &source{First: e.Time, derived: true}}
+		it.source.Own = ownID(it.key, e.Time)
+		it.source.Campaign = it.source.Own
 		g.mem.put(it)
 	}
-	if s.Seen.Before(e.Time) {
-		s.Seen = e.Time
+	if it.source.Seen.Before(e.Time) {
+		it.source.Seen = e.Time
 	}
-	g.mem.dirty[key] = it
-	return s, p, nil
+	g.mem.mark(it)
+	return it, p, nil
 }
 
 // Concerns tells whether events of this action can raise an alert.
@@ -181,32 +179,39 @@ func Concerns(action string) bool {
 	return false
 }
 
-// verdicts counts e and says which rules it raises.
-func (s *source) verdicts(e *event.Event) []Verdict {
+// verdicts counts e and appends the rules that it raises.
+func (s *source) verdicts(dst []Verdict, e *event.Event) []Verdict {
 	from := e.Source.Addr()
 	switch e.Action {
 	case event.ActionLogin:
-		return s.login(e)
+		return s.login(dst, e)
 	case event.ActionCommandExecuted:
-		return []Verdict{{&ruleCommand, fmt.Sprintf("%s runs commands on %s as %q", from, e.Host, short(e.User))}}
+		return append(dst, Verdict{&ruleCommand, title(from, " runs commands on ", e.Host, e.User)})
 	case event.ActionQueryExecuted:
 		if e.Depth < event.DepthAct { // who only looks what answers
-			return nil
+			return dst
 		}
-		return []Verdict{{&ruleQuery, fmt.Sprintf("%s works in the %s database of %s as %q", from, e.Decoy, e.Host, short(e.User))}}
+		return append(dst, Verdict{&ruleQuery, fmt.Sprintf("%s works in the %s database of %s as %q", from, e.Decoy, e.Host, short(e.User))})
 	case event.ActionFileCaptured:
-		return []Verdict{{&ruleFile, fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", from, short(e.Path), e.Host, e.SHA256)}}
+		return append(dst, Verdict{&ruleFile, fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", from, short(e.Path), e.Host, e.SHA256)})
 	case event.ActionMalwareFound:
-		return []Verdict{s.malware(e)}
+		return append(dst, s.malware(e))
 	case event.ActionDownloadRequested:
-		return []Verdict{{&ruleFetch, fmt.Sprintf("%s asked %s for %q", from, e.Host, short(e.URL))}}
+		return append(dst, Verdict{&ruleFetch, fmt.Sprintf("%s asked %s for %q", from, e.Host, short(e.URL))})
 	case event.ActionTunnelRequested:
-		return []Verdict{{&ruleTunnel, fmt.Sprintf("%s tried to tunnel through %s", from, e.Host)}}
+		return append(dst, Verdict{&ruleTunnel, fmt.Sprintf("%s tried to tunnel through %s", from, e.Host)})
 	}
-	return nil
+	return dst
 }
 
-func (s *source) login(e *event.Event) (out []Verdict) {
+// title is "FROM does HOST as USER", the user quoted: Sprintf is half of what a
+// command costs to judge.
+func title(from netip.Addr, does, host, user string) string {
+	b := append(append(from.AppendTo(make([]byte, 0, 256)), does...), host...)
+	return string(strconv.AppendQuote(append(b, " as "...), short(user)))
+}
+
+func (s *source) login(out []Verdict, e *event.Event) []Verdict {
 	from := e.Source.Addr()
 	s.Tries++
 	h := fnv.New64a()
@@ -216,7 +221,7 @@ func (s *source) login(e *event.Event) (out []Verdict) {
 	}
 	if e.Outcome == "success" {
 		s.Got = true
-		out = append(out, Verdict{&ruleLogin, fmt.Sprintf("%s logged in to %s as %q", from, e.Host, short(e.User))})
+		out = append(out, Verdict{&ruleLogin, title(from, " logged in to ", e.Host, e.User)})
 	}
 	but := ""
 	if s.Got {
@@ -236,14 +241,18 @@ func (s *source) login(e *event.Event) (out []Verdict) {
 }
 
 // raise grows the alert of a rule.
-func (s *source) raise(key string, v Verdict, e *event.Event) alert.Alert {
+func (it *item) raise(v *Verdict, e *event.Event) alert.Alert {
+	s := it.source
 	if s.Groups == nil {
 		s.Groups = map[string]*group{}
 	}
 	n := s.Groups[v.Rule.ID]
 	if n == nil {
-		n = &group{ID: id(v.Rule.ID, key, e.Time), First: e.Time, derived: true}
+		n = &group{ID: id(v.Rule.ID, it.key, stamp(e.Time)), First: e.Time, derived: true}
 		s.Groups[v.Rule.ID] = n
+	}
+	if n.key == "" {
+		n.key = v.Rule.ID + " " + it.key[2:] + " " + s.First.UTC().Format(time.RFC3339)
 	}
 	n.Count++
 	n.Level = max(n.Level, v.Rule.Level)
@@ -257,7 +266,7 @@ func (s *source) raise(key string, v Verdict, e *event.Event) alert.Alert {
 		n.Session = strings.Clone(e.Session) // else it keeps the whole line
 	}
 	a := alert.Alert{
-		ID: n.ID, Key: v.Rule.ID + " " + key[2:] + " " + s.First.UTC().Format(time.RFC3339), Rule: *v.Rule, Source: e.Source.Addr().Unmap(), Host: e.Host,
+		ID: n.ID, Key: n.key, Rule: *v.Rule, Source: e.Source.Addr().Unmap(), Host: e.Host,
 		Session: n.Session, User: e.User, Title: v.Title, Campaign: s.Campaign, Count: n.Count, First: n.First, Last: n.Last, Spoofable: spoofable(e),
 	}
 	a.Rule.Level = n.Level
@@ -272,35 +281,30 @@ func spoofable(e *event.Event) bool {
 }
 
 // join makes s one campaign with whoever did the same before.
-func (g *Engine) join(s *source, e *event.Event, prints []known) {
+func (g *Engine) join(s *source, e *event.Event, p *known) {
 	me := prefix(e.Source.Addr()).Addr()
-	for _, p := range prints {
-		if p.item == nil || e.Time.Sub(p.item.print.Seen) > day || p.orphan(me) {
-			if s.Prints >= maxPrints {
-				continue
-			}
+	if !p.any {
+		return
+	}
+	if p.item == nil || e.Time.Sub(p.item.print.Seen) > day || p.orphan(me) {
+		if s.Prints < maxPrints {
 			s.Prints++
-			it := &item{key: p.key, print: &imprint{Seen: e.Time, Owner: me}}
-			g.mem.put(it)
-			g.mem.dirty[p.key] = it
-			continue
+			g.mem.put(&item{key: printKey(p.hash), hash: p.hash, print: &imprint{Seen: e.Time, Owner: me}})
 		}
-		q := p.item.print
-		if e.Time.Sub(q.Seen) > time.Hour { // not with each event
-			q.Seen = e.Time
-			g.mem.dirty[p.key] = p.item
-		}
-		campaign := p.campaign(s, me)
-		if campaign == s.Campaign {
-			continue
-		}
-		if s.Campaign == s.Own && !s.Joined {
-			g.moves = append(g.moves, Move{s.Own, campaign, me, s.alerts()})
-			s.Campaign = campaign
-			if p.owner != nil {
-				p.owner.source.Joined = true
-				g.mem.dirty[p.owner.key] = p.owner
-			}
+		return
+	}
+	q := p.item.print
+	if e.Time.Sub(q.Seen) > time.Hour { // not with each event
+		q.Seen = e.Time
+		g.mem.mark(p.item)
+	}
+	campaign := p.campaign(s, me)
+	if campaign != s.Campaign && s.Campaign == s.Own && !s.Joined {
+		g.moves = append(g.moves, Move{s.Own, campaign, me, s.alerts()})
+		s.Campaign = campaign
+		if p.owner != nil {
+			p.owner.source.Joined = true
+			g.mem.mark(p.owner)
 		}
 	}
 }
@@ -316,7 +320,8 @@ func (s *source) alerts() map[string]time.Time {
 
 // known is a print of an event and what is remembered of it.
 type known struct {
-	key         string
+	any         bool // the event has one
+	hash        [16]byte
 	item, owner *item
 }
 
@@ -338,48 +343,63 @@ func (k *known) campaign(s *source, me netip.Addr) string {
 	return k.owner.source.Campaign
 }
 
-// recallPrints finds what e has in common with others. made is how many new
-// ones the source has made known: beyond the limit none are looked for.
-func (g *Engine) recallPrints(ctx context.Context, e event.Event, made int) ([]known, error) {
+// recallPrint finds what e has in common with others. made is how many new ones
+// the source has made known: beyond the limit none is looked for.
+func (g *Engine) recallPrint(ctx context.Context, e *event.Event, made int) (k known, err error) {
 	if made >= maxPrints {
-		return nil, nil
+		return k, nil
 	}
-	text := g.print(&e)
-	if text == "" {
-		return nil, nil
+	g.text = g.print(g.text[:0], e)
+	if len(g.text) == 0 {
+		return k, nil
 	}
-	h := sha256.Sum256([]byte(text))
-	k := known{key: "p " + hex.EncodeToString(h[:16])}
-	var err error
-	if k.item, err = g.mem.get(ctx, k.key); err != nil || k.item == nil {
-		return []known{k}, err
+	h := sha256.Sum256(g.text)
+	k.any, k.hash = true, [16]byte(h[:16])
+	if k.item, err = g.mem.findPrint(ctx, k.hash); err != nil || k.item == nil {
+		return k, err
 	}
-	if o := k.item.print.Owner; o != prefix(e.Source.Addr()).Addr() {
-		k.owner, err = g.mem.get(ctx, "s "+prefix(o).String())
+	if o := k.item.print.Owner; o.IsValid() && o != prefix(e.Source.Addr()).Addr() {
+		k.owner, err = g.mem.find(ctx, o)
 	}
-	return []known{k}, err
+	return k, err
 }
 
-// print is what others may do just so; "" where it says nothing.
-func (g *Engine) print(e *event.Event) string {
-	client := g.clients.byID[e.Connection]
+// print appends what others may do just so; nothing where it says nothing.
+func (g *Engine) print(dst []byte, e *event.Event) []byte {
+	const end = "\x00"
+	client := g.clients.of(e.Connection)
 	switch e.Action {
 	case event.ActionLogin:
 		if v, ok := e.Get("lapwing.password.hmac"); ok && client != "" {
-			return "credential\x00" + client + "\x00" + e.User + "\x00" + v.Text()
+			return concat(dst, "credential"+end, client, end, e.User, end, v.Text())
 		}
 	case event.ActionCommandExecuted:
-		if c := strings.Join(strings.Fields(e.CommandLine), " "); len(c) >= minCommand {
-			return "command\x00" + client + "\x00" + c
+		dst = concat(dst, "command"+end, client, end)
+		from := len(dst)
+		for word := range strings.FieldsSeq(e.CommandLine) {
+			if len(dst) > from {
+				dst = append(dst, ' ')
+			}
+			dst = append(dst, word...)
+		}
+		if len(dst)-from < minCommand {
+			return dst[:0]
 		}
 	case event.ActionFileCaptured:
 		if e.Size > 0 {
-			return "file\x00" + e.SHA256
+			return concat(dst, "file"+end, e.SHA256)
 		}
 	case event.ActionDownloadRequested:
-		return "url\x00" + e.URL
+		return concat(dst, "url"+end, e.URL)
 	}
-	return ""
+	return dst
+}
+
+func concat(dst []byte, parts ...string) []byte {
+	for _, p := range parts {
+		dst = append(dst, p...)
+	}
+	return dst
 }
 
 // prefix counts IPv6 by /64.
@@ -396,22 +416,21 @@ func prefix(a netip.Addr) netip.Prefix {
 }
 
 // ownID is the campaign that begins with a source.
-func ownID(key string, first time.Time) string { return id("campaign", key, first) }
+func ownID(key string, first time.Time) string { return id("campaign", key, stamp(first)) }
+
+// stamp is a time in an id.
+func stamp(t time.Time) string { return t.UTC().Format(time.RFC3339Nano) }
 
 // id derives an id from what it is about, so that judging the same events
 // twice gives the same one. It has the form of a UUIDv8 (RFC 9562).
-func id(parts ...any) string {
-	h := sha256.New()
+func id(parts ...string) string {
+	text := make([]byte, 0, 256)
 	for _, p := range parts {
-		if t, ok := p.(time.Time); ok {
-			p = t.UTC().Format(time.RFC3339Nano)
-		}
-		fmt.Fprintf(h, "%v\x00", p) //nolint:errcheck // never fails
+		text = append(append(text, p...), 0)
 	}
-	b := h.Sum(nil)[:16]
+	b := sha256.Sum256(text)
 	b[6], b[8] = b[6]&0x0f|0x80, b[8]&0x3f|0x80
-	x := hex.EncodeToString(b)
-	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:]
+	return event.FormatUUID([16]byte(b[:16]))
 }
 
 // short cuts a visitor's text for a title.
@@ -424,8 +443,8 @@ func short(s string) string {
 
 // clients remembers the client software of connections, the oldest are dropped.
 type clients struct {
-	byID map[string]string
-	ring []string
+	byID map[[16]byte]unique.Handle[string]
+	ring [][16]byte
 	next int
 }
 
@@ -433,15 +452,32 @@ func (c *clients) put(connection, software string) {
 	if connection == "" {
 		return
 	}
-	if _, ok := c.byID[connection]; !ok {
-		connection = strings.Clone(connection) // both are parts of a line, which they would keep
+	k := clientKey(connection)
+	if _, ok := c.byID[k]; !ok {
 		if len(c.ring) < maxClients {
-			c.ring = append(c.ring, connection)
+			c.ring = append(c.ring, k)
 		} else {
 			delete(c.byID, c.ring[c.next])
-			c.ring[c.next] = connection
+			c.ring[c.next] = k
 			c.next = (c.next + 1) % maxClients
 		}
 	}
-	c.byID[connection] = unique.Make(software).Value()
+	c.byID[k] = unique.Make(software)
+}
+
+// of is the client software of a connection; "" where it is not known.
+func (c *clients) of(connection string) string {
+	if h, ok := c.byID[clientKey(connection)]; ok {
+		return h.Value()
+	}
+	return ""
+}
+
+// clientKey is the UUID that a connection has, or a hash of another id.
+func clientKey(connection string) [16]byte {
+	if u, ok := event.ParseUUID(connection); ok {
+		return u
+	}
+	h := sha256.Sum256([]byte(connection))
+	return [16]byte(h[:16])
 }

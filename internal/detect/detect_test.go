@@ -34,7 +34,7 @@ func judge(t *testing.T, g *Engine, events []event.Event) map[string]alert.Alert
 	t.Helper()
 	got := map[string]alert.Alert{}
 	for _, e := range events {
-		l, err := g.Judge(t.Context(), e, nil)
+		l, err := g.Judge(t.Context(), &e, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,13 +119,13 @@ func TestSourcesThatDoTheSameAreOneCampaign(t *testing.T) {
 	if of("198.51.100.7") != of("203.0.113.9") || of("198.51.100.7") == of("192.0.2.5") || of("192.0.2.5") == "" {
 		t.Errorf("campaigns %s, %s, %s", of("198.51.100.7"), of("203.0.113.9"), of("192.0.2.5"))
 	}
-	_, moves, err := g.Changed()
-	if err != nil || len(moves) != 1 || moves[0].To != of("198.51.100.7") {
-		t.Errorf("moves %v, %v", moves, err)
+	_, moves := g.Changed()
+	if len(moves) != 1 || moves[0].To != of("198.51.100.7") {
+		t.Errorf("moves %v", moves)
 	}
 	// Who already has followers is not drawn away: alerts do not wander about.
 	judge(t, g, []event.Event{command(6, a, "uname -a; cat /etc/passwd")})
-	if _, moves, _ := g.Changed(); len(moves) != 0 {
+	if _, moves := g.Changed(); len(moves) != 0 {
 		t.Errorf("moves %v", moves)
 	}
 }
@@ -180,10 +180,7 @@ func TestEvictionSplitsNothing(t *testing.T) {
 	for i, e := range events {
 		maps.Copy(got, judge(t, g, []event.Event{e}))
 		if i%20 == 0 {
-			states, moves, err := g.Changed()
-			if err != nil {
-				t.Fatal(err)
-			}
+			states, moves := g.Changed()
 			for _, s := range states {
 				kept[s.Key] = s
 			}
@@ -204,8 +201,8 @@ func TestEvictionSplitsNothing(t *testing.T) {
 	if evicted == 0 {
 		t.Fatal("nothing was evicted: this test shows nothing")
 	}
-	if len(g.mem.byKey) > 100 {
-		t.Errorf("%d states in memory", len(g.mem.byKey))
+	if n := len(g.mem.sources) + len(g.mem.prints); n > 40 {
+		t.Errorf("%d states are open after a batch of 20 events", n)
 	}
 	for k, w := range want {
 		if a := got[k]; a.ID != w.ID || a.Count != w.Count || a.Rule.Level != w.Rule.Level || a.Title != w.Title {
@@ -223,11 +220,11 @@ func TestAFailedRecallChangesNothing(t *testing.T) {
 		return State{}, false, nil
 	}})
 	e := command(1, src, "id")
-	if _, err := g.Judge(t.Context(), e, nil); err == nil {
+	if _, err := g.Judge(t.Context(), &e, nil); err == nil {
 		t.Fatal("no error")
 	}
 	fail = false
-	if l, err := g.Judge(t.Context(), e, nil); err != nil || len(l) != 1 || l[0].Count != 1 {
+	if l, err := g.Judge(t.Context(), &e, nil); err != nil || len(l) != 1 || l[0].Count != 1 {
 		t.Errorf("got %v, %v", l, err)
 	}
 }
@@ -236,7 +233,7 @@ func BenchmarkJudge(b *testing.B) {
 	g := New(Config{})
 	e := login(1, "root", src)
 	for b.Loop() {
-		g.Judge(b.Context(), e, nil)
+		g.Judge(b.Context(), &e, nil)
 	}
 }
 
@@ -250,10 +247,7 @@ func TestWhatASourceDidGoesWithIt(t *testing.T) {
 		return s, ok, nil
 	}}
 	next := func(g *Engine) *Engine { // over a restart
-		states, _, err := g.Changed()
-		if err != nil {
-			t.Fatal(err)
-		}
+		states, _ := g.Changed()
 		for _, s := range states {
 			kept[s.Key] = s
 		}

@@ -41,18 +41,18 @@ const (
 
 var errState = errors.New("not a state of the judge")
 
-func (it *item) encode() []byte {
+func (it *item) append(b []byte) []byte {
 	if p := it.print; p != nil {
 		if p.Campaign == "" {
-			return nil
+			return b
 		}
-		return appendID([]byte{printForm}, p.Campaign)
+		return appendID(append(b, printForm), p.Campaign)
 	}
 	s := it.source
 	if s.short() {
-		return s.encodeShort()
+		return s.appendShort(b)
 	}
-	b := []byte{stateForm}
+	b = append(b, stateForm)
 	b = binary.AppendVarint(appendTime(appendTime(b, s.First), s.Seen), s.Tries)
 	b = binary.AppendUvarint(b, uint64(len(s.Users)))
 	for _, u := range s.Users {
@@ -81,8 +81,8 @@ func (s *source) short() bool {
 	return ok
 }
 
-func (s *source) encodeShort() []byte {
-	b := appendTime(append(make([]byte, 0, 128), shortForm), s.First)
+func (s *source) appendShort(b []byte) []byte {
+	b = appendTime(append(b, shortForm), s.First)
 	b = binary.AppendVarint(binary.AppendVarint(b, int64(s.Seen.Sub(s.First))), s.Tries)
 	b = binary.AppendUvarint(b, uint64(len(s.Users)))
 	for _, u := range s.Users {
@@ -264,7 +264,7 @@ func (d *decoder) short(s *source, key string) {
 		g.Last, g.Count, g.Level = d.after(g.First), d.int(), alert.Level(d.int())
 		g.Session = d.idOr(idSame, func() string { return session })
 		if g.derived {
-			g.ID = id(rule, key, g.First)
+			g.ID = id(rule, key, stamp(g.First))
 		}
 		s.Groups[rule], session = g, g.Session
 	}

@@ -1,8 +1,8 @@
 package detect
 
 import (
-	"container/list"
 	"context"
+	"encoding/hex"
 	"fmt"
 	"net/netip"
 	"time"
@@ -35,7 +35,8 @@ type group struct {
 	Level   alert.Level `json:"level"`
 	Session string      `json:"session,omitempty"`
 
-	derived bool // ID follows from the rest
+	derived bool   // ID follows from the rest
+	key     string // of the alert, once it was needed
 }
 
 // imprint is a thing that sources have in common, and whose it was first.
@@ -59,83 +60,197 @@ type State struct {
 	Data   []byte
 }
 
-// memory holds the newest states, the others are recalled from where the
-// caller keeps them: forgetting costs time, it splits no group.
+// memory holds states: those of the batch that is being judged as they are, the
+// newest of the others packed. The rest is recalled from where the caller keeps
+// it: forgetting costs time, it splits no group.
 type memory struct {
-	limit   int
 	recall  func(ctx context.Context, key string) (State, bool, error)
-	byKey   map[string]*list.Element
-	order   list.List // of *item, the most recent first
-	dirty   map[string]*item
-	Evicted int64
+	sources map[netip.Addr]*item // by the first address of the prefix
+	prints  map[[16]byte]*item
+	dirty   []*item // of one key the last counts
+	most    int     // in sources and prints, before those that are kept are packed
+
+	packedSources, packedPrints *packed
+	buf, spare                  []byte
 }
+
+// maxOpen is how many states are held as they are; what is not kept yet stays
+// beyond that.
+const (
+	maxOpen    = 100_000
+	usualState = 64 // bytes
+)
 
 type item struct {
 	key    string
+	addr   netip.Addr // of a source
+	hash   [16]byte   // of a print
 	source *source
 	print  *imprint
+	dirty  bool // to be kept
+	packed bool // as it is packed
 }
 
-// get finds an item, in memory or where it is kept; nil where there is none.
-func (m *memory) get(ctx context.Context, key string) (*item, error) {
-	if el := m.byKey[key]; el != nil {
-		m.order.MoveToFront(el)
-		return el.Value.(*item), nil // nothing else is put in
+func newMemory(limit int, recall func(context.Context, string) (State, bool, error)) memory {
+	return memory{
+		recall: recall, sources: map[netip.Addr]*item{}, prints: map[[16]byte]*item{}, most: maxOpen,
+		packedSources: newPacked(limit / 3 * 2), packedPrints: newPacked(limit / 3),
 	}
-	if m.recall == nil {
-		return nil, nil //nolint:nilnil // none is an answer
+}
+
+// reset forgets everything.
+func (m *memory) reset() {
+	clear(m.sources)
+	clear(m.prints)
+	m.dirty = nil
+	m.packedSources.reset()
+	m.packedPrints.reset()
+}
+
+func sourceKey(addr netip.Addr) string { return "s " + prefix(addr).String() }
+
+func printKey(hash [16]byte) string { return "p " + hex.EncodeToString(hash[:]) }
+
+// find is what is known of a source; nil where nothing is.
+func (m *memory) find(ctx context.Context, addr netip.Addr) (*item, error) {
+	if it := m.sources[addr]; it != nil {
+		return it, nil
 	}
-	st, ok, err := m.recall(ctx, key)
-	if err != nil || !ok {
+	it := &item{key: sourceKey(addr), addr: addr}
+	at := addr.As16()
+	data, ok := m.packedSources.get(at[:])
+	if ok, err := m.unpack(ctx, it, State{Data: data}, ok); !ok || err != nil {
 		return nil, err
 	}
-	it := &item{key: key}
-	if err := it.decode(st); err != nil {
-		return nil, fmt.Errorf("recall %q: %w", key, err)
-	}
-	m.put(it)
+	m.sources[addr] = it
 	return it, nil
 }
 
-func (m *memory) put(it *item) {
-	if el := m.byKey[it.key]; el != nil {
-		el.Value = it
-		m.order.MoveToFront(el)
-		return
+// findPrint is what is known of a print; nil where it is new.
+func (m *memory) findPrint(ctx context.Context, hash [16]byte) (*item, error) {
+	if it := m.prints[hash]; it != nil {
+		return it, nil
 	}
-	m.byKey[it.key] = m.order.PushFront(it)
-	for el := m.order.Back(); el != nil && len(m.byKey) > m.limit; {
-		old, prev := el.Value.(*item), el.Prev() // as above
-		if m.recall == nil || m.dirty[old.key] == nil {
-			m.order.Remove(el)
-			delete(m.byKey, old.key)
-			delete(m.dirty, old.key)
-			m.Evicted++
-		} else if len(m.byKey) <= 2*m.limit {
-			return // what is not kept yet stays; the next batch keeps it
+	it := &item{key: printKey(hash), hash: hash}
+	data, ok := m.packedPrints.get(hash[:])
+	var st State
+	if ok {
+		d := decoder{b: data}
+		st.Seen = d.time()
+		st.Source, _ = netip.AddrFromSlice(d.take(int(d.byte())))
+		st.Data = d.b
+	}
+	if ok, err := m.unpack(ctx, it, st, ok); !ok || err != nil {
+		return nil, err
+	}
+	m.prints[hash] = it
+	return it, nil
+}
+
+// unpack fills an item from what was packed, or else from what the caller kept;
+// false where there is nothing.
+func (m *memory) unpack(ctx context.Context, it *item, st State, packed bool) (ok bool, err error) {
+	if it.packed = packed; !packed {
+		if m.recall == nil {
+			return false, nil
 		}
-		el = prev
+		if st, ok, err = m.recall(ctx, it.key); !ok || err != nil {
+			return false, err
+		}
+	}
+	if err := it.decode(st); err != nil {
+		return false, fmt.Errorf("recall %q: %w", it.key, err)
+	}
+	return true, nil
+}
+
+// put takes a new item, instead of one that may be there.
+func (m *memory) put(it *item) {
+	if it.print != nil {
+		m.prints[it.hash] = it
+	} else {
+		m.sources[it.addr] = it
+	}
+	m.mark(it)
+}
+
+// mark says that an item has changed.
+func (m *memory) mark(it *item) {
+	if !it.dirty {
+		it.dirty = true
+		m.dirty = append(m.dirty, it)
 	}
 }
 
 // changed gives what is to be kept, and takes it as kept.
-func (m *memory) changed() ([]State, error) {
+func (m *memory) changed() []State {
 	out := make([]State, 0, len(m.dirty))
-	for key, it := range m.dirty {
-		s := State{Key: key}
+	all := make([]byte, 0, usualState*len(m.dirty))
+	for _, it := range m.dirty {
+		from := len(all)
+		all = it.append(all)
+		s := State{Key: it.key, Source: it.addr, Data: all[from:len(all):len(all)]}
 		if it.print != nil {
 			s.Seen, s.Source = it.print.Seen, it.print.Owner
 		} else {
 			s.Seen = it.source.Seen
-			p, err := netip.ParsePrefix(key[2:])
-			if err != nil {
-				return nil, fmt.Errorf("keep %q: %w", key, err)
-			}
-			s.Source = p.Addr()
 		}
-		s.Data = it.encode()
 		out = append(out, s)
+		m.pack(it, s.Data)
+		it.dirty = false
 	}
 	clear(m.dirty)
-	return out, nil
+	m.dirty = m.dirty[:0]
+	m.close()
+	return out
+}
+
+// close packs everything that needs not be kept first.
+func (m *memory) close() {
+	for addr, it := range m.sources {
+		if m.closed(it) {
+			delete(m.sources, addr)
+		}
+	}
+	for hash, it := range m.prints {
+		if m.closed(it) {
+			delete(m.prints, hash)
+		}
+	}
+}
+
+// closed packs an item that needs not be kept first, and tells whether it is packed.
+func (m *memory) closed(it *item) bool {
+	if it.dirty && m.recall != nil {
+		return false
+	}
+	if it.dirty || !it.packed {
+		m.spare = it.append(m.spare[:0])
+		m.pack(it, m.spare)
+	}
+	return true
+}
+
+// pack keeps the data of an item packed.
+func (m *memory) pack(it *item, data []byte) {
+	it.packed = true
+	if it.print == nil {
+		at := it.addr.As16()
+		m.packedSources.put(at[:], data)
+		return
+	}
+	owner := it.print.Owner.AsSlice()
+	m.buf = append(appendTime(m.buf[:0], it.print.Seen), byte(len(owner)))
+	m.buf = append(append(m.buf, owner...), data...)
+	m.packedPrints.put(it.hash[:], m.buf)
+}
+
+// bound packs what is not of this batch where much is open. No item may be in
+// hand.
+func (m *memory) bound() {
+	if len(m.sources)+len(m.prints) < m.most {
+		return
+	}
+	m.close()
+	m.most = max(maxOpen, 2*(len(m.sources)+len(m.prints)))
 }

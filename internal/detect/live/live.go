@@ -52,8 +52,8 @@ type Engine struct {
 
 	failed int64
 	seq    uint64
-	recent map[uint64][]byte // events that correlations wait for, by Ref
-	oldest uint64            // everything before it is forgotten
+	recent []recent // events that correlations wait for; Ref n is at n modulo maxRecent
+	said   []Verdict
 
 	listed *indicator.Set // looked up in each event; nil: none
 	past   bool           // it judges events of the past
@@ -73,8 +73,20 @@ type judge struct {
 	buf   []sigma.Point
 }
 
-// maxRecent bounds the events that are remembered for correlations.
-const maxRecent = 20_000
+// recent is an event that is remembered for correlations, by its Ref.
+type recent struct {
+	ref  uint64
+	line []byte
+}
+
+// maxRecent and maxLine bound the events that are remembered for correlations; a
+// place that was made for a longer line than usualLine is made anew for a shorter
+// one.
+const (
+	maxRecent = 20_000
+	maxLine   = 64 << 10
+	usualLine = 2 << 10
+)
 
 // ErrRules says that rules were refused; the text names each with its place.
 var ErrRules = errors.New("rules were refused")
@@ -97,7 +109,7 @@ func New(cfg Config) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e := &Engine{cfg: cfg, recent: map[uint64][]byte{}, seen: fingerprint(cfg.Rules)}
+	e := &Engine{cfg: cfg, seen: fingerprint(cfg.Rules)}
 	j, err := e.load()
 	if err != nil {
 		return nil, err
@@ -174,7 +186,8 @@ func handOver(from, to *sigma.Correlator) (int, error) {
 }
 
 // Judge gives the rules that one event, a JSON object, fires. What is no JSON
-// object fires none and is counted.
+// object fires none and is counted. The slice is the caller's until the next
+// call.
 func (e *Engine) Judge(line []byte) []Verdict {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -189,7 +202,7 @@ func (e *Engine) Judge(line []byte) []Verdict {
 		j.rec.Time = t
 	}
 	now := time.Unix(0, j.rec.Time)
-	var out []Verdict
+	out := e.said[:0]
 	for _, r := range j.match.Match(j.rec) {
 		if j.rules.Want.Takes(r) && !e.suppressed(r, j.rec, now) {
 			out = append(out, Verdict{Rule: r, Count: 1, First: now, Last: now})
@@ -201,6 +214,7 @@ func (e *Engine) Judge(line []byte) []Verdict {
 		e.remember(line)
 		out = e.correlated(out, j.corr.Add(j.buf))
 	}
+	e.said = out
 	return out
 }
 
@@ -211,11 +225,27 @@ func (e *Engine) remember(line []byte) {
 	for i := range e.loaded.buf {
 		e.loaded.buf[i].Ref = e.seq
 	}
-	e.recent[e.seq] = bytes.Clone(line)
-	for len(e.recent) > maxRecent {
-		delete(e.recent, e.oldest)
-		e.oldest++
+	at := int(e.seq % maxRecent)
+	for at >= len(e.recent) {
+		e.recent = append(e.recent, recent{})
 	}
+	r := &e.recent[at]
+	if cap(r.line) > usualLine && len(line) <= usualLine {
+		r.line = nil
+	}
+	if r.ref = e.seq; len(line) > maxLine {
+		r.ref = 0
+		return
+	}
+	r.line = append(r.line[:0], line...)
+}
+
+// remembered is the event of a Ref, nil where it is remembered no more.
+func (e *Engine) remembered(ref uint64) []byte {
+	if at := int(ref % maxRecent); at < len(e.recent) && e.recent[at].ref == ref && ref > 0 {
+		return bytes.Clone(e.recent[at].line)
+	}
+	return nil
 }
 
 // Suppressed tells whether a rule of the caller's own is to be kept quiet on an
@@ -240,8 +270,7 @@ func (e *Engine) Reset() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.loaded.corr = e.correlator(e.loaded.rules.Engine)
-	clear(e.recent)
-	e.oldest = e.seq
+	e.recent = nil
 }
 
 // Advance gives correlations the time, so that those are judged whose events
@@ -257,7 +286,7 @@ func (e *Engine) correlated(out []Verdict, alerts []sigma.Alert) []Verdict {
 		if !e.loaded.rules.Want.Takes(a.Rule) || e.suppressedGroup(a) {
 			continue
 		}
-		out = append(out, Verdict{Rule: a.Rule, Group: a.Group, Count: a.Count, First: time.Unix(0, a.First), Last: time.Unix(0, a.Last), Event: e.recent[a.Ref]})
+		out = append(out, Verdict{Rule: a.Rule, Group: a.Group, Count: a.Count, First: time.Unix(0, a.First), Last: time.Unix(0, a.Last), Event: e.remembered(a.Ref)})
 	}
 	return out
 }

@@ -34,7 +34,7 @@ func (e *Engine) Past(keys map[string]bool, listed *indicator.Set) *Engine {
 	e.mu.Unlock()
 	cfg := e.cfg
 	cfg.Lateness = pastLateness
-	p := &Engine{cfg: cfg, recent: map[uint64][]byte{}, listed: listed, past: true}
+	p := &Engine{cfg: cfg, listed: listed, past: true}
 	part := loaded.Only(keys)
 	p.loaded = p.judge(part, cfg.Mapping.Router(part.Fields))
 	return p
