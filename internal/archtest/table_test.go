@@ -93,6 +93,7 @@ var table = map[string][]string{
 	"respond":             {"alert", "clock", "respond/action"},
 	"respond/action":      {},
 	"source/line":         {},
+	"source/flow":         {"sigma"},
 	"respond/quarantine":  {"durable", "vault"},
 	"vault":               {"durable"},
 	"vault/aezip":         {},
