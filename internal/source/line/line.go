@@ -21,6 +21,9 @@ type Line struct {
 	// proof of anything: who writes syslog over UDP can write any.
 	Peer string
 	Cut  bool // Text is the beginning of a longer line
+	// Mark names this line within its source. It is the same whenever the line is
+	// offered again, also after a restart, so that ids made of it tell doubles.
+	Mark [16]byte
 }
 
 // Batch is what a source hands over at a time, in order.

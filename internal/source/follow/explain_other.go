@@ -1,0 +1,5 @@
+//go:build !unix
+
+package follow
+
+func explain(_ string, err error) error { return err }
