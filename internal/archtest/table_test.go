@@ -92,6 +92,7 @@ var table = map[string][]string{
 	"scan/unpack":         {},
 	"respond":             {"alert", "clock", "respond/action"},
 	"respond/action":      {},
+	"enforce/nft":         {},
 	"source/line":         {},
 	"source/flow":         {"sigma"},
 	"source/feed":         {"durable", "source/line"},
