@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/config"
+	"github.com/lapwing-defence/lapwing/internal/decoy/httpd"
 	"github.com/lapwing-defence/lapwing/internal/decoy/sshd"
 	"github.com/lapwing-defence/lapwing/internal/durable"
 	"github.com/lapwing-defence/lapwing/internal/persona"
@@ -23,6 +24,7 @@ import (
 type identity struct {
 	Persona  *persona.Persona `json:"persona"`
 	HostKeys [][]byte         `json:"host_keys"` // PEM
+	TLS      []byte           `json:"tls"`       // certificate and key, PEM
 	Password string           `json:"password"`  // of the weak credential, "" where the config names its own
 }
 
@@ -37,7 +39,7 @@ func (d Dir) identity(h config.Host, now time.Time) (*identity, error) {
 			return nil, fmt.Errorf("read the persona %s: it is damaged; restore it from a backup, or remove it to draw a new one", file)
 		}
 		if id.Persona.Template == h.Persona {
-			return &id, nil
+			return &id, d.complete(&id, h)
 		}
 		if err := os.Rename(file, file+"."+id.Persona.Template); err != nil {
 			return nil, fmt.Errorf("keep the old persona of %s: %w", h.Name, err)
@@ -49,14 +51,30 @@ func (d Dir) identity(h config.Host, now time.Time) (*identity, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, err = json.Marshal(id)
+	return id, d.keepIdentity(id, h)
+}
+
+// complete draws what an identity of an older version does not have yet.
+func (d Dir) complete(id *identity, h config.Host) error {
+	if len(id.TLS) > 0 {
+		return nil
+	}
+	var err error
+	if id.TLS, err = httpd.NewCertificate(id.Persona.FQDN(), id.Persona.Boot); err != nil {
+		return fmt.Errorf("draw the certificate of %s: %w", h.Name, err)
+	}
+	return d.keepIdentity(id, h)
+}
+
+func (d Dir) keepIdentity(id *identity, h config.Host) error {
+	data, err := json.Marshal(id)
 	if err != nil {
-		return nil, fmt.Errorf("write the persona of %s: %w", h.Name, err)
+		return fmt.Errorf("write the persona of %s: %w", h.Name, err)
 	}
-	if err := durable.WriteFile(file, data); err != nil {
-		return nil, fmt.Errorf("write the persona of %s: %w", h.Name, err)
+	if err := durable.WriteFile(filepath.Join(d.personas(), h.Name+".json"), data); err != nil {
+		return fmt.Errorf("write the persona of %s: %w", h.Name, err)
 	}
-	return id, nil
+	return nil
 }
 
 func drawIdentity(h config.Host, now time.Time) (*identity, error) {
@@ -70,7 +88,11 @@ func drawIdentity(h config.Host, now time.Time) (*identity, error) {
 	if err != nil {
 		return nil, fmt.Errorf("draw the host keys of %s: %w", h.Name, err)
 	}
-	return &identity{Persona: p, HostKeys: keys, Password: weakPassword()}, nil
+	cert, err := httpd.NewCertificate(p.FQDN(), p.Boot)
+	if err != nil {
+		return nil, fmt.Errorf("draw the certificate of %s: %w", h.Name, err)
+	}
+	return &identity{Persona: p, HostKeys: keys, TLS: cert, Password: weakPassword()}, nil
 }
 
 // weakPassword is one that a guesser finds and that no other installation has.

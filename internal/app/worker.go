@@ -19,6 +19,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/confine"
 	"github.com/lapwing-defence/lapwing/internal/decoy"
 	"github.com/lapwing-defence/lapwing/internal/decoy/access"
+	"github.com/lapwing-defence/lapwing/internal/decoy/httpd"
 	"github.com/lapwing-defence/lapwing/internal/decoy/redis"
 	"github.com/lapwing-defence/lapwing/internal/decoy/sshd"
 	"github.com/lapwing-defence/lapwing/internal/decoy/telnetd"
@@ -173,12 +174,27 @@ func newDecoy(c config.Decoy, h WorkerHost, door *access.Door) (decoy.Decoy, int
 	case "ssh":
 		d, err := sshd.New(sshConfig(h, c, door))
 		return d, sshd.LogConnection, err
+	case "http", "https":
+		d, err := web(h, c.Type == "https", door)
+		return d, httpd.LogConnection, err
 	case "redis":
 		return redis.New(redis.Config{Door: door, Password: c.Password, Seed: h.Identity.Persona.Seed}), redis.LogConnection, nil
 	case "telnet":
 		return telnetd.New(telnetd.Config{Issue: h.Identity.Persona.Issue, Door: door}), telnetd.LogConnection, nil
 	}
 	return nil, 0, fmt.Errorf("decoy type %q does not exist yet", c.Type)
+}
+
+func web(h WorkerHost, secure bool, door *access.Door) (decoy.Decoy, error) {
+	p := h.Identity.Persona
+	c := httpd.Config{Door: door, Name: p.FQDN(), Changed: p.Boot}
+	if secure {
+		var err error
+		if c.Certificate, err = httpd.Certificate(h.Identity.TLS); err != nil {
+			return nil, err
+		}
+	}
+	return httpd.New(c), nil
 }
 
 func sshConfig(h WorkerHost, d config.Decoy, door *access.Door) sshd.Config {

@@ -5,7 +5,7 @@ package archtest
 // of ours; stages never meet but in app.
 var table = map[string][]string{
 	"alert":               {},
-	"app":                 {"alert", "casebook", "clock", "config", "confine", "decoy", "decoy/access", "decoy/redis", "decoy/sshd", "decoy/telnetd", "detect", "detect/live", "durable", "event", "eventlog", "eventlog/victoria", "host", "host/kernel", "host/netcmd", "host/programs", "journal", "journal/uplink", "keep", "persona", "respond/quarantine", "rules", "ruleset", "scan", "scan/indicator", "scan/unpack", "scan/yara", "sigma", "vault", "vault/aezip", "visitors"},
+	"app":                 {"alert", "casebook", "clock", "config", "confine", "decoy", "decoy/access", "decoy/httpd", "decoy/redis", "decoy/sshd", "decoy/telnetd", "detect", "detect/live", "durable", "event", "eventlog", "eventlog/victoria", "host", "host/kernel", "host/netcmd", "host/programs", "journal", "journal/uplink", "keep", "persona", "respond/quarantine", "rules", "ruleset", "scan", "scan/indicator", "scan/unpack", "scan/yara", "sigma", "vault", "vault/aezip", "visitors"},
 	"archtest":            {},
 	"casebook":            {"alert", "event"},
 	"cli":                 {"alert", "app", "config", "durable", "event", "eventlog", "hunt", "logsource", "persona", "respond/quarantine", "rules", "exercise", "exercise/report", "exercise/scenario", "exercise/score", "entry", "exercise/training", "scenarios", "ruleset", "scan", "scan/allow", "scan/avcheck", "scan/clamd", "scan/unpack", "scan/yara", "sigma", "yamldoc"},
@@ -17,6 +17,7 @@ var table = map[string][]string{
 	"decoy/access":        {"host", "host/kernel"},
 	"decoy/decoytest":     {"clock", "decoy", "decoy/access", "event", "host", "host/kernel", "host/netcmd", "host/programs", "persona"},
 	"decoy/record":        {"decoy", "event", "host", "host/kernel", "host/vfs"},
+	"decoy/httpd":         {"decoy", "decoy/access", "decoy/record", "event", "host"},
 	"decoy/redis":         {"decoy", "decoy/access", "decoy/record", "event", "host", "host/kernel", "host/vfs"},
 	"decoy/sshd":          {"decoy", "decoy/access", "decoy/record", "event", "host", "host/kernel", "host/sftpfs", "host/shell"},
 	"decoy/telnetd":       {"decoy", "decoy/access", "decoy/record", "event", "host", "host/kernel", "host/shell"},

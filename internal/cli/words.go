@@ -33,6 +33,12 @@ func words(e event.Event) string {
 		return sessionWords(e)
 	case event.ActionFileCaptured, event.ActionFileRead, event.ActionFileChanged, event.ActionMalwareFound, event.ActionScanIncomplete:
 		return fileWords(e)
+	case event.ActionRequest:
+		text := strings.TrimSpace(field(e, "http.request.method", 16) + " " + safe(e.URL, 140))
+		if found := field(e, "lapwing.http.attack", 80); found != "" {
+			text += " (" + found + ")"
+		}
+		return text
 	case event.ActionQueryExecuted:
 		return "asked the database: " + field(e, "lapwing.query.text", 160)
 	case event.ActionDownloadRequested:

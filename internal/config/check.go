@@ -15,15 +15,18 @@ import (
 var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
 // types are the decoys that exist.
-var types = []string{"ssh", "telnet", "redis"}
+var types = []string{"ssh", "telnet", "http", "https", "redis"}
+
+// ofDebian are the decoys that claim a version which only Debian 12 has.
+var ofDebian = []string{"http", "https", "redis"}
 
 // misfit says why a decoy of a type does not stand on a host whose persona is
 // called template ("" = it does). A template's name begins with its family.
 func misfit(kind, template string) (why, remedy string) {
 	busybox := strings.HasPrefix(template, "busybox-")
 	switch {
-	case kind == "redis" && !strings.HasPrefix(template, "debian-"):
-		return fmt.Sprintf("a redis decoy speaks as Debian 12's server does, which %q would not", template), "put it on a host with the persona debian-server"
+	case slices.Contains(ofDebian, kind) && !strings.HasPrefix(template, "debian-"):
+		return fmt.Sprintf("a decoy of type %s speaks as Debian 12's server does, which %q would not", kind, template), "put it on a host with the persona debian-server"
 	case kind == "telnet" && !busybox:
 		return fmt.Sprintf("a telnet decoy speaks as BusyBox does, which %q would not", template), "put it on a host with the persona busybox-router"
 	case kind == "ssh" && busybox:

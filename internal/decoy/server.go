@@ -288,6 +288,14 @@ func (c *limitedConn) Reset() {
 	}
 }
 
+// CloseWrite tells the visitor that nothing more comes, while he may still send.
+func (c *limitedConn) CloseWrite() error {
+	if t, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return t.CloseWrite()
+	}
+	return nil
+}
+
 // Write waits at most a minute for a visitor who does not read.
 func (c *limitedConn) Write(b []byte) (int, error) {
 	if err := again(&c.writes, c.clock.Now().Add(time.Minute), time.Second, c.SetWriteDeadline); err != nil {

@@ -12,6 +12,7 @@ const (
 	ActionSessionEnded      = "session-ended"      // session / end; event.duration
 	ActionCommandExecuted   = "command-executed"   // process / start, depth act; process.command_line as typed
 	ActionQueryExecuted     = "query-executed"     // database / access; lapwing.query.text as it was given to a database decoy
+	ActionRequest           = "http-request"       // web / access; url.*, http.*, lapwing.http.*; depth act where it looks like an attack or brings a body
 	ActionFileCaptured      = "file-captured"      // file / creation, depth act; file.path, size, hash
 	ActionFileRead          = "file-read"          // file / access (sftp, scp downloads)
 	ActionFileChanged       = "file-changed"       // file / change (sftp rename, remove, mkdir, chmod)
@@ -54,6 +55,8 @@ func (e *Event) Describe(action string) {
 		e.Category, e.Type = "process", "info"
 	case ActionQueryExecuted:
 		e.Category, e.Type = "database", "access"
+	case ActionRequest:
+		e.Category, e.Type = "web", "access"
 	case ActionFileCaptured:
 		e.Category, e.Type = "file", "creation"
 	case ActionMalwareFound, ActionScanIncomplete:
