@@ -30,7 +30,7 @@ func newRange(g *globals) *cobra.Command {
 		Use: "range", Short: "Exercises on a network inside this process",
 		Long: "The range plays scenarios: hosts, people at work and an inert adversary on a network inside this process, which nothing can leave. " +
 			"The same decoys and the same rules as in real life see what happens; the score tells what they missed.\n\n" +
-			"A scenario is a file, or the name of one that is shipped (lapwing range list).\n\nExit status: 0 fine, 1 of run: an expected detection was missed, 2 error, 64 wrong usage.",
+			"A scenario is a file, or the name of one that is shipped (lapwing range list).\n\nExit status: 0 fine, 1 of run: an expected detection was missed or could not be tried, 2 error, 64 wrong usage.",
 		Example: "  lapwing range list\n  lapwing range run flax-typhoon\n  lapwing range serve flax-typhoon-short",
 		RunE: func(*cobra.Command, []string) error {
 			return usageError{errors.New("range: say list, check, run, serve, report, schema or import; trainees say join")}
@@ -148,7 +148,7 @@ func newRangeRun(g *globals) *cobra.Command {
 		Use: "run SCENARIO", Short: "Play a scenario and score what was seen", Args: cobra.ExactArgs(1),
 		Long: "Plays a scenario from its start to its end, on virtual time in seconds or with --real-time as long as it lasts (or as clock.speed in the scenario says), and scores each step by what the rules made of it. " +
 			"What it leaves (labelled packets, flows, events, alerts, steps, report) is kept below the data directory, or in --keep DIR.\n\n" +
-			"Exit status: 0 every expected detection fired, 1 one was missed, 2 error, 64 wrong usage.",
+			"Exit status: 0 every expected detection fired, 1 one was missed or its step did not run, 2 error, 64 wrong usage.",
 		Example: "  lapwing range run flax-typhoon\n  lapwing range run --rules my-rules/ office.range.yaml\n  lapwing range run --json --keep run/ flax-typhoon\n  lapwing range run --format junit -o range.xml flax-typhoon",
 		RunE: func(c *cobra.Command, args []string) error {
 			return g.rangeRun(c.Context(), f, args[0], c.Flags().Changed("seed"))
@@ -242,7 +242,7 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 	if !g.quiet && !g.json {
 		fmt.Fprintf(g.Err, "%d records in %s; kept in %s\n", p.Judged, time.Since(began).Round(10*time.Millisecond), dir) //nolint:errcheck // the terminal is gone
 	}
-	if p.Result.Missed > 0 {
+	if p.Result.Missed+p.Result.NotRun > 0 {
 		return exitStatus(1)
 	}
 	return nil

@@ -102,8 +102,7 @@ func (a *accounts) get(user string) account {
 // Respond does what a person orders, and gives what was done: what stood already
 // is not done again. The note is what he must know to go on, such as a new password.
 func (l *Live) Respond(o Order) (done score.Response, note string, err error) {
-	done, err = l.understand(o)
-	if err != nil {
+	if done.Target, err = l.understand(o); err != nil {
 		return done, "", err
 	}
 	l.doing.Lock()
@@ -111,7 +110,7 @@ func (l *Live) Respond(o Order) (done score.Response, note string, err error) {
 	if o.Lift && o.Kind == score.Change {
 		return done, "", ErrLift
 	}
-	if l.stands(&done) == !o.Lift && o.Kind != score.Change {
+	if l.stands(&done.Target) == !o.Lift && o.Kind != score.Change {
 		return done, "", nil
 	}
 	now := time.Now()
@@ -131,12 +130,12 @@ func (l *Live) Respond(o Order) (done score.Response, note string, err error) {
 		l.passwords[strings.ToLower(done.User)] = note
 		return done, note, nil
 	}
-	return done, "", l.apply(&done, !o.Lift)
+	return done, "", l.apply(&done.Target, !o.Lift)
 }
 
 // understand finds what an order is about.
-func (l *Live) understand(o Order) (score.Response, error) {
-	r := score.Response{Kind: o.Kind}
+func (l *Live) understand(o Order) (score.Target, error) {
+	r := score.Target{Kind: o.Kind}
 	switch o.Kind {
 	case score.Isolate:
 		m, err := l.machine(o.What)
@@ -186,9 +185,9 @@ func (l *Live) machine(what string) (*machine, error) {
 	return m, nil
 }
 
-// blockOf is the response that blocks an address, a host or a name outside.
-func (l *Live) blockOf(what string) (score.Response, error) {
-	r := score.Response{Kind: score.Block}
+// blockOf is what blocks an address, a host or a name outside.
+func (l *Live) blockOf(what string) (score.Target, error) {
+	r := score.Target{Kind: score.Block}
 	if len(l.lab.routers) == 0 {
 		return r, ErrNoRouter
 	}
@@ -233,7 +232,7 @@ func (l *Live) user(name string) (string, bool) {
 }
 
 // stands tells whether a response is in force. l.doing is held.
-func (l *Live) stands(r *score.Response) bool {
+func (l *Live) stands(r *score.Target) bool {
 	switch r.Kind {
 	case score.Block:
 		return !slices.ContainsFunc(r.Addrs, func(a netip.Addr) bool { return !slices.Contains(l.barred, a) })
@@ -250,7 +249,7 @@ func (l *Live) stands(r *score.Response) bool {
 }
 
 // apply brings a response about, or takes it back. l.doing is held.
-func (l *Live) apply(r *score.Response, on bool) error {
+func (l *Live) apply(r *score.Target, on bool) error {
 	switch r.Kind {
 	case score.Block:
 		l.barred = slices.DeleteFunc(l.barred, func(a netip.Addr) bool { return slices.Contains(r.Addrs, a) })
@@ -291,7 +290,7 @@ func (l *Live) redo(from Snapshot) error {
 	maps.Copy(l.passwords, from.Passwords)
 	for i := range l.responses {
 		if r := &l.responses[i]; r.Lifted.IsZero() {
-			if err := l.apply(r, true); err != nil && !errors.Is(err, ErrNoService) && !errors.Is(err, ErrNoHost) {
+			if err := l.apply(&r.Target, true); err != nil && !errors.Is(err, ErrNoService) && !errors.Is(err, ErrNoHost) {
 				return err // what a changed scenario no longer has needs no answer
 			}
 		}
@@ -316,21 +315,21 @@ func (l *Live) Holds(s *scenario.State) bool {
 	return ok && l.stands(&want)
 }
 
-// wanted is the response that brings a state about.
-func (l *Live) wanted(s *scenario.State) (score.Response, bool) {
-	var r score.Response
+// wanted is what brings a state about.
+func (l *Live) wanted(s *scenario.State) (score.Target, bool) {
+	var r score.Target
 	var err error
 	switch {
 	case s.Isolated != nil && *s.Isolated:
-		r = score.Response{Kind: score.Isolate, Host: s.Host}
+		r = score.Target{Kind: score.Isolate, Host: s.Host}
 	case s.Blocked != "":
 		r, err = l.blockOf(s.Blocked)
 	case s.Stopped != nil:
-		r = score.Response{Kind: score.Stop, Host: s.Stopped.Host, Port: s.Stopped.Port.Number, Proto: s.Stopped.Port.Proto}
+		r = score.Target{Kind: score.Stop, Host: s.Stopped.Host, Port: s.Stopped.Port.Number, Proto: s.Stopped.Port.Proto}
 	case s.Disabled != "":
-		r = score.Response{Kind: score.Disable, User: s.Disabled}
+		r = score.Target{Kind: score.Disable, User: s.Disabled}
 	case s.Changed != "":
-		r = score.Response{Kind: score.Change, User: s.Changed}
+		r = score.Target{Kind: score.Change, User: s.Changed}
 	default:
 		return r, false
 	}
@@ -366,7 +365,7 @@ func (l *Live) goals() []score.Goal {
 			continue
 		}
 		if r, ok := l.wanted(v.Answer.State); ok {
-			out = append(out, score.Goal{ID: v.ID, Kind: r.Kind, Host: r.Host, Addrs: r.Addrs, Port: r.Port, Proto: r.Proto, User: r.User, Points: float64(v.Points)})
+			out = append(out, score.Goal{ID: v.ID, Target: r, Points: float64(v.Points)})
 		}
 	}
 	return out

@@ -389,7 +389,7 @@ func (d *doers) do(ctx context.Context, a *activity) error {
 	switch act := scenario.FindAction(a.action); {
 	case act == nil:
 		return fmt.Errorf("there is no action %q", a.action)
-	case act.Name == "wait":
+	case act.Name == scenario.Wait:
 		return d.pace.Sleep(ctx, a.args.Duration("for"))
 	case act.Host():
 		return d.hostAct(ctx, a)

@@ -277,7 +277,7 @@ func (t *timeline) due(ctx context.Context, i int, ended map[string]chan struct{
 func (t *timeline) describe(s *scenario.Step) score.Step {
 	out := score.Step{
 		ID: s.ID, Name: s.Name, Technique: s.Technique.ID, TechniqueName: s.Technique.Name, Tactic: s.Tactic,
-		Action: s.Action, From: s.From, To: towards(&s.Target), User: s.Args.Text("user"), Port: portTo(s),
+		Action: s.Action, From: s.From, To: towards(&s.Target), User: s.Args.Text("user"), Port: portTo(s), Silent: s.Action == scenario.Wait,
 	}
 	if a := scenario.FindAction(s.Action); s.Args.Has("wordlist") || a != nil && a.Host() && a.Name != "host.logon" {
 		out.User = "" // it guesses, or names whose programs run

@@ -15,7 +15,7 @@ type Difference struct {
 	FalseAlarms   int
 	Worse         []Change
 	Better        []Change
-	Gone, New     []string // steps
+	Gone, New     []string // steps that did not run any more, or did not run before
 	Unlike        string   // why the two can hardly be compared; empty: they can
 }
 
@@ -47,8 +47,12 @@ func Compare(before, after *Run) Difference {
 		now := &after.Result.Steps[i]
 		was := old[now.ID]
 		delete(old, now.ID)
-		if was == nil {
-			d.New = append(d.New, now.ID)
+		if !ran(was) || !ran(now) {
+			if ran(now) {
+				d.New = append(d.New, now.ID)
+			} else if ran(was) {
+				d.Gone = append(d.Gone, now.ID)
+			}
 			continue
 		}
 		text, worth := change(was, now)
@@ -58,11 +62,19 @@ func Compare(before, after *Run) Difference {
 			d.Better = append(d.Better, Change{now.ID, text})
 		}
 	}
-	for id := range old {
-		d.Gone = append(d.Gone, id)
+	for id, was := range old {
+		if ran(was) {
+			d.Gone = append(d.Gone, id)
+		}
 	}
 	slices.Sort(d.Gone)
 	return d
+}
+
+// ran says whether a step acted, or was kept from it by the defence: of another
+// nothing is known.
+func ran(s *score.StepResult) bool {
+	return s != nil && (s.Outcome != score.NotRun || s.Status == score.Prevented)
 }
 
 // change says how a step is seen now; worth is under 0 for worse.

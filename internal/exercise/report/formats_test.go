@@ -185,6 +185,41 @@ func TestJUnitCounts(t *testing.T) {
 	}
 }
 
+// TestNotRun: what could not be tried is told in every form, as neither.
+func TestNotRun(t *testing.T) {
+	truth := sampleTruth()
+	truth.Responses = nil // nobody kept s6 from acting
+	whole := sample()
+	r := New(truth, whole.Rules, score.Evaluate(truth, sampleSeen(), whole.Rules))
+	for name, form := range map[string]struct {
+		write func(io.Writer, *Run) error
+		want  string
+	}{
+		"table": {Table, "1 expected detection could not be tried, since the step did not run; the score is of the steps that ran: with the others it would lie between"},
+		"lines": {Lines, `"not_run":1,"score_bounds":{"least":`},
+		"junit": {JUnit, `failures="1" errors="1" skipped="1"`},
+		"html":  {HTML, "1 expected detection could not be tried"},
+	} {
+		var b bytes.Buffer
+		if err := form.write(&b, r); err != nil {
+			t.Fatal(err)
+		}
+		if !strings.Contains(b.String(), form.want) {
+			t.Errorf("%s without %q:\n%s", name, form.want, b.String())
+		}
+	}
+	// Compared with a run in which it acted (or was prevented) it is gone, not worse.
+	if d := Compare(whole, r); len(d.Gone) != 1 || len(d.Worse) != 0 || !d.Regressed() {
+		t.Errorf("%+v", d)
+	}
+	if d := Compare(r, whole); len(d.New) != 1 || len(d.Better) != 0 || d.Regressed() {
+		t.Errorf("%+v", d)
+	}
+	if d := Compare(r, r); d.Regressed() || len(d.New)+len(d.Gone) > 0 {
+		t.Errorf("%+v", d)
+	}
+}
+
 // TestLinesContract holds the lines against what other programs read.
 func TestLinesContract(t *testing.T) {
 	var b bytes.Buffer
@@ -202,7 +237,7 @@ func TestLinesContract(t *testing.T) {
 		}
 		want := []string{"id", "technique", "started", "category", "expected", "alerts", "time_to_detect_ms"}
 		if i == len(lines)-1 {
-			want = []string{"score", "expected", "met", "missed", "false_alarms", "hosts", "packets"}
+			want = []string{"score", "expected", "met", "missed", "not_run", "false_alarms", "hosts", "packets"}
 			if o["summary"] != true {
 				t.Error("the last line is no summary")
 			}

@@ -117,7 +117,7 @@ func newPage(r *Run) *page {
 	for i := range r.Result.Steps {
 		s := &r.Result.Steps[i]
 		p.Steps = append(p.Steps, newStepView(s))
-		if s.Status == score.Missed {
+		if s.Status == score.Missed || s.Status == score.Untried {
 			p.Gaps = append(p.Gaps, gap{s.ID, orElse(s.Name, s.Technique), s.Technique, missedText(s)})
 		}
 	}
@@ -161,10 +161,13 @@ func say(r *Run) []string {
 	switch {
 	case res.Expected == 0:
 		out = append(out, "The adversary took "+many(m.Steps, "step")+"; no detection was expected.")
-	case res.Missed == 0:
+	case res.Met == res.Expected:
 		out = append(out, fmt.Sprintf("The adversary took %s. All %d expected detections came in time.", many(m.Steps, "step"), res.Expected))
 	default:
 		out = append(out, fmt.Sprintf("The adversary took %s. %d of %d expected detections came in time; %d did not.", many(m.Steps, "step"), res.Met, res.Expected, res.Missed))
+	}
+	if left := notRun(res); left != "" {
+		out = append(out, strings.ToUpper(left[:1])+left[1:]+".")
 	}
 	if m.Undetected > 0 {
 		out = append(out, many(m.Undetected, "step")+" raised no alert in time.")
@@ -206,7 +209,7 @@ func (p *page) figures(r *Run) {
 
 // statusWords are the statuses for people.
 var statusWords = map[score.Status]string{
-	score.Met: "expectation met", score.Missed: "missed", score.Prevented: "prevented", score.NotAsked: "nothing expected",
+	score.Met: "expectation met", score.Missed: "missed", score.Prevented: "prevented", score.NotAsked: "nothing expected", score.Untried: "not run",
 }
 
 func newStepView(s *score.StepResult) stepView {
@@ -219,7 +222,7 @@ func newStepView(s *score.StepResult) stepView {
 		v.StatusClass = "bad"
 	case score.Prevented:
 		v.StatusClass, v.Class = "ok", "ok"
-	case score.NotAsked:
+	case score.NotAsked, score.Untried:
 		v.StatusClass = "dim"
 	default:
 		v.StatusClass = "ok"

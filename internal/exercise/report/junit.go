@@ -45,6 +45,7 @@ type testcase struct {
 	Time    string   `xml:"time,attr"`
 	Skipped *message `xml:"skipped,omitempty"`
 	Failure *message `xml:"failure,omitempty"`
+	Error   *message `xml:"error,omitempty"`
 	Out     string   `xml:"system-out,omitempty"`
 }
 
@@ -54,8 +55,8 @@ type message struct {
 	Text    string `xml:",chardata"`
 }
 
-// JUnit writes a test case for each step: a missed expectation is a failure, a
-// step without one is skipped. Time is the time to detect.
+// JUnit writes a test case for each step: a missed expectation is a failure, one
+// whose step did not run an error, a step without one is skipped. Time is the time to detect.
 func JUnit(w io.Writer, r *Run) error {
 	res := &r.Result
 	name := "range." + orElse(r.Truth.Scenario, "scenario")
@@ -80,6 +81,9 @@ func JUnit(w io.Writer, r *Run) error {
 		if c.Failure != nil {
 			s.Failures++
 		}
+		if c.Error != nil {
+			s.Errors++
+		}
 		s.Cases = append(s.Cases, c)
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
@@ -87,7 +91,7 @@ func JUnit(w io.Writer, r *Run) error {
 	}
 	enc := xml.NewEncoder(w)
 	enc.Indent("", "  ")
-	err := enc.Encode(suites{Name: "lapwing range", Tests: s.Tests, Failures: s.Failures, Skipped: s.Skipped, Time: s.Time, Suite: s})
+	err := enc.Encode(suites{Name: "lapwing range", Tests: s.Tests, Failures: s.Failures, Errors: s.Errors, Skipped: s.Skipped, Time: s.Time, Suite: s})
 	if err != nil {
 		return err
 	}
@@ -112,6 +116,8 @@ func stepCase(class string, s *score.StepResult) testcase {
 	switch s.Status {
 	case score.Missed:
 		c.Failure = &message{Message: texts[len(texts)-1], Type: "missed", Text: all}
+	case score.Untried:
+		c.Error = &message{Message: texts[len(texts)-1], Type: "not run", Text: all}
 	case score.NotAsked:
 		c.Skipped = &message{Message: "no detection is required of this step; seen: " + seenWord(s)}
 		c.Out = all

@@ -38,6 +38,8 @@ type summaryLine struct {
 	Expected    int           `json:"expected"`
 	Met         int           `json:"met"`
 	Missed      int           `json:"missed"`
+	NotRun      int           `json:"not_run"`
+	Bounds      *score.Bounds `json:"score_bounds,omitempty"` // of the score, with the steps that did not run
 	Prevented   int           `json:"prevented"`
 	FalseAlarms int           `json:"false_alarms"`
 	Hosts       int           `json:"hosts"`
@@ -68,7 +70,7 @@ func Lines(w io.Writer, r *Run) error {
 	res := &r.Result
 	return line(w, summaryLine{
 		Summary: true, Exercise: r.Truth.Exercise, Scenario: r.Truth.Scenario, Seed: r.Truth.Seed,
-		Score: res.Score, Expected: res.Expected, Met: res.Met, Missed: res.Missed, Prevented: res.Prevented, FalseAlarms: res.FalseAlarms,
+		Score: res.Score, Expected: res.Expected, Met: res.Met, Missed: res.Missed, NotRun: res.NotRun, Bounds: res.Bounds, Prevented: res.Prevented, FalseAlarms: res.FalseAlarms,
 		Hosts: r.hosts(), Packets: r.Truth.Packets, Dropped: r.Truth.Dropped, PassedOver: r.Truth.PassedOver, Parts: res.Parts, Metrics: res.Metrics,
 	})
 }

@@ -111,8 +111,8 @@ func (r *Run) check() error {
 		return err
 	}
 	res := &r.Result
-	if res.Expected != res.Met+res.Missed || min(res.Expected, res.Met, res.Missed, res.FalseAlarms) < 0 {
-		return fmt.Errorf("result: %d expected are not %d met and %d missed", res.Expected, res.Met, res.Missed)
+	if res.Expected != res.Met+res.Missed+res.NotRun || min(res.Expected, res.Met, res.Missed, res.NotRun, res.FalseAlarms) < 0 {
+		return fmt.Errorf("result: %d expected are not %d met, %d missed and %d not run", res.Expected, res.Met, res.Missed, res.NotRun)
 	}
 	if !(res.Score >= 0 && res.Score <= 100) {
 		return fmt.Errorf("result: score %v; it is 0 to 100", res.Score)

@@ -89,8 +89,8 @@ func sampleTruth() score.Truth {
 			{ID: "browse", Action: "http.get", From: "ws01", Acts: score.Acts{Started: t0, Ended: at(2700), Flows: []score.Flow{flow("10.20.1.10:50001", "10.20.2.10:80", 60, 62), flow("10.20.1.10:50002", "10.20.2.10:80", 210, 212)}}},
 			{ID: "tap", From: "tap01", Neutral: true, Acts: score.Acts{Started: t0, Ended: at(2700), Flows: []score.Flow{flow("10.20.1.200:50001", "10.20.2.10:22", 300, 301)}}},
 		},
-		Responses: []score.Response{{Host: "red01", At: at(1600), By: "ann"}, {Host: "ws02", At: at(1620), By: "ann"}},
-		Goals:     []score.Goal{{ID: "contain", Host: "red01", Deadline: at(1800)}},
+		Responses: []score.Response{{Target: score.Target{Host: "red01"}, At: at(1600), By: "ann"}, {Target: score.Target{Host: "ws02"}, At: at(1620), By: "ann"}},
+		Goals:     []score.Goal{{ID: "contain", Target: score.Target{Host: "red01"}, Deadline: at(1800)}},
 		Services:  []score.Service{{ID: "web01/tcp/80", Checks: []score.Check{{At: at(30), Up: true}, {At: at(60), Up: true}, {At: at(90), Why: "connection refused"}, {At: at(120), Up: true}}}},
 		Tasks: []score.Task{
 			{ID: "l2", Title: "Who scans?", Points: 100, Solved: true, Hints: []score.Hint{{ID: "h1", Cost: 10}}},
@@ -113,13 +113,16 @@ func sampleAlerts() []score.Alert {
 	}
 }
 
-func sample() *Run {
-	truth, rules := sampleTruth(), score.DefaultRules()
-	seen := score.Seen{Alerts: sampleAlerts(), Events: []score.Ref{
+func sampleSeen() score.Seen {
+	return score.Seen{Alerts: sampleAlerts(), Events: []score.Ref{
 		{ID: "ev-2", At: at(201), Flow: tcp("10.20.1.66:40011", "10.20.2.10:22")},
 		{ID: "ev-9", At: at(702), Flow: tcp("10.20.2.20:41000", "10.20.2.30:445")},
 	}}
-	return New(truth, rules, score.Evaluate(truth, seen, rules))
+}
+
+func sample() *Run {
+	truth, rules := sampleTruth(), score.DefaultRules()
+	return New(truth, rules, score.Evaluate(truth, sampleSeen(), rules))
 }
 
 func golden(t *testing.T, name string, got []byte) {

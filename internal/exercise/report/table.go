@@ -20,15 +20,18 @@ func Table(w io.Writer, r *Run) error {
 	for i := range res.Steps {
 		s := &res.Steps[i]
 		by := strings.Join(rulesOf(s), ", ")
-		if s.Status == score.Missed {
+		switch s.Status {
+		case score.Missed:
 			by = strings.TrimSpace("MISSED " + by)
+		case score.Untried:
+			by = "NOT RUN"
 		}
 		row(tw, s.ID, s.Technique, seenWord(s), expectedWord(s), span(s.TimeToDetect), points(s.Points, s.Max), by)
 	}
 	_ = tw.Flush()
 	for i := range res.Steps {
 		s := &res.Steps[i]
-		if s.Status != score.Missed {
+		if s.Status != score.Missed && s.Status != score.Untried {
 			continue
 		}
 		for _, why := range s.Reasons {
@@ -55,6 +58,9 @@ func Table(w io.Writer, r *Run) error {
 	}
 	fmt.Fprintf(&b, "\nscore %.1f: %d of %d expected detections met, %d missed; %s; %s, %d packets; seed %d\n",
 		res.Score, res.Met, res.Expected, res.Missed, many(res.FalseAlarms, "false alarm"), many(r.hosts(), "host"), r.Truth.Packets, r.Truth.Seed)
+	if left := notRun(res); left != "" {
+		fmt.Fprintf(&b, "%s\n", left)
+	}
 	if res.Prevented > 0 {
 		fmt.Fprintf(&b, "%s prevented by what was done in time\n", many(res.Prevented, "step"))
 	}
@@ -83,6 +89,8 @@ func seenWord(s *score.StepResult) string {
 		return "prevented"
 	case s.Outcome == score.NotRun:
 		return "not run"
+	case s.Silent:
+		return "-"
 	}
 	return s.Category.String()
 }

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -49,6 +50,18 @@ func clockTime(t time.Time) string {
 		return "-"
 	}
 	return t.UTC().Format("15:04:05")
+}
+
+// notRun is what a reader must know of steps that did not run; "" where all did.
+func notRun(res *score.Result) string {
+	if res.Bounds == nil {
+		return ""
+	}
+	text := "the score is of the steps that ran"
+	if res.NotRun > 0 {
+		text = many(res.NotRun, "expected detection") + " could not be tried, since the step did not run; " + text
+	}
+	return fmt.Sprintf("%s: with the others it would lie between %.1f and %.1f", text, res.Bounds.Least, res.Bounds.Most)
 }
 
 // many is n of something.

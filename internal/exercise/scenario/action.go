@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// Wait is the action that does nothing for a while.
+const Wait = "wait"
+
 // Targets says what an action may go to.
 type Targets int
 

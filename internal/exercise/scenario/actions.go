@@ -240,7 +240,7 @@ var Actions = []Action{
 		told("script", "as logged", true))},
 	{Name: "host.dns", Doc: "a record of a name that a program asks for", Targets: ToNothing, Windows: true, Args: recorded(
 		told("image", "program that asks", true), Field{Name: "name", Doc: "asked for", Spec: matching(dnsPattern), Required: true})},
-	{Name: "wait", Doc: "nothing", Targets: ToNothing, Args: []Field{
+	{Name: Wait, Doc: "nothing", Targets: ToNothing, Args: []Field{
 		{Name: "for", Doc: "how long", Spec: span(0, day), Required: true},
 	}, length: func(a Args, _ int) time.Duration { return a.Duration("for") }},
 }

@@ -14,7 +14,7 @@ func (e *evaluation) measure() {
 	for i := range r.Steps {
 		s := &r.Steps[i]
 		r.count(s, e.truth.Steps[i].Expect)
-		if s.Outcome == NotRun {
+		if s.Outcome == NotRun || s.Silent {
 			continue
 		}
 		m.Steps++
@@ -52,9 +52,12 @@ func (r *Result) count(s *StepResult, want Expect) {
 		return
 	}
 	r.Expected++
-	if s.Status == Missed {
+	switch s.Status {
+	case Missed:
 		r.Missed++
-	} else {
+	case Untried:
+		r.NotRun++
+	default:
 		r.Met++
 	}
 }
@@ -106,7 +109,7 @@ func (e *evaluation) cover() {
 	rules := map[string]*RuleUse{}
 	for i := range r.Steps {
 		s := &r.Steps[i]
-		if s.Outcome == NotRun {
+		if s.Outcome == NotRun || s.Silent {
 			continue
 		}
 		tactic := TacticName(s.Tactic)

@@ -13,6 +13,7 @@ func (e *evaluation) value() {
 	parts := []Part{
 		e.detection(w.Detection), e.response(w.Response), e.availability(w.Availability), e.tasks(w.Tasks),
 	}
+	bounds := e.bounds(parts)
 	total := 0.0
 	for _, p := range parts {
 		if p.Played {
@@ -34,9 +35,41 @@ func (e *evaluation) value() {
 	alarms := e.falseAlarms()
 	r.Parts = append(parts, alarms)
 	r.Score = round(min(100, max(0, sum+alarms.Points)), 1)
+	if bounds != nil {
+		r.Bounds = &Bounds{round(min(100, max(0, bounds.Least+alarms.Points)), 1), round(min(100, max(0, bounds.Most+alarms.Points)), 1)}
+	}
 	for i := range r.Parts {
 		r.Parts[i].tidy()
 	}
+}
+
+// bounds are those of the parts' sum, before they are scaled; nil where every
+// step ran.
+func (e *evaluation) bounds(parts []Part) *Bounds {
+	shares, ran, left := 0.0, 0, 0
+	for i := range e.result.Steps {
+		switch s := &e.result.Steps[i]; {
+		case s.counts():
+			shares, ran = shares+s.Share, ran+1
+		case s.Outcome == NotRun && !s.Silent:
+			left++
+		}
+	}
+	if left == 0 {
+		return nil
+	}
+	all := float64(ran + left)
+	weight := parts[0].Weight
+	least, most := weight*shares/all, weight*(shares+float64(left))/all
+	for _, p := range parts[1:] {
+		if p.Played {
+			weight, least, most = weight+p.Weight, least+p.Weight*p.Points, most+p.Weight*p.Points
+		}
+	}
+	if weight == 0 {
+		return nil
+	}
+	return &Bounds{100 * least / weight, 100 * most / weight}
 }
 
 // scale turns shares into points of the score. Until then the points of a part
@@ -66,9 +99,11 @@ func (s *StepResult) scale(highest float64, steps int) {
 	}
 }
 
-// counts says whether s has a share in the detection's points: it ran, or was
-// prevented, or should have shown what it expects.
-func (s *StepResult) counts() bool { return s.Outcome != NotRun || s.Status != NotAsked }
+// counts says whether s has a share in the detection's points: it ran and left
+// something to be seen, or was prevented.
+func (s *StepResult) counts() bool {
+	return s.Status == Prevented || s.Outcome != NotRun && !s.Silent
+}
 
 func (e *evaluation) counted() (n int) {
 	for i := range e.result.Steps {
@@ -158,17 +193,16 @@ func goalPoints(g Goal) float64 {
 
 // goal looks for the first response that reaches g.
 func (e *evaluation) goal(g Goal) GoalResult {
-	want := g.want()
-	res := GoalResult{ID: g.ID, Kind: want.kind(), What: want.What()}
+	res := GoalResult{ID: g.ID, Kind: g.kind(), What: g.What()}
 	since := g.Since
 	if since.IsZero() {
-		since = e.firstOf(&want)
+		since = e.firstOf(&g.Target)
 	}
 	responses := slices.Clone(e.truth.Responses)
 	slices.SortStableFunc(responses, func(a, b Response) int { return a.At.Compare(b.At) })
 	for i := range responses {
 		r := &responses[i]
-		if !r.reaches(&want) {
+		if !r.reaches(&g.Target) {
 			continue
 		}
 		after := max(0, r.At.Sub(since))
@@ -185,13 +219,13 @@ func (e *evaluation) goal(g Goal) GoalResult {
 		return res
 	}
 	if res.Reason == "" {
-		res.Reason = fmt.Sprintf("%s: was not %s", res.What, want.Done())
+		res.Reason = fmt.Sprintf("%s: was not %s", res.What, g.Done())
 	}
 	return res
 }
 
 // firstOf is when there was first reason for r, else the start.
-func (e *evaluation) firstOf(r *Response) time.Time {
+func (e *evaluation) firstOf(r *Target) time.Time {
 	var first time.Time
 	for i := range e.truth.Steps {
 		s := &e.truth.Steps[i]
@@ -216,11 +250,11 @@ func (e *evaluation) wrongResponses() []Response {
 	done := map[string]bool{}
 	for i := range e.truth.Responses {
 		r := &e.truth.Responses[i]
-		goal := slices.ContainsFunc(e.truth.Goals, func(g Goal) bool { want := g.want(); return r.reaches(&want) })
+		goal := slices.ContainsFunc(e.truth.Goals, func(g Goal) bool { return r.reaches(&g.Target) })
 		touched := slices.ContainsFunc(e.truth.Steps, func(s Step) bool {
 			ran := s.Outcome != NotRun && !s.Started.After(r.At)
 			if r.kind() != Isolate {
-				return ran && e.against(r, &s)
+				return ran && e.against(&r.Target, &s)
 			}
 			host := hostName(r.Host)
 			return ran && (hostName(s.From) == host || s.Outcome == Done && s.reaches(host))

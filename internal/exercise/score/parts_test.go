@@ -22,7 +22,7 @@ func part(t *testing.T, r Result, name string) Part {
 }
 
 func TestResponse(t *testing.T) {
-	goal := Goal{ID: "g", Host: "red01", Deadline: at(500)}
+	goal := Goal{ID: "g", Target: Target{Host: "red01"}, Deadline: at(500)}
 	tests := []struct {
 		name       string
 		goals      []Goal
@@ -30,17 +30,17 @@ func TestResponse(t *testing.T) {
 		points     float64 // of 100, since detection and response alone are played: 40 to 25
 		says       string
 	}{
-		{"in time", []Goal{goal}, []Response{{Host: "red01", At: at(200)}}, 38.46, "1m40s after it began"},
-		{"too late", []Goal{goal}, []Response{{Host: "red01", At: at(501)}}, 0, "after the deadline"},
-		{"let back", []Goal{goal}, []Response{{Host: "red01", At: at(200), Lifted: at(210)}}, 0, "let back"},
-		{"let back, then again", []Goal{goal}, []Response{{Host: "red01", At: at(300)}, {Host: "red01", At: at(200), Lifted: at(210)}}, 38.46, "3m20s"},
+		{"in time", []Goal{goal}, []Response{{Target: Target{Host: "red01"}, At: at(200)}}, 38.46, "1m40s after it began"},
+		{"too late", []Goal{goal}, []Response{{Target: Target{Host: "red01"}, At: at(501)}}, 0, "after the deadline"},
+		{"let back", []Goal{goal}, []Response{{Target: Target{Host: "red01"}, At: at(200), Lifted: at(210)}}, 0, "let back"},
+		{"let back, then again", []Goal{goal}, []Response{{Target: Target{Host: "red01"}, At: at(300)}, {Target: Target{Host: "red01"}, At: at(200), Lifted: at(210)}}, 38.46, "3m20s"},
 		{"never", []Goal{goal}, nil, 0, "was not cut off"},
-		{"right and wrong", []Goal{goal}, []Response{{Host: "red01", At: at(200)}, {Host: "mail01", At: at(201)}}, 19.23, "without a reason"},
-		{"wrong twice counts once", []Goal{goal}, []Response{{Host: "red01", At: at(200)}, {Host: "mail01", At: at(201)}, {Host: "MAIL01", At: at(301)}}, 19.23, "without a reason"},
-		{"one that a step had reached is not wrong", []Goal{goal}, []Response{{Host: "red01", At: at(200)}, {Host: "ws01", At: at(320)}}, 38.46, "red01"},
-		{"the same before it was reached", []Goal{goal}, []Response{{Host: "red01", At: at(200)}, {Host: "ws01", At: at(250)}}, 19.23, "ws01 was cut off"},
-		{"one of several that a step had reached", []Goal{goal}, []Response{{Host: "red01", At: at(200)}, {Host: "db02", At: at(700)}}, 38.46, "red01"},
-		{"wrong alone", nil, []Response{{Host: "mail01", At: at(201)}}, 0, "not worth less than nothing"},
+		{"right and wrong", []Goal{goal}, []Response{{Target: Target{Host: "red01"}, At: at(200)}, {Target: Target{Host: "mail01"}, At: at(201)}}, 19.23, "without a reason"},
+		{"wrong twice counts once", []Goal{goal}, []Response{{Target: Target{Host: "red01"}, At: at(200)}, {Target: Target{Host: "mail01"}, At: at(201)}, {Target: Target{Host: "MAIL01"}, At: at(301)}}, 19.23, "without a reason"},
+		{"one that a step had reached is not wrong", []Goal{goal}, []Response{{Target: Target{Host: "red01"}, At: at(200)}, {Target: Target{Host: "ws01"}, At: at(320)}}, 38.46, "red01"},
+		{"the same before it was reached", []Goal{goal}, []Response{{Target: Target{Host: "red01"}, At: at(200)}, {Target: Target{Host: "ws01"}, At: at(250)}}, 19.23, "ws01 was cut off"},
+		{"one of several that a step had reached", []Goal{goal}, []Response{{Target: Target{Host: "red01"}, At: at(200)}, {Target: Target{Host: "db02"}, At: at(700)}}, 38.46, "red01"},
+		{"wrong alone", nil, []Response{{Target: Target{Host: "mail01"}, At: at(201)}}, 0, "not worth less than nothing"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -63,10 +63,10 @@ func TestPreventedStepIsMet(t *testing.T) {
 	truth := small()
 	truth.Steps[2].Outcome, truth.Steps[2].Note = NotRun, "no route"
 	res := Evaluate(truth, smallSeen(), DefaultRules())
-	if got := res.Steps[2].Status; got != Missed {
-		t.Errorf("a step that did not run for no known reason is %s, want missed", got)
+	if got := res.Steps[2].Status; got != Untried {
+		t.Errorf("a step that did not run for no known reason is %s, want not_run", got)
 	}
-	truth.Responses = []Response{{Host: "red01", At: at(500)}}
+	truth.Responses = []Response{{Target: Target{Host: "red01"}, At: at(500)}}
 	res = Evaluate(truth, smallSeen(), DefaultRules())
 	if s := res.Steps[2]; s.Status != Prevented || s.Points != s.Max {
 		t.Errorf("step of a host that was cut off: %s, %v of %v; want prevented, all", s.Status, s.Points, s.Max)

@@ -19,40 +19,36 @@ const (
 	Change  Kind = "password" // User gets in with another password only
 )
 
+// Target is something to be done, and what it is done to. Which fields are set
+// follows from its Kind.
+type Target struct {
+	Kind  Kind         `json:"kind,omitempty"`
+	Host  string       `json:"host,omitempty"`
+	Addrs []netip.Addr `json:"addrs,omitempty"`
+	Proto string       `json:"proto,omitempty"` // of Port
+	Port  uint16       `json:"port,omitempty"`
+	User  string       `json:"user,omitempty"`
+}
+
 // Response is something that the defence did.
 type Response struct {
-	Kind   Kind         `json:"kind,omitempty"`
-	Host   string       `json:"host,omitempty"`
-	Addrs  []netip.Addr `json:"addrs,omitempty"`
-	Proto  string       `json:"proto,omitempty"` // of Port
-	Port   uint16       `json:"port,omitempty"`
-	User   string       `json:"user,omitempty"`
-	At     time.Time    `json:"at"`
-	Lifted time.Time    `json:"lifted"` // zero: it stood until the end
-	By     string       `json:"by,omitempty"`
+	Target
+	At     time.Time `json:"at"`
+	Lifted time.Time `json:"lifted"` // zero: it stood until the end
+	By     string    `json:"by,omitempty"`
 }
 
 // Goal is what the defence should do.
 type Goal struct {
-	ID       string       `json:"id"`
-	Kind     Kind         `json:"kind,omitempty"`
-	Host     string       `json:"host,omitempty"`
-	Addrs    []netip.Addr `json:"addrs,omitempty"`
-	Proto    string       `json:"proto,omitempty"` // of Port
-	Port     uint16       `json:"port,omitempty"`
-	User     string       `json:"user,omitempty"`
-	Since    time.Time    `json:"since"`    // from when on it is reason enough; zero: the first step that it stands against
-	Deadline time.Time    `json:"deadline"` // zero: the end
-	Points   float64      `json:"points,omitempty"`
-}
-
-// want is the response that reaches g.
-func (g *Goal) want() Response {
-	return Response{Kind: g.Kind, Host: g.Host, Addrs: g.Addrs, Proto: g.Proto, Port: g.Port, User: g.User}
+	ID string `json:"id"`
+	Target
+	Since    time.Time `json:"since"`    // from when on it is reason enough; zero: the first step that it stands against
+	Deadline time.Time `json:"deadline"` // zero: the end
+	Points   float64   `json:"points,omitempty"`
 }
 
 // kind is r's, the zero one spelled out.
-func (r *Response) kind() Kind {
+func (r *Target) kind() Kind {
 	if r.Kind == "" {
 		return Isolate
 	}
@@ -60,7 +56,7 @@ func (r *Response) kind() Kind {
 }
 
 // What is the thing that r is about, for people.
-func (r *Response) What() string {
+func (r *Target) What() string {
 	switch r.kind() {
 	case Block:
 		if r.Host != "" {
@@ -78,12 +74,12 @@ func (r *Response) What() string {
 }
 
 // Done is what became of it: "cut off", "blocked".
-func (r *Response) Done() string {
+func (r *Target) Done() string {
 	return map[Kind]string{Isolate: "cut off", Block: "blocked", Stop: "stopped", Disable: "disabled", Change: "given another password"}[r.kind()]
 }
 
 // reaches says whether r does what want asks for.
-func (r *Response) reaches(want *Response) bool {
+func (r *Target) reaches(want *Target) bool {
 	if r.kind() != want.kind() {
 		return false
 	}
@@ -99,7 +95,7 @@ func (r *Response) reaches(want *Response) bool {
 }
 
 // against says whether r stands in the way of s.
-func (e *evaluation) against(r *Response, s *Step) bool {
+func (e *evaluation) against(r *Target, s *Step) bool {
 	switch r.kind() {
 	case Block:
 		return slices.ContainsFunc(r.Addrs, func(a netip.Addr) bool { return e.touches(s, a) })

@@ -14,19 +14,19 @@ func TestResponsesPrevent(t *testing.T) {
 		want Status
 		says string
 	}{
-		{"its host", Response{Host: "red01", At: at(90)}, Prevented, "red01 was cut off"},
-		{"its host while it acts", Response{Host: "red01", At: at(120)}, Prevented, "red01 was cut off"},
-		{"its host after it has acted", Response{Host: "red01", At: at(131)}, Missed, ""},
-		{"its address", Response{Kind: Block, Addrs: []netip.Addr{red}, At: at(90)}, Prevented, "10.0.0.66 was blocked"},
-		{"its aim", Response{Kind: Block, Host: "web01", Addrs: []netip.Addr{netip.MustParseAddr("10.0.1.10")}, At: at(90)}, Prevented, "web01 was blocked"},
-		{"another address", Response{Kind: Block, Addrs: []netip.Addr{elsewhere}, At: at(90)}, Missed, ""},
-		{"let through again", Response{Kind: Block, Addrs: []netip.Addr{red}, At: at(80), Lifted: at(90)}, Missed, ""},
-		{"the service", Response{Kind: Stop, Host: "web01", Proto: "tcp", Port: 22, At: at(90)}, Prevented, "port 22 of web01 was stopped"},
-		{"another service", Response{Kind: Stop, Host: "web01", Proto: "tcp", Port: 80, At: at(90)}, Missed, ""},
-		{"another host's", Response{Kind: Stop, Host: "ws01", Proto: "tcp", Port: 22, At: at(90)}, Missed, ""},
-		{"the account", Response{Kind: Disable, User: "Root", At: at(90)}, Prevented, "the account Root was disabled"},
-		{"its password", Response{Kind: Change, User: "root", At: at(90)}, Prevented, "given another password"},
-		{"another account", Response{Kind: Disable, User: "bob", At: at(90)}, Missed, ""},
+		{"its host", Response{Target: Target{Host: "red01"}, At: at(90)}, Prevented, "red01 was cut off"},
+		{"its host while it acts", Response{Target: Target{Host: "red01"}, At: at(120)}, Prevented, "red01 was cut off"},
+		{"its host after it has acted", Response{Target: Target{Host: "red01"}, At: at(131)}, Missed, ""},
+		{"its address", Response{Target: Target{Kind: Block, Addrs: []netip.Addr{red}}, At: at(90)}, Prevented, "10.0.0.66 was blocked"},
+		{"its aim", Response{Target: Target{Kind: Block, Host: "web01", Addrs: []netip.Addr{netip.MustParseAddr("10.0.1.10")}}, At: at(90)}, Prevented, "web01 was blocked"},
+		{"another address", Response{Target: Target{Kind: Block, Addrs: []netip.Addr{elsewhere}}, At: at(90)}, Missed, ""},
+		{"let through again", Response{Target: Target{Kind: Block, Addrs: []netip.Addr{red}}, At: at(80), Lifted: at(90)}, Missed, ""},
+		{"the service", Response{Target: Target{Kind: Stop, Host: "web01", Proto: "tcp", Port: 22}, At: at(90)}, Prevented, "port 22 of web01 was stopped"},
+		{"another service", Response{Target: Target{Kind: Stop, Host: "web01", Proto: "tcp", Port: 80}, At: at(90)}, Missed, ""},
+		{"another host's", Response{Target: Target{Kind: Stop, Host: "ws01", Proto: "tcp", Port: 22}, At: at(90)}, Missed, ""},
+		{"the account", Response{Target: Target{Kind: Disable, User: "Root"}, At: at(90)}, Prevented, "the account Root was disabled"},
+		{"its password", Response{Target: Target{Kind: Change, User: "root"}, At: at(90)}, Prevented, "given another password"},
+		{"another account", Response{Target: Target{Kind: Disable, User: "bob"}, At: at(90)}, Missed, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			truth := small()
@@ -55,13 +55,13 @@ func TestResponsesPrevent(t *testing.T) {
 func TestPreventedChain(t *testing.T) {
 	truth := small()
 	truth.Steps[2].Outcome, truth.Steps[2].Note, truth.Steps[2].Cause, truth.Steps[2].From = NotRun, "step s1 failed", "s1", "ws01"
-	truth.Responses = []Response{{Kind: Stop, Host: "web01", Proto: "tcp", Port: 22, At: at(90)}}
+	truth.Responses = []Response{{Target: Target{Kind: Stop, Host: "web01", Proto: "tcp", Port: 22}, At: at(90)}}
 	res := Evaluate(truth, Seen{}, DefaultRules())
 	if s := res.Steps[2]; s.Status != Prevented || res.Prevented != 2 {
 		t.Errorf("%s %v, %d prevented", s.Status, s.Reasons, res.Prevented)
 	}
 	truth.Responses = nil
-	if s := Evaluate(truth, Seen{}, DefaultRules()).Steps[2]; s.Status != Missed {
+	if s := Evaluate(truth, Seen{}, DefaultRules()).Steps[2]; s.Status != Untried {
 		t.Errorf("the same without a response: %s", s.Status)
 	}
 }
@@ -72,13 +72,13 @@ func TestResponsesWithoutAReason(t *testing.T) {
 		r     Response
 		wrong string
 	}{
-		{"an address that nobody misused", Response{Kind: Block, Host: "ws01", Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.10")}, At: at(90)}, "ws01"},
-		{"the adversary's address", Response{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}, At: at(110)}, ""},
-		{"the same before he came", Response{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}, At: at(90)}, "10.0.0.66"},
-		{"a service that was tried", Response{Kind: Stop, Host: "web01", Port: 22, At: at(110)}, ""},
-		{"one that was not", Response{Kind: Stop, Host: "web01", Port: 80, At: at(110)}, "port 80 of web01"},
-		{"an account", Response{Kind: Disable, User: "bob", At: at(110)}, "the account bob"},
-		{"another password hurts nobody", Response{Kind: Change, User: "bob", At: at(110)}, ""},
+		{"an address that nobody misused", Response{Target: Target{Kind: Block, Host: "ws01", Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.10")}}, At: at(90)}, "ws01"},
+		{"the adversary's address", Response{Target: Target{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}}, At: at(110)}, ""},
+		{"the same before he came", Response{Target: Target{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}}, At: at(90)}, "10.0.0.66"},
+		{"a service that was tried", Response{Target: Target{Kind: Stop, Host: "web01", Port: 22}, At: at(110)}, ""},
+		{"one that was not", Response{Target: Target{Kind: Stop, Host: "web01", Port: 80}, At: at(110)}, "port 80 of web01"},
+		{"an account", Response{Target: Target{Kind: Disable, User: "bob"}, At: at(110)}, "the account bob"},
+		{"another password hurts nobody", Response{Target: Target{Kind: Change, User: "bob"}, At: at(110)}, ""},
 	} {
 		truth := small()
 		truth.Responses = []Response{tt.r}
@@ -94,13 +94,13 @@ func TestGoalsOfEveryKind(t *testing.T) {
 		done Response
 		met  bool
 	}{
-		{Goal{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}}, Response{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}}, true},
-		{Goal{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}}, Response{Host: "red01"}, false},
-		{Goal{Kind: Stop, Host: "web01", Port: 22}, Response{Kind: Stop, Host: "WEB01", Port: 22}, true},
-		{Goal{Kind: Stop, Host: "web01", Port: 22}, Response{Kind: Stop, Host: "web01", Port: 80}, false},
-		{Goal{Kind: Disable, User: "alice"}, Response{Kind: Disable, User: "Alice"}, true},
-		{Goal{Kind: Disable, User: "alice"}, Response{Kind: Change, User: "alice"}, false},
-		{Goal{Kind: Change, User: "alice"}, Response{Kind: Change, User: "alice"}, true},
+		{Goal{Target: Target{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}}}, Response{Target: Target{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}}}, true},
+		{Goal{Target: Target{Kind: Block, Addrs: []netip.Addr{netip.MustParseAddr("10.0.0.66")}}}, Response{Target: Target{Host: "red01"}}, false},
+		{Goal{Target: Target{Kind: Stop, Host: "web01", Port: 22}}, Response{Target: Target{Kind: Stop, Host: "WEB01", Port: 22}}, true},
+		{Goal{Target: Target{Kind: Stop, Host: "web01", Port: 22}}, Response{Target: Target{Kind: Stop, Host: "web01", Port: 80}}, false},
+		{Goal{Target: Target{Kind: Disable, User: "alice"}}, Response{Target: Target{Kind: Disable, User: "Alice"}}, true},
+		{Goal{Target: Target{Kind: Disable, User: "alice"}}, Response{Target: Target{Kind: Change, User: "alice"}}, false},
+		{Goal{Target: Target{Kind: Change, User: "alice"}}, Response{Target: Target{Kind: Change, User: "alice"}}, true},
 	} {
 		truth := small()
 		tt.done.At, tt.goal.ID = at(200), "g"

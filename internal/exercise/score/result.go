@@ -24,6 +24,11 @@ type Result struct {
 	Expected int     `json:"expected"` // steps that expect a detection
 	Met      int     `json:"met"`
 	Missed   int     `json:"missed"`
+	// NotRun are those whose step did not act: whether it would have been detected
+	// is not known.
+	NotRun int `json:"not_run"`
+	// Bounds are those of Score with the steps that did not run; nil: all ran.
+	Bounds *Bounds `json:"score_bounds,omitempty"`
 	// Prevented are the steps that a response kept from acting; those that expect
 	// a detection are among Met.
 	Prevented int `json:"prevented"`
@@ -36,6 +41,13 @@ type Result struct {
 	Techniques  []Coverage    `json:"techniques"`
 	Rules       []RuleUse     `json:"rules"`
 	Goals       []GoalResult  `json:"goals,omitempty"`
+}
+
+// Bounds are what Score would be if of the steps that did not run none was
+// seen, and if all were seen at once.
+type Bounds struct {
+	Least float64 `json:"least"`
+	Most  float64 `json:"most"`
 }
 
 // Part is one of the parts of the score.
@@ -59,11 +71,13 @@ type Reason struct {
 type Status string
 
 // The statuses. Prevented is a step that could not act, or not to its end, because
-// of what the defence did: its expectation counts as met.
+// of what the defence did: its expectation counts as met. Untried is one that did
+// not act for another reason: it is neither met nor missed.
 const (
 	Met       Status = "met"
 	Missed    Status = "missed"
 	Prevented Status = "prevented"
+	Untried   Status = "not_run"
 	NotAsked  Status = "not_asked"
 )
 
@@ -78,6 +92,7 @@ type StepResult struct {
 	From          string            `json:"from,omitempty"`
 	To            string            `json:"to,omitempty"`
 	Outcome       Outcome           `json:"outcome"`
+	Silent        bool              `json:"silent,omitempty"` // it leaves nothing to be seen
 	Note          string            `json:"note,omitempty"`
 	Started       time.Time         `json:"started"`
 	Ended         time.Time         `json:"ended"`

@@ -15,7 +15,7 @@ func (e *evaluation) step(i int) StepResult {
 	slices.SortStableFunc(g.joins, func(a, b Join) int { return a.Seen.Compare(b.Seen) })
 	res := StepResult{
 		ID: s.ID, Name: s.Name, Technique: s.Technique, TechniqueName: s.TechniqueName, Tactic: s.Tactic,
-		Action: s.Action, From: s.From, To: s.To, Outcome: s.Outcome, Note: s.Note,
+		Action: s.Action, From: s.From, To: s.To, Outcome: s.Outcome, Silent: s.Silent && !s.Expect.asks(), Note: s.Note,
 		Started: s.Started, Ended: end(s.Started, s.Ended), Flows: len(s.Flows),
 		Expected: s.Expect.Level, Within: Millis(limit(s.Expect, e.rules).Milliseconds()),
 		Joins: g.joins, Events: g.n,
@@ -52,7 +52,7 @@ func (e *evaluation) inTheWay(s *Step) *Response {
 		r := &e.truth.Responses[i]
 		began := !s.Started.IsZero()
 		lifted := began && !r.Lifted.IsZero() && !r.Lifted.After(s.Started)
-		if e.against(r, s) && !lifted && (!began || !r.At.After(end(s.Started, s.Ended))) {
+		if e.against(&r.Target, s) && !lifted && (!began || !r.At.After(end(s.Started, s.Ended))) {
 			return r
 		}
 	}
@@ -83,9 +83,12 @@ func (e *evaluation) notRun(res *StepResult, s *Step) {
 	if s.Note != "" {
 		text += ": " + s.Note
 	}
+	for _, d := range s.Expect.Detections {
+		res.Detections = append(res.Detections, DetectionResult{ID: d.ID, Rules: d.Rules})
+	}
 	if s.Expect.Asked() {
-		res.Status = Missed
-		text += "; what it expects cannot be shown"
+		res.Status = Untried
+		text += "; whether it would have been detected is not known"
 	}
 	res.Reasons = append(res.Reasons, Reason{Text: text})
 }
@@ -149,6 +152,9 @@ func (e *evaluation) reason(res *StepResult, best *Join) Reason {
 	case res.Category == Telemetry:
 		text := fmt.Sprintf("telemetry: recorded (%d), but no alert in time", res.Events)
 		return Reason{Text: text, Evidence: res.EventIDs}
+	}
+	if res.Silent {
+		return Reason{Text: "it waited: there was nothing to be seen"}
 	}
 	return Reason{Text: fmt.Sprintf("none: no alert and no record has its flows (%d), hosts and users, or tokens", res.Flows)}
 }

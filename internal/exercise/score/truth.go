@@ -124,8 +124,9 @@ type Step struct {
 	User          string  `json:"user,omitempty"` // account that it logs in with; "" where it guesses or needs none
 	Port          uint16  `json:"port,omitempty"` // that it goes to; 0: several, or not known
 	Outcome       Outcome `json:"outcome"`
-	Note          string  `json:"note,omitempty"`  // why it failed or did not run
-	Cause         string  `json:"cause,omitempty"` // id of the step whose failure kept it from running
+	Note          string  `json:"note,omitempty"`   // why it failed or did not run
+	Cause         string  `json:"cause,omitempty"`  // id of the step whose failure kept it from running
+	Silent        bool    `json:"silent,omitempty"` // by its nature it leaves nothing to be seen: it waits
 	Expect        Expect  `json:"expect"`
 	Acts
 }
