@@ -27,7 +27,12 @@ func (l *lab) targets(a *activity) ([]target, error) {
 		for _, name := range append([]string{t.Host}, t.Hosts...) {
 			for i := range l.sc.Hosts {
 				h := &l.sc.Hosts[i]
-				if name != "" && (h.Name == name || h.Group == name) {
+				if name == "" || h.Name != name && h.Group != name {
+					continue
+				}
+				if t.IPv6 {
+					out = append(out, target{h.Name, h.IP6})
+				} else {
 					out = append(out, target{h.Name, h.IP})
 				}
 			}

@@ -78,7 +78,7 @@ type flowLine struct {
 	Duration float64  `json:"duration"`
 	Bytes    int64    `json:"bytes"` // both ways, headers included
 	Packets  int64    `json:"packets"`
-	Label    string   `json:"label"`          // Malicious, Benign, or Exercise for a trainee's own
+	Label    string   `json:"label"`          // Malicious, Benign, or Exercise for a trainee's own and for checks of availability
 	Detailed string   `json:"detailed-label"` // technique and step, or the activity
 	Step     string   `json:"step,omitempty"`
 	As       []string `json:"as,omitempty"` // beyond routers that translate: "10.9.0.1:61001 > 10.9.0.20:22"

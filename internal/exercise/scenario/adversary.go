@@ -55,6 +55,7 @@ type Target struct {
 	Network  string `yaml:"network"`
 	External string `yaml:"external"` // a documentation address, or a name that the inside DNS knows as one
 	Port     int    `yaml:"port"`     // 0: the action's usual one
+	IPv6     bool   `yaml:"ipv6"`     // the hosts' IPv6 addresses
 }
 
 // Zero tells whether there is no target.

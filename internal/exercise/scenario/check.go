@@ -22,6 +22,9 @@ type checker struct {
 	names  names // what is there to refer to
 	faults yamldoc.Faults
 	more   int // beyond maxFaults
+	// without are the parts of the file of which something was left out because of
+	// its faults: what would need it is not checked.
+	without map[string]bool
 }
 
 func (c *checker) fault(line int, remedy, format string, args ...any) {

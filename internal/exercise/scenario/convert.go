@@ -55,6 +55,9 @@ func Convert(name string, r io.Reader) (*Converted, error) {
 	if len(p.abilities) == 0 {
 		return nil, yamldoc.Faults{{File: name, Line: 1, Text: "no abilities", Remedy: "give a list of Caldera's abilities, or an emulation plan: entries with id, tactic and technique"}}
 	}
+	if len(p.order) > maxAbilities {
+		return nil, yamldoc.Faults{{File: name, Line: 1, Text: fmt.Sprintf("a profile of more than %d abilities", maxAbilities), Remedy: "import it in parts"}}
+	}
 	if len(p.abilities) > maxAbilities {
 		return nil, yamldoc.Faults{{File: name, Line: p.abilities[maxAbilities].line, Text: fmt.Sprintf("more than %d abilities", maxAbilities), Remedy: "import it in parts"}}
 	}
@@ -111,6 +114,23 @@ func (p *plan) sort() {
 		return len(p.order)
 	}
 	slices.SortStableFunc(p.abilities, func(a, b ability) int { return at(a) - at(b) })
+}
+
+// missing are the abilities of an adversary profile that did not come with it,
+// each once.
+func (p *plan) missing() []string {
+	known := map[string]bool{}
+	for i := range p.abilities {
+		known[p.abilities[i].id] = true
+	}
+	var out []string
+	for _, id := range p.order {
+		if id = clean(id, 60); !known[id] {
+			known[id] = true
+			out = append(out, id)
+		}
+	}
+	return out
 }
 
 // clean makes one short line of foreign text, without variables of ours.
@@ -231,12 +251,18 @@ func (p *plan) convert(name string) (*Converted, error) {
 	out := &Converted{}
 	var steps, notes strings.Builder
 	ids := map[string]int{}
+	skip := func(format string, args ...any) {
+		line := fmt.Sprintf("not emulated: "+format, args...)
+		out.Skipped = append(out.Skipped, line)
+		fmt.Fprintf(&notes, "  - %s\n", quote(clean(line, 900)))
+	}
+	for _, id := range p.missing() {
+		skip("%s, which the profile names: it is not in the file", id)
+	}
 	for i := range p.abilities {
 		a := &p.abilities[i]
 		if why := a.mapped(); why != "" {
-			line := fmt.Sprintf("not emulated: %s %s (%s): %s", a.technique, a.name, a.id, why)
-			out.Skipped = append(out.Skipped, line)
-			fmt.Fprintf(&notes, "  - %s\n", quote(clean(line, 900)))
+			skip("%s %s (%s): %s", a.technique, a.name, a.id, why)
 			continue
 		}
 		from, act, _ := deed(a.technique)

@@ -13,7 +13,7 @@ import (
 const profile = `
 id: p1
 name: Two "steps" and ${vars.x}
-atomic_ordering: [b, a]
+atomic_ordering: [b, gone, a, gone]
 ---
 - id: a
   name: Scan
@@ -51,7 +51,7 @@ func TestConvertCaldera(t *testing.T) {
 	if want := []string{"T1003.001 host.behaviour", "T1046 tcp.probe", "T1071.001 beacon.http"}; !slices.Equal(got, want) || c.Steps != 3 {
 		t.Errorf("steps %q, want %q", got, want)
 	}
-	if len(s.Notes) != 1 || !strings.Contains(s.Notes[0], "T1485 Wipe (c): no action shows its technique") {
+	if len(s.Notes) != 2 || !strings.Contains(s.Notes[0], "gone, which the profile names: it is not in the file") || !strings.Contains(s.Notes[1], "T1485 Wipe (c): no action shows its technique") {
 		t.Errorf("notes %q", s.Notes)
 	}
 	for _, bad := range []string{"nmap", "rm -rf", "8.8.8.8"} {

@@ -17,7 +17,9 @@ func (c *checker) cross(root *yamldoc.Node, s *Scenario) {
 	c.rules(root, s)
 	c.steps(root, s)
 	c.activities(root, s)
-	c.levels(root, s)
+	if !c.partial() {
+		c.levels(root, s)
+	}
 	for i, r := range s.Scoring.Availability.Services {
 		if !c.names[namesHost].has(r.Host) {
 			c.fault(c.at(root, "scoring", "availability", "services"), suggest(r.Host, c.names[namesHost].list), "scoring.availability.services[%d]: there is no host %q", i, clip(r.Host))
@@ -25,6 +27,11 @@ func (c *checker) cross(root *yamldoc.Node, s *Scenario) {
 			c.fault(c.at(root, "scoring", "availability", "services"), "name a service of TCP", "scoring.availability.services[%d]: whether %s/%d of %s answers cannot be asked", i, r.Port.Proto, r.Port.Number, r.Host)
 		}
 	}
+}
+
+// partial says whether hosts, or what acts on them, were left out.
+func (c *checker) partial() bool {
+	return c.without["hosts"] || c.without["adversary"] || c.without["background"] || c.without["networks"] || c.without["routers"] || c.without["credentials"]
 }
 
 // inside are the blocks that a scenario may use: nothing there is anybody's on
@@ -124,10 +131,14 @@ func (c *checker) hosts(root *yamldoc.Node, s *Scenario) {
 	for _, t := range s.Tokens {
 		tokens[t.ID] = true
 	}
+	nodes := map[string]*yamldoc.Node{}
+	for name, n := range entries(value(root, "hosts")) {
+		nodes[name] = n
+	}
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
-		n := networks[h.Network]
-		at := c.at(root, "hosts", h.Group, "ip")
+		n, node := networks[h.Network], nodes[h.Group]
+		at := max(node.Line, c.at(node, "ip"))
 		if n != nil && !n.CIDR.Contains(h.IP) {
 			c.fault(at, "write an address of "+n.CIDR.String(), "hosts.%s: %s is outside its network %s", h.Name, h.IP, h.Network)
 		}
@@ -140,19 +151,21 @@ func (c *checker) hosts(root *yamldoc.Node, s *Scenario) {
 		}
 		names[h.Name] = max(at, 1)
 		if n != nil && h.IP6.IsValid() && !n.CIDR6.Contains(h.IP6) {
-			c.fault(c.at(root, "hosts", h.Group, "ip6"), "write an address of the network's cidr6", "hosts.%s: %s is outside its network %s", h.Name, h.IP6, h.Network)
+			c.fault(max(node.Line, c.at(node, "ip6")), "write an address of the network's cidr6", "hosts.%s: %s is outside its network %s", h.Name, h.IP6, h.Network)
 		}
-		if o, taken := seen[h.IP]; taken {
-			c.fault(at, "give it another address", "hosts.%s: %s is the address of %s", h.Name, h.IP, o)
+		for key, a := range map[string]netip.Addr{"ip": h.IP, "ip6": h.IP6} {
+			if o, taken := seen[a]; taken && a.IsValid() {
+				c.fault(max(node.Line, c.at(node, key)), "give it another address", "hosts.%s: %s is the address of %s", h.Name, a, o)
+			}
+			seen[a] = h.Name
 		}
-		seen[h.IP] = h.Name
-		c.services(root, h)
+		c.services(node, h)
 	}
 }
 
-func (c *checker) services(root *yamldoc.Node, h *Host) {
+func (c *checker) services(node *yamldoc.Node, h *Host) {
 	ports := map[Port]bool{}
-	list := value(value(value(root, "hosts"), h.Group), "services")
+	list := value(node, "services")
 	for i, sv := range h.Services {
 		at := list.Content[i].Line
 		if ports[sv.Port] {
@@ -197,7 +210,7 @@ func (c *checker) translates(root *yamldoc.Node, s *Scenario, r *Router) {
 	at := c.at(root, "routers", r.Name, "nat")
 	for _, w := range r.NAT {
 		own := func(n Network) bool { return n.Name == w && n.Gateway == r.Name }
-		if w != "internet" && !slices.ContainsFunc(s.Networks, own) {
+		if w != "internet" && !c.without["networks"] && !slices.ContainsFunc(s.Networks, own) {
 			c.fault(at, "name a network whose gateway it is, or internet", "routers.%s.nat: %q is no network of this router", r.Name, clip(w))
 		}
 	}
@@ -210,10 +223,10 @@ func (c *checker) steps(root *yamldoc.Node, s *Scenario) {
 		t := &s.Adversary.Steps[i]
 		n := steps.Content[i]
 		if o, twice := first[t.ID]; twice {
-			c.fault(n.Line, "give it another id", "adversary.steps[%d]: the id %s is that of the step in line %d", i, clip(t.ID), o)
+			c.fault(n.Line, "give it another id", "adversary.steps: the id %s is that of the step in line %d", clip(t.ID), o)
 		}
 		first[t.ID] = n.Line
-		c.goes(n, t.Action, &t.Target, "adversary.steps["+t.ID+"]")
+		c.aims(s, &aim{n, "adversary.steps[" + t.ID + "]", t.Action, Texts{t.From}, &t.Target})
 		c.speaks(n, s, "adversary.steps["+t.ID+"]")
 		c.length(n, s, t)
 		if t.At > s.Duration {
@@ -307,47 +320,6 @@ func (c *checker) addresses(s *Scenario, t *Target) int {
 	return 1
 }
 
-// goes checks a target against what the action takes.
-func (c *checker) goes(n *yamldoc.Node, action string, t *Target, path string) {
-	a := FindAction(action)
-	if a == nil {
-		return
-	}
-	set := 0
-	for _, yes := range []bool{t.Host != "", len(t.Hosts) > 0, t.Network != "", t.External != ""} {
-		if yes {
-			set++
-		}
-	}
-	at := n.Line
-	if v := value(n, "target"); v != nil {
-		at = v.Line
-	}
-	switch {
-	case set > 1:
-		c.fault(at, "write host, hosts, network or external", "%s: one target, not %d", path, set)
-	case set == 0 && a.Targets&ToNothing == 0:
-		c.fault(at, "write target: {host: NAME}", "%s: %s needs a target", path, action)
-	case (t.Host != "" || len(t.Hosts) > 0) && a.Targets&ToHost == 0, t.Network != "" && a.Targets&ToNetwork == 0, t.External != "" && a.Targets&ToExternal == 0:
-		c.fault(at, "see `lapwing range schema`", "%s: %s does not go there", path, action)
-	case t.External != "" && !outside(t.External):
-		c.fault(at, "use an address of 192.0.2.0/24, 198.51.100.0/24 or 203.0.113.0/24, or a name below .invalid, .test or .example", "%s: %q is somebody's", path, clip(t.External))
-	}
-}
-
-// outside tells whether a place of the internet inside may be named so.
-func outside(word string) bool {
-	if a, err := netip.ParseAddr(word); err == nil {
-		return slices.ContainsFunc(internet, func(p netip.Prefix) bool { return p.Contains(a) })
-	}
-	if !fits(dnsPattern, word) {
-		return false
-	}
-	w := "." + strings.ToLower(word)
-	return strings.HasSuffix(w, ".invalid") || strings.HasSuffix(w, ".test") || strings.HasSuffix(w, ".example") ||
-		strings.HasSuffix(w, ".example.com") || strings.HasSuffix(w, ".example.org") || strings.HasSuffix(w, ".example.net")
-}
-
 // cycles finds steps that wait for each other.
 func (c *checker) cycles(list *yamldoc.Node, s *Scenario) {
 	state := make([]int, len(s.Adversary.Steps)) // 1: on the way, 2: done
@@ -377,7 +349,7 @@ func (c *checker) activities(root *yamldoc.Node, s *Scenario) {
 	list := value(root, "background")
 	for i := range s.Background {
 		b := &s.Background[i]
-		c.goes(list.Content[i], b.Action, &b.Target, "background["+b.ID+"]")
+		c.aims(s, &aim{list.Content[i], "background[" + b.ID + "]", b.Action, b.From, &b.Target})
 		c.speaks(list.Content[i], s, "background["+b.ID+"]")
 	}
 	c.amount(root, s)

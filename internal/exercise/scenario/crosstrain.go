@@ -37,8 +37,20 @@ func (c *checker) levels(root *yamldoc.Node, s *Scenario) {
 			c.fault(steps.Content[i].Line, "let it begin at another host", "step %s acts from %s, where trainees sit: what comes from there is theirs", s.Adversary.Steps[i].ID, h.Name)
 		}
 	}
-	if len(s.Training.Levels) > 0 && !slices.ContainsFunc(s.Hosts, func(h Host) bool { return len(h.Access) > 0 }) {
+	c.entries(root, s)
+}
+
+// entries checks that trainees get in, and may be where they are.
+func (c *checker) entries(root *yamldoc.Node, s *Scenario) {
+	ways := func(h Host) bool { return slices.Contains(h.Access, "socks5") || slices.Contains(h.Access, "wireguard") }
+	if len(s.Training.Levels) > 0 && !slices.ContainsFunc(s.Hosts, ways) {
 		c.fault(c.at(root, "training"), "give a host access: [socks5, wireguard]", "training: no host lets trainees in")
+	}
+	for i := range s.Hosts {
+		h := &s.Hosts[i]
+		if n := s.network(h.Network); len(h.Access) > 0 && n != nil && !n.AccessibleByUser {
+			c.fault(c.at(root, "hosts", h.Group, "access"), "put it into another network, or leave accessible_by_user out", "hosts.%s: trainees sit in the network %s, which is shut for them", h.Name, n.Name)
+		}
 	}
 }
 

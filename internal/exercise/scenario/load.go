@@ -70,12 +70,12 @@ func parse(src source, trainee string) (*Scenario, error) {
 	f.fill(root)
 	c.check(root, &spec, topName)
 	s := &Scenario{Trainee: trainee, Variables: f.vars, file: src}
-	if len(c.faults) == 0 {
-		c.build(root, s, f)
+	sound := c.sound(root)
+	c.build(sound, s, f)
+	if c.without["duration"] {
+		s.Duration = 7 * day // what lasts longer does so in any case
 	}
-	if len(c.faults) == 0 {
-		c.cross(root, s)
-	}
+	c.cross(sound, s)
 	if len(c.faults) > 0 {
 		if c.more > 0 {
 			c.faults = append(c.faults, yamldoc.Fault{File: src.name, Text: fmt.Sprintf("%d more faults", c.more), Remedy: "mend these first"})

@@ -164,6 +164,9 @@ func TestFaults(t *testing.T) {
 		"a question of SQL":            {"action: http.get\n      target: {host: web01}\n      args: {path: \"/x?from=${hosts.red01.ip}\"}", "action: sql.query\n      target: {host: web01}\n      args: {credential: admin, ask: [drop]}", `t.yaml:28: adversary.steps[0].args of sql.query.ask[0]: "drop" is none of the words`},
 		"too much to score":            {"adversary:", "background:\n  - {id: b, from: desk, action: tcp.probe, target: office, args: {ports: [1, 2, 3, 4], rate: 10000/s}, every: 1s}\nadversary:", `t.yaml:21: background[b]: with it the exercise has some`},
 		"NAT to a network of another":  {"r1: {rules:", "r1: {nat: [internet, plant], rules:", `t.yaml:10: routers.r1.nat: "plant" is no network of this router (name a network whose gateway it is, or internet)`},
+		"nowhere to":                   {"cidr: 10.20.1.0/24, gateway: r1}", "cidr: 10.20.1.0/24}\nbackground:\n  - {id: b, from: desk, action: http.get, target: {external: 203.0.113.7}, every: 1m}", `t.yaml:10: background[b]: no router leads from the network office of desk-1 to 203.0.113.7`},
+		"IPv6 without any":             {"{host: web01}", "{host: web01, ipv6: true}", `adversary.steps[s1]: the host red01 has no IPv6 address`},
+		"IPv6 of a network":            {"action: http.get\n      target: {host: web01}\n      args: {path: \"/x?from=${hosts.red01.ip}\"}", "action: icmp.ping\n      target: {network: office, ipv6: true}", `ipv6 belongs to host and hosts`},
 		"too many networks":            {"routers:", lines(300, "  n%[1]d: {cidr: 10.30.%[1]d.0/29}\n") + "routers:", `networks has 301 entries, the limit is 256`},
 		"too many steps":               {"adversary:\n  steps:\n", "adversary:\n  steps:\n" + lines(1001, "    - {id: z%d, technique: {attack_id: T1046}, tactic: discovery, from: red01, action: http.get, target: {host: web01}}\n"), `adversary.steps has 1002 entries, the limit is 1000`},
 		"hosts without end":            {"credentials:", lines(100_000, "  h%d: {network: office}\n") + "credentials:", `t.yaml:10015: hosts has 100003 entries, the limit is 10000`},
@@ -182,6 +185,17 @@ func TestFaults(t *testing.T) {
 				t.Errorf("got %v\nwant %s", err, c.want)
 			}
 		})
+	}
+}
+
+func TestOneIPv6AddressTwice(t *testing.T) {
+	_, err := load(strings.NewReplacer(
+		"gateway: r1}", `gateway: r1, cidr6: "fd00:1::/64"}`,
+		"ip: 10.20.1.10", "ip: 10.20.1.10\n    ip6: \"fd00:1::5\"",
+		"red01: {network: office,", `red01: {network: office, ip6: "fd00:1::5",`,
+	).Replace(small))
+	if want := "t.yaml:17: hosts.red01: fd00:1::5 is the address of web01"; err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("got %v\nwant %s", err, want)
 	}
 }
 

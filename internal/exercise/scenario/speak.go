@@ -41,7 +41,7 @@ func (c *checker) speaks(step *yamldoc.Node, s *Scenario, path string) {
 			}
 		}
 	}
-	if args := value(step, "args"); args != nil {
+	if args := value(step, "args"); args != nil && !c.without["hosts"] {
 		walk(args)
 	}
 }

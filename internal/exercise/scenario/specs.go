@@ -77,7 +77,7 @@ func fileSpec() Spec {
 			Field{Name: "mode", Doc: "real or virtual", Spec: word("real", "virtual"), Default: "real"},
 			Field{Name: "speed", Doc: "of a real clock: 1 is as fast as life", Spec: number(0.1, 100), Default: "1"},
 		), Default: "{}"},
-		Field{Name: "notes", Doc: "for people; an import names here what it left out", Spec: list(500, line(1000))},
+		Field{Name: "notes", Doc: "for people; an import names here what it left out", Spec: list(2*maxAbilities, line(1000))},
 		Field{Name: "variables", Doc: "values drawn for each trainee from the seed and his name", Spec: table(100, wordPattern, variableSpec())},
 		Field{Name: "networks", Doc: "segments", Spec: some(table(MaxNetworks, hostPattern, networkSpec())), Required: true},
 		Field{Name: "routers", Doc: "what joins networks", Spec: table(64, hostPattern, routerSpec())},
@@ -155,7 +155,7 @@ func hostSpec() Spec {
 		Field{Name: "roles", Doc: "red: the intruder's; green: people work here; blue: the defenders'", Spec: list(4, word("red", "green", "blue", "server"))},
 		Field{Name: "hidden", Doc: "not in the picture that trainees see", Spec: boolean()},
 		Field{Name: "decoy", Doc: "nobody has business here", Spec: boolean()},
-		Field{Name: "access", Doc: "entries for trainees", Spec: list(3, word("wireguard", "socks5", "web-terminal"))},
+		Field{Name: "access", Doc: "entries for trainees: range serve opens wireguard and socks5", Spec: list(3, word("wireguard", "socks5", "web-terminal"))},
 		Field{Name: "user", Doc: "who works here", Spec: matching(userPattern)},
 		Field{Name: "services", Doc: "what answers", Spec: list(64, block(
 			Field{Name: "port", Doc: "such as tcp/22", Spec: plain(TypePort), Required: true},
@@ -195,6 +195,7 @@ func targetSpec() Spec {
 		Field{Name: "network", Doc: "every address of a network", Spec: name(namesNetwork)},
 		Field{Name: "external", Doc: "a documentation address, or a name below .invalid, .test or .example: answered inside", Spec: line(253)},
 		Field{Name: "port", Doc: "the action's usual one without", Spec: integer(1, 65535)},
+		Field{Name: "ipv6", Doc: "by the IPv6 addresses of its hosts", Spec: boolean()},
 	)
 }
 
