@@ -42,7 +42,9 @@ func (c *checker) levels(root *yamldoc.Node, s *Scenario) {
 
 // entries checks that trainees get in, and may be where they are.
 func (c *checker) entries(root *yamldoc.Node, s *Scenario) {
-	ways := func(h Host) bool { return slices.Contains(h.Access, "socks5") || slices.Contains(h.Access, "wireguard") }
+	ways := func(h Host) bool {
+		return slices.Contains(h.Access, "socks5") || slices.Contains(h.Access, "wireguard")
+	}
 	if len(s.Training.Levels) > 0 && !slices.ContainsFunc(s.Hosts, ways) {
 		c.fault(c.at(root, "training"), "give a host access: [socks5, wireguard]", "training: no host lets trainees in")
 	}

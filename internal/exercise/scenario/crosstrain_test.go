@@ -72,10 +72,10 @@ func TestTrainingFaults(t *testing.T) {
 		}
 	}
 	for text, want := range map[string]string{
-		strings.Replace(base, ", access: [socks5]", "", 1) + strings.Replace(strings.Replace(trained, "STATE", state, 1), "QUESTION", question, 1): "no host lets trainees in",
+		strings.Replace(base, ", access: [socks5]", "", 1) + strings.Replace(strings.Replace(trained, "STATE", state, 1), "QUESTION", question, 1):     "no host lets trainees in",
 		strings.Replace(base, "[socks5]", "[web-terminal]", 1) + strings.Replace(strings.Replace(trained, "STATE", state, 1), "QUESTION", question, 1): "no host lets trainees in",
-		strings.Replace(base, "gateway: r1}", "gateway: r1, accessible_by_user: false}", 1):                                                              "hosts.tap: trainees sit in the network office, which is shut for them",
-		strings.Replace(base, "from: red01", "from: tap", 1): "where trainees sit",
+		strings.Replace(base, "gateway: r1}", "gateway: r1, accessible_by_user: false}", 1):                                                            "hosts.tap: trainees sit in the network office, which is shut for them",
+		strings.Replace(base, "from: red01", "from: tap", 1):                                                                                           "where trainees sit",
 	} {
 		if _, err := load(text); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
