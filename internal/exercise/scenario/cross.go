@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -131,10 +132,7 @@ func (c *checker) hosts(root *yamldoc.Node, s *Scenario) {
 	for _, t := range s.Tokens {
 		tokens[t.ID] = true
 	}
-	nodes := map[string]*yamldoc.Node{}
-	for name, n := range entries(value(root, "hosts")) {
-		nodes[name] = n
-	}
+	nodes := maps.Collect(entries(value(root, "hosts")))
 	for i := range s.Hosts {
 		h := &s.Hosts[i]
 		n, node := networks[h.Network], nodes[h.Group]
