@@ -90,6 +90,16 @@ func (r *referee) run(ctx context.Context, i int) {
 	}
 }
 
+// looks is how often services were looked at.
+func (r *referee) looks() (n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for i := range r.services {
+		n += int64(len(r.services[i].Checks))
+	}
+	return n
+}
+
 // told gives what was seen, and what the referee did for it.
 func (r *referee) told() ([]score.Service, []score.Activity) {
 	r.mu.Lock()

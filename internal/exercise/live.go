@@ -259,6 +259,18 @@ func (l *Live) Stats() LiveStats {
 	return s
 }
 
+// Changes counts what a Snapshot has that none before had: alerts, steps that
+// ended, honeytokens that were read, services that were looked at.
+func (l *Live) Changes() int64 {
+	l.x.judge.mu.Lock()
+	n := l.x.judge.raised
+	l.x.judge.mu.Unlock()
+	l.mu.Lock()
+	n += int64(len(l.read))
+	l.mu.Unlock()
+	return n + l.t.ended() + l.asked.looks()
+}
+
 // Snapshot is the exercise as it stands.
 func (l *Live) Snapshot() Snapshot {
 	s := Snapshot{Started: l.t.start, Elapsed: l.pace.elapsed()}

@@ -202,6 +202,18 @@ func (t *timeline) played() []score.Step {
 	return slices.Clone(t.steps)
 }
 
+// ended is how many steps are over.
+func (t *timeline) ended() (n int64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.steps {
+		if !t.steps[i].Ended.IsZero() {
+			n++
+		}
+	}
+	return n
+}
+
 var errOver = errors.New("the exercise was over")
 
 func (t *timeline) step(ctx context.Context, i int, ended map[string]chan struct{}) score.Step {

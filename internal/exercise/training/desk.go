@@ -103,12 +103,15 @@ type desk struct {
 	ways   []Way
 	noted  time.Time // when the course was written down
 	shot   time.Time // when the exercise was
+	shown  int64     // its changes until then
+	rest   time.Time // until when it is not written down again
 }
 
 const (
 	maxRequests  = 8                // of one trainee at a time
 	saveEvery    = 5 * time.Second  // elapsed time that a kill may take
-	shootEvery   = 15 * time.Second // of steps and alerts: what is younger is played again
+	shootEvery   = 15 * time.Second // of alerts that grow, without anything new
+	shootShare   = 20               // times what writing took: the least pause after it
 	maxKept      = 64 << 20         // bytes of a file that is read
 	courseSuffix = ".course.json"
 	seenSuffix   = ".exercise.json"
@@ -229,8 +232,9 @@ func (d *desk) blame(err error) {
 	d.room.cfg.Log.Error("a trainee's state cannot be kept", "trainee", d.name(), "error", err)
 }
 
-// look sees whether a state that is asked for has come to be, and writes down
-// from time to time how far the exercise is.
+// look sees whether a state that is asked for has come to be, and writes down how
+// far the exercise is: with every step, alert and check that is new, as far as
+// writing takes at most a twentieth of the time, and else from time to time.
 func (d *desk) look(now time.Time) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -238,14 +242,16 @@ func (d *desk) look(now time.Time) {
 		return
 	}
 	_, solved := d.course.Look()
-	if due := now.Sub(d.noted) >= saveEvery; !solved && !due {
-		return
+	changes := d.live.Changes()
+	shoot := now.Sub(d.shot) >= shootEvery || changes != d.shown && now.After(d.rest)
+	if solved || shoot || now.Sub(d.noted) >= saveEvery {
+		d.noted = now
+		d.save() //nolint:errcheck // blame has told it
 	}
-	d.noted = now
-	d.save() //nolint:errcheck // blame has told it
-	if now.Sub(d.shot) >= shootEvery {
-		d.shot = now
+	if shoot {
+		began := time.Now()
 		d.saveSeen()
+		d.shot, d.shown, d.rest = now, changes, now.Add(shootShare*time.Since(began))
 	}
 }
 

@@ -116,6 +116,24 @@ func fetch(ctx context.Context, g training.Guest, url string) (string, error) {
 	return string(text), err
 }
 
+// TestKeptAtOnce: an alert is written down with the next look, not some time later.
+func TestKeptAtOnce(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	c := open(t, dir, head+levels, "anna")
+	defer c.Close()
+	ctx, anna := t.Context(), c.trainee("anna")
+	must(anna.Next(ctx, false))(t)
+	now := time.Now()
+	c.Look(now)
+	eventually(t, "an alert", func() bool { return len(must(anna.Alerts(ctx))(t)) > 0 })
+	c.Look(now.Add(time.Millisecond))
+	kept, err := os.ReadFile(filepath.Join(dir, "anna.exercise.json"))
+	if err != nil || !bytes.Contains(kept, []byte("T1595.002")) {
+		t.Errorf("the alert is not in what is kept: %v\n%s", err, kept)
+	}
+}
+
 func TestPlayThrough(t *testing.T) {
 	t.Parallel()
 	c := open(t, t.TempDir(), head+levels, "anna")
