@@ -99,6 +99,7 @@ var table = map[string][]string{
 	"source/feed":         {"durable", "source/line"},
 	"source/follow":       {"source/feed", "source/line", "source/watch"},
 	"source/watch":        {},
+	"respond/ledger":      {"durable", "respond"},
 	"respond/quarantine":  {"durable", "vault"},
 	"vault":               {"durable"},
 	"vault/aezip":         {},

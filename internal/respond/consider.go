@@ -127,7 +127,8 @@ func (e *Engine) Consider(a alert.Alert, at time.Time) Outcome {
 	if u := Unit(a.Source); u.Bits() > d.Prefix.Bits() { // what made it wider counts itself, too
 		one := *d
 		one.Prefix = u
-		e.offend(&one, now)
+		e.setOffence(one.slot(), one.offence())
+		e.write(&Record{Offence: &offenceLine{one.Mode, u, one.offence()}})
 	}
 	return o
 }
@@ -306,7 +307,7 @@ func (e *Engine) begin(d *Decision, act string, now time.Time) {
 	e.put(d)
 	c := *d
 	e.write(&Record{Decision: &c})
-	e.offend(d, now)
+	e.setOffence(d.slot(), d.offence())
 	if !observed {
 		e.cfg.Hands.Apply([]action.Action{d.action()})
 		e.Counted.Blocked++
@@ -447,14 +448,6 @@ func (e *Engine) steps(o offence, now time.Time) int {
 		return 0
 	}
 	return max(0, o.Step-int(max(0, now.Sub(o.Last))/e.policy.Quiet))
-}
-
-// offend counts a block of a source; the quiet time begins when it ends.
-func (e *Engine) offend(d *Decision, now time.Time) {
-	s := d.slot()
-	o := offence{Step: d.Step, Last: now.Add(d.TTL)}
-	e.setOffence(s, o)
-	e.write(&Record{Offence: &offenceLine{d.Mode, d.Prefix, o}})
 }
 
 func (e *Engine) setOffence(s slot, o offence) {

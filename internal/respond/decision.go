@@ -61,6 +61,9 @@ func (d *Decision) action() action.Action {
 	return action.Action{ID: d.ID, Kind: action.Block, Prefix: d.Prefix, Until: d.Until}
 }
 
+// offence is what d counts as; the quiet time begins when the block ends.
+func (d *Decision) offence() offence { return offence{Step: d.Step, Last: d.Made.Add(d.TTL)} }
+
 // Login is a source that logged in to something real.
 type Login struct {
 	Prefix netip.Prefix `json:"prefix"` // as it is counted: /32, /64

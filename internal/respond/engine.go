@@ -150,6 +150,9 @@ func (e *Engine) replay(r *Record) error {
 	switch {
 	case r.Decision != nil:
 		e.put(r.Decision)
+		if r.Decision.State == Standing {
+			e.setOffence(r.Decision.slot(), r.Decision.offence())
+		}
 	case r.Offence != nil:
 		e.setOffence(slot{r.Offence.Mode == Observe, r.Offence.Prefix}, r.Offence.offence)
 	case r.Login != nil:
