@@ -99,6 +99,7 @@ var table = map[string][]string{
 	"source/feed":         {"durable", "source/line"},
 	"source/follow":       {"source/feed", "source/line", "source/watch"},
 	"source/watch":        {},
+	"respond/audit":       {"durable"},
 	"respond/carry":       {"clock", "respond", "respond/action"},
 	"respond/ledger":      {"durable", "respond"},
 	"respond/own":         {"host/utmp", "respond/action"},

@@ -78,7 +78,7 @@ func (c *Carrier) Run(ctx context.Context) {
 	wg.Wait()
 }
 
-// Apply, Revert and Allow are respond.Hands.
+// Apply brings actions about.
 func (c *Carrier) Apply(as []action.Action) {
 	for _, w := range c.workers {
 		w.add(as, false)
@@ -293,7 +293,7 @@ func each(err error) []error {
 	if _, ok := err.(*action.Error); ok { //nolint:errorlint // only the outermost is meant
 		return []error{err}
 	}
-	if j, ok := err.(interface{ Unwrap() []error }); ok { //nolint:errorlint // only the outermost is meant
+	if j, ok := err.(interface{ Unwrap() []error }); ok {
 		var out []error
 		for _, e := range j.Unwrap() {
 			out = append(out, each(e)...)
@@ -357,7 +357,7 @@ func (w *worker) hurt(err error) {
 	case text != "" && before == "":
 		kind, say = "degraded", fmt.Sprintf("blocks are not carried out by %s: %s; others go on", w.backend.Name(), text)
 		if errors.Is(err, action.ErrFull) {
-			kind, say = "full", fmt.Sprintf("%s holds as many blocks as it may: new ones are decided and not carried out there", w.backend.Name())
+			kind, say = "full", w.backend.Name()+" holds as many blocks as it may: new ones are decided and not carried out there"
 		}
 	case text == "" && before != "":
 		kind, say = "recovered", "blocks are carried out by "+w.backend.Name()+" again"

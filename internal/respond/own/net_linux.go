@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
-
 	"net/netip"
 	"syscall"
 	"time"

@@ -14,6 +14,7 @@ import (
 	"net/netip"
 	"path"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -275,7 +276,7 @@ func (o *Own) sshPorts() []int {
 	read := func(file string) error {
 		return o.lines(file, func(w []string) {
 			if len(w) > 1 && strings.EqualFold(w[0], "port") {
-				if p, err := net.LookupPort("tcp", w[1]); err == nil {
+				if p, err := strconv.Atoi(w[1]); err == nil {
 					ports = append(ports, p)
 				}
 			}

@@ -51,7 +51,7 @@ func newOwn(r fstest.MapFS, change func(*own.Config)) *own.Own {
 		Gateways: func() (map[netip.Addr]string, error) {
 			return map[netip.Addr]string{netip.MustParseAddr("192.0.2.1"): "default gateway"}, nil
 		},
-		Lookup: func(_ context.Context, name string) ([]netip.Addr, error) {
+		Lookup: func(context.Context, string) ([]netip.Addr, error) {
 			return []netip.Addr{netip.MustParseAddr("192.0.2.125")}, nil
 		},
 		LoggedIn: func(a netip.Addr) bool {
