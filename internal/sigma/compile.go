@@ -51,6 +51,7 @@ type feed struct {
 	cor, at int32
 	group   []FieldID // group-by, aliases resolved
 	values  []FieldID
+	like    int // an earlier feed of the rule with the same group, -1 where there is none
 }
 
 // Compile makes an engine of the rules in set. Filters are applied, references

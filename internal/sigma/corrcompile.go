@@ -1,6 +1,7 @@
 package sigma
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
@@ -94,12 +95,17 @@ func (c *compiler) connect(k *correlation, at int32, target int, byRule map[int]
 		c.chain(k, at, e.cors[child], resolve)
 		return
 	}
-	f := feed{cor: k.id, at: at}
+	f := feed{cor: k.id, at: at, like: -1}
 	for _, g := range k.GroupBy {
 		f.group = append(f.group, e.fields.ID(resolve(g)))
 	}
 	for _, v := range k.Fields {
 		f.values = append(f.values, e.fields.ID(resolve(v)))
+	}
+	for i, other := range e.feeds[target] {
+		if f.like < 0 && slices.Equal(other.group, f.group) {
+			f.like = i
+		}
 	}
 	e.feeds[target] = append(e.feeds[target], f)
 }
@@ -298,28 +304,54 @@ type Point struct {
 const maxGroupValue = 256
 
 // Points appends to dst what the correlations need of the record that Match
-// saw last.
-func (w *Worker) Points(dst []Point) []Point {
+// Points appends what the rules that matched the record last judged are to
+// correlations.
+func (w *Worker) Points(dst []Point) []Point { return w.points(dst, false) }
+
+// PointsNow is Points for a correlator that is Immediate: they are good until the
+// next call.
+func (w *Worker) PointsNow(dst []Point) []Point {
+	w.passing = w.passing[:0]
+	return w.points(dst, true)
+}
+
+func (w *Worker) points(dst []Point, passing bool) []Point {
 	for _, r := range w.hits {
-		for i := range w.eng.feeds[r.index] {
-			f := &w.eng.feeds[r.index][i]
-			p := Point{Time: w.rec.Time, cor: f.cor, at: f.at}
-			var ok bool
-			if p.group, ok = w.groupOf(f.group); !ok {
+		feeds := w.eng.feeds[r.index]
+		if len(feeds) > len(w.grouped) {
+			w.grouped = make([]grouped, len(feeds)+8)
+		}
+		for i := range feeds {
+			f, g := &feeds[i], &w.grouped[i]
+			if f.like >= 0 {
+				*g = w.grouped[f.like]
+			} else {
+				g.text, g.ok = w.groupOf(f.group, passing)
+			}
+			if !g.ok {
 				w.stats.NoGroup++
 				continue
 			}
-			if p.value, ok = w.valueOf(w.eng.cors[f.cor], f.values); !ok {
+			k := w.eng.cors[f.cor]
+			p := Point{Time: w.rec.Time, cor: f.cor, at: f.at, group: g.text}
+			var ok bool
+			if p.value, ok = w.valueOf(k, f.values); !ok {
 				w.stats.NoValue++
 				continue
 			}
 			dst = append(dst, p)
-			for range w.eng.cors[f.cor].repeats(w.rec) {
+			for range k.repeats(w.rec) {
 				dst = append(dst, p)
 			}
 		}
 	}
 	return dst
+}
+
+// grouped is the group of a feed's match.
+type grouped struct {
+	text string
+	ok   bool
 }
 
 // repeats is how many times more than once a record counts.
@@ -333,7 +365,9 @@ func (k *correlation) repeats(rec *Record) int {
 // maxRepeat bounds what one record counts for.
 const maxRepeat = 100
 
-func (w *Worker) groupOf(ids []FieldID) (string, bool) {
+// groupOf is the values of group-by as one text, which passes with the next call
+// of PointsNow.
+func (w *Worker) groupOf(ids []FieldID, passing bool) (string, bool) {
 	buf := w.group[:0]
 	for _, id := range ids {
 		v, ok := w.first(id)
@@ -343,6 +377,11 @@ func (w *Worker) groupOf(ids []FieldID) (string, bool) {
 		buf = appendGroup(buf, v)
 	}
 	w.group = buf
+	if passing {
+		from := len(w.passing)
+		w.passing = append(w.passing, buf...)
+		return textOf(w.passing[from:]), true
+	}
 	return string(buf), true
 }
 
@@ -397,7 +436,31 @@ func (w *Worker) valueOf(k *correlation, ids []FieldID) (uint64, bool) {
 		}
 	}
 	w.group = buf
-	return hashValue(buf), true
+	return w.hashed(buf), true
+}
+
+// hashed is hashValue, remembered: logs say the same over and over.
+func (w *Worker) hashed(b []byte) uint64 {
+	if len(b) > maxHashed {
+		return hashValue(b)
+	}
+	if w.hashes == nil {
+		w.hashes = make([]hashedValue, 1024)
+	}
+	v := &w.hashes[hashFolded(b)%uint64(len(w.hashes))]
+	if v.text == nil || !bytes.Equal(v.text, b) {
+		v.text, v.hash = append(v.text[:0], b...), hashValue(b)
+	}
+	return v.hash
+}
+
+// maxHashed is the size in bytes of a value whose hash is remembered.
+const maxHashed = 96
+
+// hashedValue is a value with its hash.
+type hashedValue struct {
+	text []byte
+	hash uint64
 }
 
 func appendValue(buf, v []byte) []byte {

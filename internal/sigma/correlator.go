@@ -18,7 +18,9 @@ type CorrelatorOptions struct {
 	// counted and left out.
 	Lateness time.Duration
 	// MaxKeys is the number of groups of all correlations (default 1,000,000).
-	// Beyond it those that were quiet longest are forgotten and counted.
+	// Beyond it those in which least was counted are forgotten, and of these those
+	// that were quiet longest; that is counted. A flood of groups of one match
+	// each thus takes no other's place.
 	MaxKeys int
 	// MaxPending is the number of matches that wait (default 1,000,000). Beyond it
 	// the earliest are judged before their time and counted.
@@ -28,6 +30,10 @@ type CorrelatorOptions struct {
 	// dated back, so that it cannot make all others late. Without Advance it has
 	// no effect.
 	MaxAhead time.Duration
+	// Immediate judges correlations that only count up (event_count and value_count
+	// with gt or gte alone) at each match instead of Lateness later; the others
+	// still wait. A match that is too late for these is then judged all the same.
+	Immediate bool
 }
 
 // CorrelatorStats counts what bounds have done.
@@ -145,6 +151,9 @@ func sortAlerts(a []Alert) {
 
 // Add takes matches in and gives the alerts that are due.
 func (c *Correlator) Add(points []Point) []Alert {
+	if c.opts.Immediate {
+		return c.addNow(points)
+	}
 	newest, now := c.newest.Load(), c.now.Load()
 	var byShard [shardCount]int
 	for i := range points {
@@ -248,6 +257,11 @@ func (c *Correlator) hash(cor int32, group string) uint64 {
 	return maphash.String(c.seed, group) ^ uint64(cor+1)*hashMul64
 }
 
+// rehash is the hash of a group for another correlation.
+func (c *Correlator) rehash(hash uint64, from, to int32) uint64 {
+	return hash ^ uint64(from+1)*hashMul64 ^ uint64(to+1)*hashMul64
+}
+
 func (c *Correlator) shardOf(cor int32, hash uint64) uint8 {
 	if f := c.eng.cors[cor].family; f >= 0 {
 		return uint8(uint64(f) * hashMul64 >> 60)
@@ -338,6 +352,10 @@ func (s *shard) judge(p *Point) {
 		}
 		return
 	}
+	if p.Time < g.touched && s.cor.opts.Immediate {
+		s.judgeLate(k, g, p)
+		return
+	}
 	v := k.slide(st, g, p)
 	g.touched = p.Time
 	if v.cut {
@@ -349,6 +367,27 @@ func (s *shard) judge(p *Point) {
 	case g.fired == never || p.Time-g.fired >= k.span:
 		g.fired = p.Time
 		s.fire(k, p.group, v, p.Time, p.Ref)
+	}
+}
+
+// judgeLate takes a match that is earlier than the latest of its group.
+func (s *shard) judgeLate(k *correlation, g *groupState, p *Point) {
+	if g.touched-p.Time >= k.span {
+		s.stats.Late++
+		return
+	}
+	if !k.ups() {
+		late := *p
+		late.Time = g.touched // in the order in which they came
+		if v := k.slide(s.store, g, &late); v.holds && g.fired == never {
+			g.fired = g.touched
+			s.fire(k, p.group, v, g.touched, p.Ref)
+		}
+		return
+	}
+	if v := k.slideLate(s.store, g, p); v.holds && g.fired == never {
+		g.fired = g.touched
+		s.fire(k, p.group, v, g.touched, p.Ref)
 	}
 }
 
@@ -374,8 +413,7 @@ func (s *shard) drop(n int32) {
 }
 
 // makeRoom forgets a group whose window is over, if there is one among the next
-// few, and where there are too many groups the one among more that was quiet
-// longest.
+// few, and where there are too many groups the one among more that counts least.
 func (s *shard) makeRoom(now int64) {
 	live := func(g *groupState) bool {
 		k := s.cor.eng.cors[g.cor]
@@ -388,10 +426,20 @@ func (s *shard) makeRoom(now int64) {
 	if s.cor.keys.Load() < int64(s.cor.opts.MaxKeys) {
 		return
 	}
-	if n := s.store.stalest(16, func(*groupState) bool { return false }); n >= 0 {
+	if n := s.store.poorest(16, s.weight); n >= 0 {
 		s.drop(n)
 		s.stats.Evicted++
 	}
+}
+
+// weight is how much would be lost with a group: what was counted, as far as it is
+// kept. Groups in which the order of different things counts are few and rest on
+// others.
+func (s *shard) weight(g *groupState) uint32 {
+	if k := s.cor.eng.cors[g.cor]; k.Type == Temporal || k.Type == TemporalOrdered {
+		return 16
+	}
+	return min(g.n, 16)
 }
 
 // fire gives an alert and feeds the correlations above.
@@ -412,6 +460,11 @@ func (s *shard) fire(k *correlation, group string, v verdict, t int64, ref uint6
 		if p, ok := k.feeds[i].point(s.cor.eng.cors[k.feeds[i].cor], vals); ok {
 			p.Time, p.Ref = t, ref
 			p.hash = s.cor.hash(p.cor, p.group)
+			if s.cor.opts.Immediate {
+				s.take(&p)
+				s.setNext()
+				continue
+			}
 			s.judge(&p)
 		}
 	}

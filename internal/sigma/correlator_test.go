@@ -231,14 +231,19 @@ func chainPoints(e *Engine, events []string) []Point {
 	w := e.NewWorker()
 	var points []Point
 	for _, ev := range events {
-		f := strings.Fields(ev)
-		rec := event(e, f[1:]...)
-		fmt.Sscan(f[0], &rec.Time)
-		rec.Time *= sec
-		w.Match(rec)
+		w.Match(eventAt(e, ev))
 		points = w.Points(points)
 	}
 	return points
+}
+
+// eventAt is the record of "time R=.. ...".
+func eventAt(e *Engine, ev string) *Record {
+	f := strings.Fields(ev)
+	rec := event(e, f[1:]...)
+	fmt.Sscan(f[0], &rec.Time)
+	rec.Time *= sec
+	return rec
 }
 
 func TestCorrelationRefused(t *testing.T) {

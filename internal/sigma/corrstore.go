@@ -321,6 +321,25 @@ func (s *store) stalest(look int, except func(*groupState) bool) int32 {
 	return best
 }
 
+// poorest looks at the next few states in turn and gives the one that weighs
+// least, of several that which was quiet longest.
+func (s *store) poorest(look int, weight func(*groupState) uint32) int32 {
+	best, least := int32(-1), uint32(math.MaxUint32)
+	for range min(look, int(s.top)) {
+		if s.hand >= s.top {
+			s.hand = 0
+		}
+		if g := s.state(s.hand); g.used {
+			w := weight(g)
+			if w < least || w == least && g.touched < s.state(best).touched {
+				best, least = s.hand, w
+			}
+		}
+		s.hand++
+	}
+	return best
+}
+
 // all visits every state in use.
 func (s *store) all(f func(*groupState)) {
 	for n := range s.top {

@@ -130,6 +130,9 @@ func (m *textMatcher) match(s []byte) bool {
 
 func bytesOf(s string) []byte { return unsafe.Slice(unsafe.StringData(s), len(s)) }
 
+// textOf is b as a string, which changes when b does.
+func textOf(b []byte) string { return unsafe.String(unsafe.SliceData(b), len(b)) }
+
 // affixSet is a set of beginnings or ends, by length.
 type affixSet struct {
 	set  map[string]struct{}

@@ -44,6 +44,11 @@ type Worker struct {
 	low    []byte   // folded texts
 	fold   []byte
 	group  []byte
+
+	passing []byte // groups of PointsNow
+	grouped []grouped
+	hashes  []hashedValue
+
 	hits   []*Rule // every match, quiet ones too
 	out    []*Rule
 	dfas   map[*regex]*dfa

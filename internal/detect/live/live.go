@@ -27,6 +27,9 @@ type Config struct {
 	// (10 s).
 	Lateness time.Duration
 	MaxKeys  int // groups of all correlations (1,000,000)
+	// Immediate judges correlations that only count up at each match, not Lateness
+	// later: sigma.CorrelatorOptions.
+	Immediate bool
 }
 
 // Verdict is one rule that fired.
@@ -40,12 +43,16 @@ type Verdict struct {
 	// Event is the last event of a correlation, as it was judged; nil where it is
 	// remembered no more. For a rule about single events it is nil.
 	Event []byte
+	// Ref is what Record was given with the last event of a correlation.
+	Ref uint64
 }
 
 // Engine judges. Judge and Advance are for one goroutine, the others may be
 // called at any time.
 type Engine struct {
 	cfg Config
+
+	fields *sigma.Fields // of this rule set and those that follow it
 
 	mu     sync.Mutex // guards what Reload replaces
 	loaded *judge
@@ -109,7 +116,7 @@ func New(cfg Config) (*Engine, error) {
 			return nil, err
 		}
 	}
-	e := &Engine{cfg: cfg, seen: fingerprint(cfg.Rules)}
+	e := &Engine{cfg: cfg, fields: sigma.NewFields(), seen: fingerprint(cfg.Rules)}
 	j, err := e.load()
 	if err != nil {
 		return nil, err
@@ -120,9 +127,8 @@ func New(cfg Config) (*Engine, error) {
 
 // load reads and compiles the rules as they are now.
 func (e *Engine) load() (*judge, error) {
-	fields := sigma.NewFields()
-	router := e.cfg.Mapping.Router(fields)
-	loaded, err := ruleset.Load(e.cfg.Rules, fields)
+	router := e.cfg.Mapping.Router(e.fields)
+	loaded, err := ruleset.Load(e.cfg.Rules, e.fields)
 	if err != nil {
 		return nil, err
 	}
@@ -142,7 +148,7 @@ func (e *Engine) judge(loaded *ruleset.Loaded, router *logsource.Router) *judge 
 
 // correlator makes an empty one for the correlations of a set of rules.
 func (e *Engine) correlator(rules *sigma.Engine) *sigma.Correlator {
-	return sigma.NewCorrelator(rules, sigma.CorrelatorOptions{Lateness: e.cfg.Lateness, MaxKeys: e.cfg.MaxKeys})
+	return sigma.NewCorrelator(rules, sigma.CorrelatorOptions{Lateness: e.cfg.Lateness, MaxKeys: e.cfg.MaxKeys, Immediate: e.cfg.Immediate})
 }
 
 // refused joins what is wrong with rules that could not be loaded.
@@ -201,14 +207,7 @@ func (e *Engine) Judge(line []byte) []Verdict {
 	if t, ok := j.route.Time(j.rec); ok {
 		j.rec.Time = t
 	}
-	now := time.Unix(0, j.rec.Time)
-	out := e.said[:0]
-	for _, r := range j.match.Match(j.rec) {
-		if j.rules.Want.Takes(r) && !e.suppressed(r, j.rec, now) {
-			out = append(out, Verdict{Rule: r, Count: 1, First: now, Last: now})
-		}
-	}
-	out = e.indicated(out, now)
+	out := e.matched(e.said[:0], j.rec)
 	j.buf = j.match.Points(j.buf[:0])
 	if len(j.buf) > 0 {
 		e.remember(line)
@@ -216,6 +215,17 @@ func (e *Engine) Judge(line []byte) []Verdict {
 	}
 	e.said = out
 	return out
+}
+
+// matched adds the rules about single records, and the indicators.
+func (e *Engine) matched(out []Verdict, rec *sigma.Record) []Verdict {
+	j, now := e.loaded, time.Unix(0, rec.Time)
+	for _, r := range j.match.Match(rec) {
+		if j.rules.Want.Takes(r) && !e.suppressed(r, rec, now) {
+			out = append(out, Verdict{Rule: r, Count: 1, First: now, Last: now})
+		}
+	}
+	return e.indicated(out, rec, now)
 }
 
 // remember keeps an event for the alert of a correlation that it may be the
@@ -286,7 +296,7 @@ func (e *Engine) correlated(out []Verdict, alerts []sigma.Alert) []Verdict {
 		if !e.loaded.rules.Want.Takes(a.Rule) || e.suppressedGroup(a) {
 			continue
 		}
-		out = append(out, Verdict{Rule: a.Rule, Group: a.Group, Count: a.Count, First: time.Unix(0, a.First), Last: time.Unix(0, a.Last), Event: e.remembered(a.Ref)})
+		out = append(out, Verdict{Rule: a.Rule, Group: a.Group, Count: a.Count, First: time.Unix(0, a.First), Last: time.Unix(0, a.Last), Event: e.remembered(a.Ref), Ref: a.Ref})
 	}
 	return out
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/ruleset"
 	"github.com/lapwing-defence/lapwing/internal/scan/indicator"
+	"github.com/lapwing-defence/lapwing/internal/sigma"
 )
 
 // pastLateness is how far out of order events of the past may come: they are
@@ -36,6 +37,7 @@ func (e *Engine) Past(keys map[string]bool, listed *indicator.Set) *Engine {
 	cfg.Lateness = pastLateness
 	p := &Engine{cfg: cfg, listed: listed, past: true}
 	part := loaded.Only(keys)
+	p.fields = part.Fields
 	p.loaded = p.judge(part, cfg.Mapping.Router(part.Fields))
 	return p
 }
@@ -52,19 +54,19 @@ func (e *Engine) Listed(set *indicator.Set) {
 const maxListed = 8
 
 // indicated adds the indicators that values of the record fit at its time.
-func (e *Engine) indicated(out []Verdict, at time.Time) []Verdict {
+func (e *Engine) indicated(out []Verdict, rec *sigma.Record, at time.Time) []Verdict {
 	if e.listed == nil {
 		return out
 	}
 	seen := map[string]bool{}
-	for _, v := range e.loaded.rec.Shown() {
+	for _, v := range rec.Shown() {
 		e.listed.Value(v.Text, at, func(h indicator.Hit) {
 			file := h.Kind != indicator.IP && h.Kind != indicator.Domain && h.Kind != indicator.URL
 			if file && !e.past || len(seen) >= maxListed || seen[h.Value] {
 				return
 			}
 			seen[h.Value] = true
-			if r := ruleset.IndicatorRule(h.Indicator); !e.suppressed(r, e.loaded.rec, at) {
+			if r := ruleset.IndicatorRule(h.Indicator); !e.suppressed(r, rec, at) {
 				out = append(out, Verdict{Rule: r, Count: 1, First: at, Last: at})
 			}
 		})

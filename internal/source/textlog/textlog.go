@@ -141,7 +141,7 @@ func New(f *sigma.Fields) *Decoder {
 		{&d.id.login.service, "service.name"},
 		{&d.id.login.host, "host.name"},
 		{&d.id.login.pid, "process.pid"},
-		{&d.id.login.method, "lapwing.method"},
+		{&d.id.login.method, "lapwing.auth.method"},
 		{&d.id.login.net, "lapwing.net"},
 		{&d.id.login.wide, "lapwing.net56"},
 		{&d.id.login.wider, "lapwing.net48"},

@@ -33,7 +33,7 @@ func TestLine(t *testing.T) {
 		{
 			"a user named like the text", Syslog, "<38>Feb  2 14:10:21 h sshd[1]: Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2", Syslog,
 			"facility=auth severity=info hostname=h program=sshd pid=1 message=Failed password for invalid user a from b from 192.0.2.1 port 5 ssh2 user=a from b outcome=failure src_ip=192.0.2.1 src_port=5 " +
-				"event.category=authentication event.action=logon-failed event.outcome=failure event.reason=no such user service.name=sshd user.name=a from b source.ip=192.0.2.1 source.port=5 lapwing.method=password lapwing.net=192.0.2.1/32 host.name=h process.pid=1",
+				"event.category=authentication event.action=logon-failed event.outcome=failure event.reason=no such user service.name=sshd user.name=a from b source.ip=192.0.2.1 source.port=5 lapwing.auth.method=password lapwing.net=192.0.2.1/32 host.name=h process.pid=1",
 		},
 		{"iso time", Syslog, "2024-01-02T03:04:05.5+01:00 h prog: text", Syslog, "hostname=h program=prog message=text"},
 		{
