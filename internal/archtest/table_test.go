@@ -59,6 +59,7 @@ var table = map[string][]string{
 	"host/text":           {"host/awk", "host/getopt", "host/kernel", "host/regex", "host/strftime", "host/vfs"},
 	"host/utmp":           {},
 	"host/vfs":            {},
+	"access":              {"clock", "detect/live", "durable", "event", "logsource", "nets", "sigma", "source/jsonl", "source/line", "source/textlog"},
 	"journal":             {"event"},
 	"nets":                {},
 	"journal/journaltest": {"event", "journal"},

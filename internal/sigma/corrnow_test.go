@@ -137,7 +137,7 @@ func TestImmediateLate(t *testing.T) {
 		"type: value_count\nrules: r0\ngroup-by: [U]\ntimespan: 1000s\ncondition: {field: V, gte: 4}",
 		"type: event_count\nrules: r0\ngroup-by: [U]\ntimespan: 1000s\ncondition: {gte: 1}",
 	} {
-		t.Run(fmt.Sprint(i), func(t *testing.T) {
+		t.Run(strconv.Itoa(i), func(t *testing.T) {
 			e := correlate(t, s)
 			rapid.Check(t, func(rt *rapid.T) {
 				events := drawn(rt, 8)

@@ -46,3 +46,10 @@ func (e *Engine) Time(rec *sigma.Record) (int64, bool) {
 	defer e.mu.Unlock()
 	return e.loaded.route.Time(rec)
 }
+
+// Route gives a record what the mapping adds to it, without judging it.
+func (e *Engine) Route(rec *sigma.Record, head *logsource.Head) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.loaded.route.Route(rec, head)
+}

@@ -251,9 +251,26 @@ func (d *Decoder) guessYear(t time.Time) int64 {
 	if d.Now.IsZero() {
 		return 0
 	}
-	at := time.Date(d.Now.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, time.UTC)
-	if at.After(d.Now.Add(24 * time.Hour)) {
-		at = at.AddDate(-1, 0, 0)
+	loc := d.Location
+	if loc == nil {
+		loc = time.UTC
+	}
+	year := d.Now.In(loc).Year()
+	in := func(year int) time.Time {
+		return time.Date(year, t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, loc)
+	}
+	at := in(year)
+	if next := in(year + 1); !next.After(d.Now.Add(24 * time.Hour)) { // New Year, elsewhere already
+		at = next
+	} else if at.After(d.Now.Add(24 * time.Hour)) {
+		at = in(year - 1)
+	}
+	for range 8 { // the 29th of February
+		if at.Day() == t.Day() {
+			break
+		}
+		year--
+		at = in(year)
 	}
 	return at.UnixNano()
 }

@@ -50,6 +50,8 @@ type Decoder struct {
 	// Now is taken for times without a year: they lie in the year before it.
 	// Zero: the year 1970 is never guessed, such times are left out.
 	Now time.Time
+	// Location is where times without a zone are meant; nil: UTC.
+	Location *time.Location
 
 	fields *sigma.Fields
 	id     ids
