@@ -42,8 +42,9 @@ type judge struct {
 	hold    *journal.Hold
 	log     *slog.Logger
 
-	work sync.Mutex // held while engine and casebook change
-	hurt string     // what was last complained about, under work
+	work   sync.Mutex   // held while engine and casebook change
+	hurt   string       // what was last complained about, under work
+	reader event.Reader // under work
 
 	mu      sync.Mutex
 	at      journal.Position // everything before it is judged
@@ -292,14 +293,14 @@ func (g *judge) take(ctx context.Context, batch *casebook.Batch, text string, li
 	if quiet && len(said) == 0 {
 		return nil
 	}
-	e, err := event.DecodeText(text)
+	e, err := g.reader.Decode(text)
 	if err != nil {
 		return nil //nolint:nilerr // as said
 	}
 	if !quiet {
-		batch.Index(&e)
+		batch.Index(e)
 	}
-	return g.rules.raise(ctx, g.engine, batch, seen{&e, text}, said)
+	return g.rules.raise(ctx, g.engine, batch, seen{e, text}, said)
 }
 
 // idle tells of a line without decoding it that it says nothing to the judge.

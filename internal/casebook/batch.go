@@ -78,10 +78,10 @@ func (b *Batch) Alert(a alert.Alert, e *event.Event) {
 }
 
 // AlertLine is Alert for an event that was read from a line as AppendJSON
-// writes it. b keeps the line, and e only where the line is too long.
+// writes it. b keeps the line, and a copy of e only where the line is too long.
 func (b *Batch) AlertLine(a alert.Alert, e *event.Event, line string) {
 	if len(line) > maxLine {
-		b.Alert(a, e)
+		b.Alert(a, e.Clone())
 		return
 	}
 	b.add(a, evidence{id: e.ID, line: line})

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -39,9 +40,37 @@ func errLong(n int) error {
 
 // DecodeText is Decode for a string: every value is a part of it, and keeps it.
 func DecodeText(text string) (Event, error) {
-	var e Event
+	var r Reader
+	err := r.decode(text)
+	return r.e, err
+}
+
+// Reader decodes events one after the other in the same memory. The zero Reader
+// is ready; it is for one goroutine.
+type Reader struct {
+	e    Event
+	next [len(written)]uint8 // which name followed one the last time
+}
+
+// Decode is DecodeText. The event is good until the next call; who keeps it takes
+// a Clone.
+func (r *Reader) Decode(text string) (*Event, error) {
+	clear(r.e.Extra) // lists and texts of it are let go
+	r.e = Event{Extra: r.e.Extra[:0]}
+	err := r.decode(text)
+	return &r.e, err
+}
+
+// Clone is e with a list of fields of its own; the texts are shared.
+func (e *Event) Clone() *Event {
+	c := *e
+	c.Extra = slices.Clone(e.Extra)
+	return &c
+}
+
+func (r *Reader) decode(text string) error {
 	if len(text) > MaxLine {
-		return e, errLong(len(text))
+		return errLong(len(text))
 	}
 	d := decoder{s: text}
 	if !utf8.ValidString(d.s) {
@@ -49,40 +78,62 @@ func DecodeText(text string) (Event, error) {
 	}
 	d.space()
 	if !d.take('{') {
-		return e, d.fail("expected '{'")
+		return d.fail("expected '{'")
 	}
 	d.space()
 	var src, dst addr
-	for n := 0; !d.take('}'); n++ {
+	for n, last := 0, 0; !d.take('}'); n++ {
 		if n > 0 && !d.take(',') {
-			return e, d.fail("expected ',' or '}'")
+			return d.fail("expected ',' or '}'")
 		}
 		if n >= MaxFields {
-			return e, d.fail("too many fields")
+			return d.fail("too many fields")
 		}
 		d.space()
-		name, err := d.str()
+		name, k, err := r.name(&d, last)
 		if err != nil {
-			return e, err
+			return err
 		}
-		d.space()
-		if !d.take(':') {
-			return e, d.fail("expected ':'")
-		}
+		last = max(k, last)
 		d.space()
 		v, err := d.value()
 		if err != nil {
-			return e, err
+			return err
 		}
-		e.set(name, v, &src, &dst)
+		r.e.set(k, name, v, &src, &dst)
 		d.space()
 	}
 	d.space()
 	if d.i != len(d.s) {
-		return e, d.fail("data after the object")
+		return d.fail("data after the object")
 	}
-	e.Source, e.Destination = src.join(), dst.join()
-	return e, nil
+	r.e.Source, r.e.Destination = src.join(), dst.join()
+	return nil
+}
+
+// name takes a name and the colon, and says which of written it is, -1 for none.
+// The one that followed last the last time is tried first.
+func (r *Reader) name(d *decoder, last int) (name string, k int, err error) {
+	k = int(r.next[last])
+	name, rest := written[k].name, d.s[d.i:]
+	if n := len(name); len(rest) > n+2 && rest[n+1] == '"' && rest[n+2] == ':' && rest[0] == '"' && rest[1:n+1] == name {
+		d.i += n + 3
+		return name, k, nil
+	}
+	if name, err = d.str(); err != nil {
+		return "", -1, err
+	}
+	d.space()
+	if !d.take(':') {
+		return "", -1, d.fail("expected ':'")
+	}
+	for k = last + 1; k < len(written); k++ {
+		if name == written[k].name {
+			r.next[last] = uint8(k)
+			return name, k, nil
+		}
+	}
+	return name, nameIndex(name), nil
 }
 
 // UnmarshalJSON is Decode.
@@ -127,89 +178,91 @@ func parseTime(v Value) (time.Time, bool) {
 	return t.UTC(), err == nil
 }
 
-func (e *Event) text(name string) *string {
-	switch name {
-	case "event.id":
+// textAt is the place of a name of written that is text alone, else nil.
+func (e *Event) textAt(k int) *string {
+	switch k {
+	case idAt:
 		return &e.ID
-	case "event.kind":
+	case kindAt:
 		return &e.Kind
-	case "event.category":
+	case categoryAt:
 		return &e.Category
-	case "event.type":
+	case typeAt:
 		return &e.Type
-	case "event.action":
+	case actionAt:
 		return &e.Action
-	case "event.outcome":
+	case outcomeAt:
 		return &e.Outcome
-	case "event.dataset":
+	case datasetAt:
 		return &e.Dataset
-	case "event.reason":
+	case reasonAt:
 		return &e.Reason
-	case "network.transport":
+	case transportAt:
 		return &e.Transport
-	case "network.protocol":
+	case protocolAt:
 		return &e.Protocol
-	case "user.name":
+	case userAt:
 		return &e.User
-	case "observer.name":
+	case observerAt:
 		return &e.Observer
-	case "lapwing.host":
+	case hostAt:
 		return &e.Host
-	case "lapwing.decoy":
+	case decoyAt:
 		return &e.Decoy
-	case "lapwing.persona":
+	case personaAt:
 		return &e.Persona
-	case "lapwing.connection.id":
+	case connectionAt:
 		return &e.Connection
-	case "lapwing.session.id":
+	case sessionAt:
 		return &e.Session
-	case "process.command_line":
+	case commandAt:
 		return &e.CommandLine
-	case "file.path":
+	case pathAt:
 		return &e.Path
-	case "file.hash.sha256":
+	case sumAt:
 		return &e.SHA256
-	case "url.original":
+	case urlAt:
 		return &e.URL
-	case "lapwing.exercise.id":
+	case exerciseAt:
 		return &e.Exercise
 	}
 	return nil
 }
 
-func (e *Event) set(name string, v Value, src, dst *addr) {
+// set gives the name number k of written, -1 for another, a value.
+func (e *Event) set(k int, name string, v Value, src, dst *addr) {
 	if v.kind == KindNone {
 		return
 	}
 	if v.kind == KindString {
-		if p := e.text(name); p != nil {
+		if p := e.textAt(k); p != nil {
 			*p = v.str
 			return
 		}
 	}
 	ok := false
-	switch name {
-	case "@timestamp":
+	switch k {
+	case timeAt:
 		e.Time, ok = parseTime(v)
-	case "event.ingested":
+	case ingestedAt:
 		e.Ingested, ok = parseTime(v)
-	case "source.ip":
+	case sourceAt:
 		ok = src.set("ip", v)
-	case "source.port":
+	case sourceAt + 1:
 		ok = v.kind == KindInt && src.set("port", v)
-	case "destination.ip":
+	case destinationAt:
 		ok = dst.set("ip", v)
-	case "destination.port":
+	case destinationAt + 1:
 		ok = v.kind == KindInt && dst.set("port", v)
-	case "lapwing.depth":
+	case depthAt:
 		e.Depth = ParseDepth(v.str)
 		ok = e.Depth != DepthNone
-	case "logtype":
+	case logTypeAt:
 		e.LogType, ok = int(v.num), v.kind == KindInt && int64(int32(v.num)) == v.num
-	case "process.exit_code":
+	case exitAt:
 		e.ExitCode, ok = int(v.num), v.kind == KindInt && int64(int32(v.num)) == v.num
 		e.HasExit = ok
-	case "file.size":
+	case sizeAt:
 		e.Size, ok = v.num, v.kind == KindInt
 	}
 	if !ok {

@@ -32,51 +32,87 @@ type known struct {
 	is   content
 }
 
-// written are the names of AppendJSON in its order; ingestedAt and observerAt
-// are the places of what a Stamp sets.
+// The places of names in written; that of a port is after its address.
+const (
+	timeAt = iota
+	idAt
+	ingestedAt
+	kindAt
+	categoryAt
+	typeAt
+	actionAt
+	outcomeAt
+	datasetAt
+	reasonAt
+	sourceAt
+	_
+	destinationAt
+	_
+	transportAt
+	protocolAt
+	userAt
+	observerAt
+	hostAt
+	decoyAt
+	personaAt
+	connectionAt
+	sessionAt
+	depthAt
+	logTypeAt
+	commandAt
+	exitAt
+	pathAt
+	sizeAt
+	sumAt
+	urlAt
+	exerciseAt
+)
+
+// written are the names of AppendJSON in its order.
 var written = [...]known{
-	{"@timestamp", stamp},
-	{"event.id", text},
-	{"event.ingested", ours},
-	{"event.kind", text},
-	{"event.category", text},
-	{"event.type", text},
-	{"event.action", text},
-	{"event.outcome", text},
-	{"event.dataset", text},
-	{"event.reason", text},
-	{"source.ip", address},
-	{"source.port", port},
-	{"destination.ip", address},
-	{"destination.port", port},
-	{"network.transport", text},
-	{"network.protocol", text},
-	{"user.name", text},
-	{"observer.name", ours},
-	{"lapwing.host", text},
-	{"lapwing.decoy", text},
-	{"lapwing.persona", text},
-	{"lapwing.connection.id", text},
-	{"lapwing.session.id", text},
-	{"lapwing.depth", depthWord},
-	{"logtype", small},
-	{"process.command_line", text},
-	{"process.exit_code", whole},
-	{"file.path", text},
-	{"file.size", whole},
-	{"file.hash.sha256", text},
-	{"url.original", text},
-	{"lapwing.exercise.id", ours},
+	timeAt:            {"@timestamp", stamp},
+	idAt:              {"event.id", text},
+	ingestedAt:        {"event.ingested", ours},
+	kindAt:            {"event.kind", text},
+	categoryAt:        {"event.category", text},
+	typeAt:            {"event.type", text},
+	actionAt:          {"event.action", text},
+	outcomeAt:         {"event.outcome", text},
+	datasetAt:         {"event.dataset", text},
+	reasonAt:          {"event.reason", text},
+	sourceAt:          {"source.ip", address},
+	sourceAt + 1:      {"source.port", port},
+	destinationAt:     {"destination.ip", address},
+	destinationAt + 1: {"destination.port", port},
+	transportAt:       {"network.transport", text},
+	protocolAt:        {"network.protocol", text},
+	userAt:            {"user.name", text},
+	observerAt:        {"observer.name", ours},
+	hostAt:            {"lapwing.host", text},
+	decoyAt:           {"lapwing.decoy", text},
+	personaAt:         {"lapwing.persona", text},
+	connectionAt:      {"lapwing.connection.id", text},
+	sessionAt:         {"lapwing.session.id", text},
+	depthAt:           {"lapwing.depth", depthWord},
+	logTypeAt:         {"logtype", small},
+	commandAt:         {"process.command_line", text},
+	exitAt:            {"process.exit_code", whole},
+	pathAt:            {"file.path", text},
+	sizeAt:            {"file.size", whole},
+	sumAt:             {"file.hash.sha256", text},
+	urlAt:             {"url.original", text},
+	exerciseAt:        {"lapwing.exercise.id", ours},
 }
 
-const (
-	idAt       = 1
-	ingestedAt = 2
-	observerAt = 17
-	pathAt     = 27
-	sizeAt     = 28
-	sumAt      = 29
-)
+// nameIndex is the place of a name in written, -1 for another.
+func nameIndex[T string | []byte](name T) int {
+	for k := range written {
+		if string(name) == written[k].name {
+			return k
+		}
+	}
+	return -1
+}
 
 // Append appends line with the stamp in it, as Decode, setting the fields and
 // AppendJSON would, at a fraction of their cost. ok is false and dst as it was
@@ -147,7 +183,8 @@ func (c *checker) field(at int) bool {
 		c.next, c.seen[k] = k+1, true
 		return c.value(written[k].is)
 	}
-	if !plainName(name) || isWritten(name) || c.decode != "" && strings.HasPrefix(string(name), c.decode) {
+	if !plainName(name) || nameIndex(name) >= 0 || // twice, or out of order
+		c.decode != "" && strings.HasPrefix(string(name), c.decode) {
 		return false
 	}
 	c.pass(len(written), at)
@@ -167,17 +204,6 @@ func plainName(name []byte) bool {
 		}
 	}
 	return true
-}
-
-// isWritten tells of a name that it has a place of its own: it came twice, or
-// out of order.
-func isWritten(name []byte) bool {
-	for i := range written {
-		if string(name) == written[i].name {
-			return true
-		}
-	}
-	return false
 }
 
 func (c *checker) value(is content) bool {
