@@ -171,17 +171,20 @@ func (c *checker) pass(k, at int) {
 
 // field takes a name and its value; before them is the place at.
 func (c *checker) field(at int) bool {
-	name, ok := c.text()
-	if !ok || !c.take(':') {
-		return false
-	}
+	rest := c.b[c.i:]
 	for k := c.next; k < len(written); k++ {
-		if string(name) != written[k].name {
+		n := len(written[k].name)
+		if len(rest) < n+3 || rest[n+1] != '"' || rest[n+2] != ':' || string(rest[1:n+1]) != written[k].name || rest[0] != '"' {
 			continue
 		}
+		c.i += n + 3
 		c.pass(k, at)
 		c.next, c.seen[k] = k+1, true
 		return c.value(written[k].is)
+	}
+	name, ok := c.text()
+	if !ok || !c.take(':') {
+		return false
 	}
 	if !plainName(name) || nameIndex(name) >= 0 || // twice, or out of order
 		c.decode != "" && strings.HasPrefix(string(name), c.decode) {
@@ -246,13 +249,15 @@ func (c *checker) port() bool {
 
 // address checks that v is written as we write it, and that its port follows.
 func (c *checker) address(v []byte) bool {
-	a, err := netip.ParseAddr(string(v))
-	if err != nil {
-		return false
-	}
-	var buf [64]byte
-	if string(a.Unmap().WithZone("").AppendTo(buf[:0])) != string(v) {
-		return false
+	if !quad(v) {
+		a, err := netip.ParseAddr(string(v))
+		if err != nil {
+			return false
+		}
+		var buf [64]byte
+		if string(a.Unmap().WithZone("").AppendTo(buf[:0])) != string(v) {
+			return false
+		}
 	}
 	rest, ok := c.b[c.i:], true
 	for _, part := range [...]string{`,"`, written[c.next].name, `":`} {
@@ -262,6 +267,26 @@ func (c *checker) address(v []byte) bool {
 		rest = rest[len(part):]
 	}
 	return ok
+}
+
+// quad tells of an IPv4 address as we write it.
+func quad(v []byte) bool {
+	dots, n, digits := 0, 0, 0
+	for _, b := range v {
+		switch {
+		case b == '.' && digits > 0:
+			dots++
+			n, digits = 0, 0
+		case b < '0' || b > '9' || digits > 0 && n == 0: // a zero in front
+			return false
+		default:
+			n, digits = n*10+int(b-'0'), digits+1
+		}
+		if n > 255 {
+			return false
+		}
+	}
+	return dots == 3 && digits > 0
 }
 
 func (c *checker) take(b byte) bool {

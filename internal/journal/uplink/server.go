@@ -49,7 +49,7 @@ type Handler interface {
 type ServerConfig struct {
 	Handler Handler
 	// Stamp sets what the hub knows better than the sender, such as
-	// observer.name and event.ingested; nil for nothing.
+	// observer.name and event.ingested; nil for nothing. It keeps nothing of e.
 	Stamp func(name string, e *event.Event)
 	// Quick is Stamp for a line as it came, appended to dst without a newline,
 	// where that is sure to give the same; nil, or false: it is decoded.
@@ -177,6 +177,7 @@ type peer struct {
 	events *bucket
 	bytes  *bucket
 	lines  []byte
+	reader event.Reader
 
 	recalls chan frame
 
@@ -273,7 +274,7 @@ func (p *peer) stamp(b *Batch, lines []byte) error {
 				continue
 			}
 		}
-		e, err := event.Decode(line)
+		e, err := p.reader.Decode(string(line))
 		if err != nil {
 			return fmt.Errorf("%w: %w", ErrInvalid, err)
 		}
@@ -281,7 +282,7 @@ func (p *peer) stamp(b *Batch, lines []byte) error {
 			return fmt.Errorf("%w: no event.id", ErrInvalid)
 		}
 		if p.cfg.Stamp != nil {
-			p.cfg.Stamp(p.name, &e)
+			p.cfg.Stamp(p.name, e)
 		}
 		out = append(e.AppendJSON(out), '\n')
 		b.N++
