@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"hash/maphash"
 	"slices"
 	"sort"
 )
@@ -20,6 +21,7 @@ type shelf struct {
 	join func(key, old, fresh []byte, lost func(reference)) ([]byte, error)
 	runs []*run // the oldest first
 
+	seed        maphash.Seed // of the hashes in the filters of its runs
 	cached      map[int64][]byte // chunks that were looked into, by number
 	cachedBytes int
 }
@@ -103,7 +105,7 @@ type writer struct {
 	first   []byte
 	last    []byte
 	records int64
-	keys    [][]byte // for the filter; only where the shelf has one
+	keys    []uint64 // hashes, for the filter; only where the shelf has one
 }
 
 func (w *writer) add(ctx context.Context, key, value []byte) error {
@@ -114,7 +116,7 @@ func (w *writer) add(ctx context.Context, key, value []byte) error {
 	w.last = append(w.last[:0], key...)
 	w.records++
 	if w.s.filters() {
-		w.keys = append(w.keys, bytes.Clone(key))
+		w.keys = append(w.keys, maphash.Bytes(w.s.seed, key))
 	}
 	if len(w.buf) < w.s.size {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"hash/maphash"
 	"slices"
 )
 
@@ -23,7 +24,7 @@ func openShelves(ctx context.Context, q querier) (*shelves, error) {
 	out := &shelves{
 		alerts:   shelf{kind: shelfAlerts, size: zipBytes, pack: true, join: joinAlerts},
 		sessions: shelf{kind: shelfSessions, size: zipBytes, pack: true, join: joinSessions},
-		states:   shelf{kind: shelfStates, size: flatBytes, cached: map[int64][]byte{}},
+		states:   shelf{kind: shelfStates, size: flatBytes, seed: maphash.MakeSeed(), cached: map[int64][]byte{}},
 	}
 	rows, err := q.QueryContext(ctx, "SELECT n, shelf, run, tier, records, length(data), first FROM chunks ORDER BY run, n")
 	if err != nil {
@@ -137,13 +138,14 @@ const cacheBytes = 16 << 20 // of chunks that single records are looked for in
 // get gives what the newest run says of a key; ok is false where there is
 // nothing. The value is to be read only.
 func (s *shelf) get(ctx context.Context, t *store, key []byte) (value []byte, ok bool, err error) {
+	h := maphash.Bytes(s.seed, key)
 	for _, r := range slices.Backward(s.runs) {
 		if r.filter == nil {
 			if err := s.fill(ctx, t, r); err != nil {
 				return nil, false, err
 			}
 		}
-		if !r.filter.maybe(key) {
+		if !r.filter.maybe(h) {
 			continue
 		}
 		for _, c := range r.between(key, key) {
@@ -205,7 +207,7 @@ func (s *shelf) uncache(n int64) {
 // fill makes the filter of a run from what is stored.
 func (s *shelf) fill(ctx context.Context, t *store, r *run) error {
 	f := newFilter(int(r.records))
-	err := s.each(ctx, t, []*run{r}, span{}, func(key, _ []byte) error { f.put(key); return nil })
+	err := s.each(ctx, t, []*run{r}, span{}, func(key, _ []byte) error { f.put(maphash.Bytes(s.seed, key)); return nil })
 	if err == nil {
 		r.filter = f
 	}

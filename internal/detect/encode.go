@@ -123,7 +123,13 @@ func appendRule(b []byte, id string) []byte {
 	return appendID(b, id)
 }
 
-func ownRule(n uint16) string { return fmt.Sprintf("%s%03x", OwnRules, n) }
+func ownRule(n uint16) string {
+	const digits = "0123456789abcdef"
+	if n > 0xfff {
+		return fmt.Sprintf("%s%x", OwnRules, n)
+	}
+	return OwnRules + string([]byte{digits[n>>8], digits[n>>4&15], digits[n&15]})
+}
 
 // shortHash is a hash as it is remembered.
 func shortHash(h uint64) uint64 { return h & 0xffff_ffff }
