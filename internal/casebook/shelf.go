@@ -21,7 +21,7 @@ type shelf struct {
 	join func(key, old, fresh []byte, lost func(reference)) ([]byte, error)
 	runs []*run // the oldest first
 
-	seed        maphash.Seed // of the hashes in the filters of its runs
+	seed        maphash.Seed     // of the hashes in the filters of its runs
 	cached      map[int64][]byte // chunks that were looked into, by number
 	cachedBytes int
 }
