@@ -20,6 +20,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/decoy"
 	"github.com/lapwing-defence/lapwing/internal/decoy/access"
 	"github.com/lapwing-defence/lapwing/internal/decoy/httpd"
+	"github.com/lapwing-defence/lapwing/internal/decoy/ldap"
 	"github.com/lapwing-defence/lapwing/internal/decoy/redis"
 	"github.com/lapwing-defence/lapwing/internal/decoy/sshd"
 	"github.com/lapwing-defence/lapwing/internal/decoy/telnetd"
@@ -177,6 +178,8 @@ func newDecoy(c config.Decoy, h WorkerHost, door *access.Door) (decoy.Decoy, int
 	case "http", "https":
 		d, err := web(h, c.Type == "https", door)
 		return d, httpd.LogConnection, err
+	case "ldap":
+		return ldap.New(ldap.Config{Door: door, Persona: h.Identity.Persona}), ldap.LogConnection, nil
 	case "redis":
 		return redis.New(redis.Config{Door: door, Password: c.Password, Seed: h.Identity.Persona.Seed}), redis.LogConnection, nil
 	case "telnet":

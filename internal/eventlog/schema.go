@@ -80,7 +80,7 @@ var kinds = map[string]kind{
 	"lapwing.host": kindText, "lapwing.decoy": kindText, "lapwing.persona": kindText, "lapwing.connection.id": kindText,
 	"lapwing.session.id": kindText, "lapwing.session.kind": kindText, "lapwing.session.commands": kindInt, "lapwing.session.captures": kindInt,
 	"lapwing.session.terminal": kindText, "lapwing.session.environment": kindText,
-	"lapwing.depth": kindText, "lapwing.exercise.id": kindText, "lapwing.exercise.forged": kindText, "lapwing.token.id": kindText, "lapwing.capture.how": kindText, "lapwing.query.text": kindText, "lapwing.http.attack": kindText, "lapwing.http.headers": kindText, "lapwing.http.ja4h": kindText, "lapwing.http.line": kindText, "lapwing.tls.alpn": kindText, "lapwing.query.length": kindInt,
+	"lapwing.depth": kindText, "lapwing.exercise.id": kindText, "lapwing.exercise.forged": kindText, "lapwing.token.id": kindText, "lapwing.capture.how": kindText, "lapwing.query.text": kindText, "lapwing.ldap.dn": kindText, "lapwing.http.attack": kindText, "lapwing.http.headers": kindText, "lapwing.http.ja4h": kindText, "lapwing.http.line": kindText, "lapwing.tls.alpn": kindText, "lapwing.query.length": kindInt,
 	"lapwing.login.method": kindText, "lapwing.password.hmac": kindText, "lapwing.password.length": kindInt,
 	"lapwing.password.class": kindText, "lapwing.password.value": kindText, "lapwing.command.length": kindInt, "lapwing.file.verb": kindText,
 	"lapwing.ssh.hassh": kindText, "lapwing.ssh.kex": kindText, "lapwing.ssh.ciphers": kindText, "lapwing.ssh.macs": kindText,
