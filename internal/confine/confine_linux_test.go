@@ -22,6 +22,9 @@ func TestMain(m *testing.M) {
 	case "sink":
 		sink()
 		return
+	case "enforcer":
+		enforcerChild()
+		return
 	case "sender":
 		sender()
 		return

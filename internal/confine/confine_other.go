@@ -21,3 +21,15 @@ func Enter(string, int) (Report, error) {
 
 // NetNS names no namespace on this system.
 func NetNS() (string, error) { return "", nil }
+
+// EnforcerLevels is the number of levels that PrepareEnforcer knows.
+const EnforcerLevels = 1
+
+// PrepareEnforcer does nothing on this system.
+func PrepareEnforcer(*exec.Cmd, int) {}
+
+// EnterEnforcer cannot confine on this system.
+func EnterEnforcer(int) (Report, error) { return Enter("", 0) }
+
+// HideCapabilities has nothing to hide on this system.
+func HideCapabilities() error { return nil }

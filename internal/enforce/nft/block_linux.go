@@ -320,15 +320,6 @@ func (t *Table) count() int {
 	return n
 }
 
-// Stats is what the table is doing.
-type Stats struct {
-	Blocks  int    // that stand
-	Owned   bool   // the kernel keeps others off
-	Repairs uint64 // times that it had to be put back
-	Refused uint64 // blocks for which there was no room
-	Err     error  // why it does not do what it should
-}
-
 // Stats gives the figures.
 func (t *Table) Stats() Stats {
 	t.mu.Lock()

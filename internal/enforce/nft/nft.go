@@ -20,9 +20,13 @@ package nft
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/netip"
+	"strconv"
 	"time"
+
+	"github.com/lapwing-defence/lapwing/internal/respond/action"
 )
 
 // Name is the table's, in the family inet.
@@ -38,9 +42,9 @@ type Config struct {
 // The bounds.
 const (
 	DefaultMax = 100_000
-	maxAllow   = 4096                // prefixes of the allow list, after merging
-	maxLengths = 16                  // lengths of prefix in use at once
-	MaxTTL     = 30 * 24 * time.Hour // of an element
+	maxAllow   = 4096                 // prefixes of the allow list, after merging
+	maxLengths = 16                   // lengths of prefix in use at once
+	MaxTTL     = 366 * 24 * time.Hour // of an element
 	minTTL     = time.Millisecond
 )
 
@@ -67,7 +71,7 @@ var (
 	// ErrOwned says that a living process holds the table.
 	ErrOwned = errors.New("another process holds the table inet " + Name + ": stop the other lapwing")
 	// ErrTTL says that a block would not end in time.
-	ErrTTL = errors.New("a block must end, within 30 days")
+	ErrTTL = errors.New("a block must end, within a year")
 )
 
 // The shortest prefixes: what is wider hits more than an answer may, whoever
@@ -78,22 +82,21 @@ const (
 )
 
 // Check says whether a prefix may be blocked at all: it is masked, not wider
-// than /16 or /32, and no address of the machine itself, of the link (where
-// IPv6 neighbours are found), multicast, or none.
+// than /16 or /32, an IPv4 one is not written as IPv6, and none of
+// action.Never, such as loopback and the link's own.
 func Check(p netip.Prefix) error {
 	a := p.Addr()
-	switch {
-	case !p.IsValid(), p != p.Masked(), a.Is4In6(), a.Zone() != "":
+	if !p.IsValid() || p != p.Masked() || a.Is4In6() || a.Is4() && p.Bits() < widest4 || a.Is6() && p.Bits() < widest6 {
 		return ErrPrefix
-	case a.Is4() && p.Bits() < widest4, a.Is6() && p.Bits() < widest6:
-		return ErrPrefix
-	case a.IsLoopback(), a.IsUnspecified(), a.IsMulticast(), a.IsLinkLocalUnicast(), a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
-		return ErrPrefix
-	case a.Is4() && a.As4()[0] == 0, a.Is6() && p.Contains(netip.IPv6Loopback()):
-		return ErrPrefix
+	}
+	if n, hit := action.Never().Hit(p); hit {
+		return fmt.Errorf("%w: %s", ErrPrefix, n.Why)
 	}
 	return nil
 }
+
+// SetName is that of the set in which a block of p is.
+func SetName(p netip.Prefix) string { return lengthOf(p).name() }
 
 // covered tells whether one of the prefixes holds the whole of p.
 func covered(list []netip.Prefix, p netip.Prefix) bool {
@@ -113,6 +116,11 @@ type length struct {
 
 func lengthOf(p netip.Prefix) length { return length{p.Bits(), p.Addr().Is6()} }
 
+// name is that of the set and of the counter.
+func (l length) name() string {
+	return "b" + strconv.Itoa(l.bits) + map[bool]string{true: "v6"}[l.six && l.bits <= 32]
+}
+
 // compare puts the lengths in the order of the rules: what is hit most first.
 func (l length) compare(m length) int {
 	if l.six != m.six {
@@ -127,4 +135,13 @@ func (l length) compare(m length) int {
 // usual are the lengths that decisions have; others come as they are asked for.
 func usual() []length {
 	return []length{{32, false}, {24, false}, {128, true}, {64, true}, {56, true}, {48, true}}
+}
+
+// Stats is what the table is doing.
+type Stats struct {
+	Blocks  int    // that stand
+	Owned   bool   // the kernel keeps others off
+	Repairs uint64 // times that it had to be put back
+	Refused uint64 // blocks for which there was no room
+	Err     error  // why it does not do what it should
 }

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"net/netip"
 	"slices"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -22,11 +21,6 @@ const (
 	drop         = 0 // verdicts
 	accept       = 1
 )
-
-// name is that of the set and of the counter.
-func (l length) name() string {
-	return "b" + strconv.Itoa(l.bits) + map[bool]string{true: "v6"}[l.six && l.bits <= 32]
-}
 
 // width is the number of bytes of an address.
 func (l length) width() int {
