@@ -122,7 +122,7 @@ func (d Dir) alone(ctx context.Context, store bool, fn func(*desk) error) error 
 		if err := a.judge.catchUp(ctx); err != nil {
 			return err
 		}
-		k, err := a.openDesk(d, nil, nil, nil)
+		k, err := a.openDesk(deskParts{dir: d}, nil)
 		if err != nil {
 			return err
 		}

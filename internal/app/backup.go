@@ -109,7 +109,7 @@ func (k *desk) packEventLog(ctx context.Context, p *pack) error {
 
 // packRest takes what only grows: the journal before what its events tell of.
 func (k *desk) packRest(_ context.Context, p *pack) error {
-	for _, dir := range []string{"journal", "recordings", "captures", "visitors", "held", "keys", "persona"} {
+	for _, dir := range []string{"journal", "recordings", "captures", "visitors", "held", "keys", "persona", "tokens"} {
 		if err := p.tree(dir, k.dir.Path(dir)); err != nil {
 			return err
 		}

@@ -28,17 +28,24 @@ import (
 // command serves it to itself, so that both answer alike.
 type desk struct {
 	*archive
+	deskParts
+	site []byte // key
+	slog *slog.Logger
+	acts sync.Mutex // one forget, export, backup or retention run at a time
+}
+
+// deskParts is what a desk needs beside the archive.
+type deskParts struct {
 	dir      Dir
 	vault    *vault.Vault
 	visitors *visitors.Store
-	site     []byte // key
-	slog     *slog.Logger
-	acts     sync.Mutex // one forget, export, backup or retention run at a time
+	tokens   *tokens
 }
 
-// openDesk opens what a desk needs beside the archive.
-func (a *archive) openDesk(d Dir, v *vault.Vault, states *visitors.Store, log *slog.Logger) (*desk, error) {
-	k := &desk{archive: a, dir: d, vault: v, visitors: states, slog: log}
+// openDesk opens those of the parts that nobody has opened yet.
+func (a *archive) openDesk(p deskParts, log *slog.Logger) (*desk, error) {
+	d := p.dir
+	k := &desk{archive: a, deskParts: p, slog: log}
 	err := os.MkdirAll(d.held(), 0o700)
 	if k.vault == nil && err == nil {
 		var key []byte
@@ -52,6 +59,9 @@ func (a *archive) openDesk(d Dir, v *vault.Vault, states *visitors.Store, log *s
 	}
 	if err == nil {
 		k.site, err = d.key("site")
+	}
+	if k.tokens == nil && err == nil {
+		k.tokens, err = d.openTokens()
 	}
 	if log == nil {
 		k.slog = slog.New(slog.DiscardHandler)
@@ -168,6 +178,7 @@ func (k *desk) handle(mux *http.ServeMux) {
 	mux.HandleFunc("POST /forget", k.page(k.postForget))
 	mux.HandleFunc("POST /export", k.stream(k.postExport))
 	mux.HandleFunc("POST /backup", k.stream(k.postBackup))
+	k.handleTokens(mux)
 }
 
 func sessionLine(s *casebook.Session) *Session {

@@ -131,7 +131,12 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 	if err != nil {
 		return fatal(ctl, err)
 	}
-	in := &intake{observer: o.Observer, passwords: o.Config.Record.Passwords, key: site, now: time.Now}
+	tokens, err := o.Dir.openTokens()
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	defer tokens.keep(ctx, log)()
+	in := &intake{observer: o.Observer, passwords: o.Config.Record.Passwords, key: site, now: time.Now, tokens: tokens.watch}
 	keep := &keeper{o.Dir, kept.spool, v, states, kept.book}
 	defer keep.background(ctx, &o, log)()
 	up := uplink.NewServer(uplink.ServerConfig{
@@ -147,7 +152,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 	if err != nil {
 		return fatal(ctl, err)
 	}
-	desk, err := kept.openDesk(o.Dir, v, states, log)
+	desk, err := kept.openDesk(deskParts{o.Dir, v, states, tokens}, log)
 	if err != nil {
 		return fatal(ctl, err)
 	}

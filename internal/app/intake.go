@@ -3,9 +3,12 @@
 package app
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/token"
 )
 
 // passwordField carries a typed password from the worker to the hub, and no further.
@@ -16,28 +19,41 @@ const passwordField = "lapwing.password.text"
 // it, and all others judge the event as ever.
 const forgedField = "lapwing.exercise.forged"
 
-// passwordNames begin the names that stamp changes or takes away.
-const passwordNames = "lapwing.password."
+// decoded begin the names that stamp changes, takes away or looks at: those of
+// passwords, those by which the use of a token is recognised, and those that
+// only the hub may write.
+var decoded = []string{
+	"lapwing.password.", "lapwing.login.", "lapwing.ssh.public_key", token.Fields, "lapwing.database", "lapwing.source",
+	"url.", "dns.question.", "http.request.referrer", "tls.client.x509.", "tls.client.server_name", "user.target.", "user.email", "email.", "cloud.", "database.",
+}
 
 // intake is what the hub does to every event before it is written anywhere.
 type intake struct {
 	observer  string
 	passwords string // hmac, full, none
 	key       []byte
+	tokens    *token.Watch // nil: there are none
 	now       func() time.Time
 }
 
 // quick is stamp for a line that need not be decoded for it.
 func (in *intake) quick(dst, line []byte, now time.Time) ([]byte, bool) {
-	s := event.Stamp{Observer: in.observer, Ingested: now.Truncate(time.Millisecond), Decode: passwordNames}
+	s := event.Stamp{Observer: in.observer, Ingested: now.Truncate(time.Millisecond), Decode: decoded}
 	return s.Append(dst, line)
 }
 
 // stamp rewrites an event: the sensor's name and the time of arrival are ours to
-// say, a password text does not pass.
+// say, a password text does not pass. Before that, it tells whether a token is
+// recognised by it: nobody else sees the password beside the master key.
 func (in *intake) stamp(e *event.Event, now time.Time) {
 	e.Observer = in.observer
 	e.Ingested = now.Truncate(time.Millisecond)
+	e.Extra = slices.DeleteFunc(e.Extra, func(f event.Field) bool {
+		return strings.HasPrefix(f.Name, token.Fields) && f.Name != token.IDField
+	})
+	if in.tokens != nil {
+		in.tokens.Mark(e)
+	}
 	forged := e.Exercise
 	e.Exercise = ""                                // known by where it runs, never by content
 	kept := make([]event.Field, 0, len(e.Extra)+4) // a password becomes up to four

@@ -52,6 +52,8 @@ func (d Dir) recordings() string   { return d.Path("recordings") }
 func (d Dir) keys() string         { return d.Path("keys") }
 func (d Dir) personas() string     { return d.Path("persona") }
 func (d Dir) visitors() string     { return d.Path("visitors") }
+func (d Dir) tokenRows() string    { return d.Path("tokens", "register.ndjson") }
+func (d Dir) doors() string        { return d.Path("tokens", "doors.json") }
 
 // The sockets of a running instance.
 func (d Dir) apiSocket() string     { return d.Path("run", "api.sock") }
@@ -65,7 +67,7 @@ func (d Dir) Create() error {
 	if len(d.journalSocket()) > maxSocketPath {
 		return fmt.Errorf("the data directory's path %q is too long for a socket below it: choose one of at most %d bytes", d, maxSocketPath-len("/run/journal.sock"))
 	}
-	for _, p := range []string{"", "journal", "eventlog", "captures", "recordings", "keys", "persona", "visitors", "held", "run"} {
+	for _, p := range []string{"", "journal", "eventlog", "captures", "recordings", "keys", "persona", "visitors", "held", "tokens", "run"} {
 		if err := os.MkdirAll(d.Path(p), 0o700); err != nil {
 			return fmt.Errorf("make the data directory: %w", err)
 		}

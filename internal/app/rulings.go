@@ -24,6 +24,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/journal"
 	"github.com/lapwing-defence/lapwing/internal/ruleset"
 	"github.com/lapwing-defence/lapwing/internal/sigma"
+	"github.com/lapwing-defence/lapwing/internal/token"
 )
 
 // rulings is what Sigma rules say to the judge. What was said of the events of
@@ -142,7 +143,30 @@ func verdict(v *live.Verdict, e *event.Event) detect.Verdict {
 	if len(v.Group) > 0 {
 		title = fmt.Sprintf("%s on %s: %d within %s", e.Source.Addr(), e.Host, v.Count, v.Last.Sub(v.First).Round(time.Second))
 	}
-	return detect.Verdict{Rule: &rule, Title: title}
+	said := detect.Verdict{Rule: &rule, Title: title}
+	if id, ok := e.Get(token.IDField); ok && len(v.Group) == 0 {
+		said.Of, said.Title = id.Text(), tokenTitle(e, id.Text())
+	}
+	return said
+}
+
+// tokenTitle says which token was used, where it was stolen from and when.
+func tokenTitle(e *event.Event, id string) string {
+	get := func(name string) string {
+		v, _ := e.Get(name)
+		return v.Text()
+	}
+	host := get(token.HostField)
+	if host == "" {
+		return fmt.Sprintf("%s used the planted credential %q on %s", e.Source.Addr(), id, e.Host)
+	}
+	state := get(token.StateField)
+	if get(token.LateField) != "" {
+		state = "late: " + state
+	}
+	place := strings.TrimSpace(host + " " + get(token.PathField))
+	return fmt.Sprintf("stolen from %q between %s and %s, used on %s by %s: %s token %s (%s)", place, get(token.SinceField),
+		e.Time.UTC().Format(time.RFC3339), e.Host, e.Source.Addr(), get(token.KindField), id, state)
 }
 
 // builtIn tells of a rule whose verdict the judge reaches itself, with a title

@@ -80,6 +80,9 @@ func Up(ctx context.Context, o UpOptions) error {
 			f.Close() //nolint:errcheck // the worker has its own copies
 		}
 	}()
+	if err := o.Dir.saveDoors(inst.Listens, orders); err != nil {
+		return err
+	}
 	return supervise(ctx, o, orders, inst, files)
 }
 

@@ -84,6 +84,17 @@ func (g *Engine) Forget() { g.mem.reset() }
 type Verdict struct {
 	Rule  *alert.Rule
 	Title string
+	// Of keeps apart what is not one case: verdicts of a rule on one source have one
+	// alert for each Of. Most have none.
+	Of string
+}
+
+// group is the key of the alert that v belongs to, within its source.
+func (v *Verdict) group() string {
+	if v.Of == "" {
+		return v.Rule.ID
+	}
+	return v.Rule.ID + " " + v.Of
 }
 
 // Judge gives the alerts that e raised or grew; Count tells which: 1 is new.
@@ -186,20 +197,20 @@ func (s *source) verdicts(dst []Verdict, e *event.Event) []Verdict {
 	case event.ActionLogin:
 		return s.login(dst, e)
 	case event.ActionCommandExecuted:
-		return append(dst, Verdict{&ruleCommand, title(from, " runs commands on ", e.Host, e.User)})
+		return append(dst, Verdict{Rule: &ruleCommand, Title: title(from, " runs commands on ", e.Host, e.User)})
 	case event.ActionQueryExecuted:
 		if e.Depth < event.DepthAct { // who only looks what answers
 			return dst
 		}
-		return append(dst, Verdict{&ruleQuery, fmt.Sprintf("%s works in the %s database of %s as %q", from, e.Decoy, e.Host, short(e.User))})
+		return append(dst, Verdict{Rule: &ruleQuery, Title: fmt.Sprintf("%s works in the %s database of %s as %q", from, e.Decoy, e.Host, short(e.User))})
 	case event.ActionFileCaptured:
-		return append(dst, Verdict{&ruleFile, fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", from, short(e.Path), e.Host, e.SHA256)})
+		return append(dst, Verdict{Rule: &ruleFile, Title: fmt.Sprintf("%s left %q on %s (SHA-256 %.12s…)", from, short(e.Path), e.Host, e.SHA256)})
 	case event.ActionMalwareFound:
 		return append(dst, s.malware(e))
 	case event.ActionDownloadRequested:
-		return append(dst, Verdict{&ruleFetch, fmt.Sprintf("%s asked %s for %q", from, e.Host, short(e.URL))})
+		return append(dst, Verdict{Rule: &ruleFetch, Title: fmt.Sprintf("%s asked %s for %q", from, e.Host, short(e.URL))})
 	case event.ActionTunnelRequested:
-		return append(dst, Verdict{&ruleTunnel, fmt.Sprintf("%s tried to tunnel through %s", from, e.Host)})
+		return append(dst, Verdict{Rule: &ruleTunnel, Title: fmt.Sprintf("%s tried to tunnel through %s", from, e.Host)})
 	}
 	return dst
 }
@@ -221,7 +232,7 @@ func (s *source) login(out []Verdict, e *event.Event) []Verdict {
 	}
 	if e.Outcome == "success" {
 		s.Got = true
-		out = append(out, Verdict{&ruleLogin, title(from, " logged in to ", e.Host, e.User)})
+		out = append(out, Verdict{Rule: &ruleLogin, Title: title(from, " logged in to ", e.Host, e.User)})
 	}
 	but := ""
 	if s.Got {
@@ -232,10 +243,10 @@ func (s *source) login(out []Verdict, e *event.Event) []Verdict {
 		if n == maxUsers {
 			more = " or more"
 		}
-		out = append(out, Verdict{&ruleSpray, fmt.Sprintf("%s tried %d%s user names%s", from, n, more, but)})
+		out = append(out, Verdict{Rule: &ruleSpray, Title: fmt.Sprintf("%s tried %d%s user names%s", from, n, more, but)})
 	}
 	if s.Tries >= guessed {
-		out = append(out, Verdict{&ruleBrute, fmt.Sprintf("%s tried to log in %d times%s", from, s.Tries, but)})
+		out = append(out, Verdict{Rule: &ruleBrute, Title: fmt.Sprintf("%s tried to log in %d times%s", from, s.Tries, but)})
 	}
 	return out
 }
@@ -246,13 +257,14 @@ func (it *item) raise(v *Verdict, e *event.Event) alert.Alert {
 	if s.Groups == nil {
 		s.Groups = map[string]*group{}
 	}
-	n := s.Groups[v.Rule.ID]
+	of := v.group()
+	n := s.Groups[of]
 	if n == nil {
-		n = &group{ID: id(v.Rule.ID, it.key, stamp(e.Time)), First: e.Time, derived: true}
-		s.Groups[v.Rule.ID] = n
+		n = &group{ID: id(of, it.key, stamp(e.Time)), First: e.Time, derived: true}
+		s.Groups[of] = n
 	}
 	if n.key == "" {
-		n.key = v.Rule.ID + " " + it.key[2:] + " " + s.First.UTC().Format(time.RFC3339)
+		n.key = of + " " + it.key[2:] + " " + s.First.UTC().Format(time.RFC3339)
 	}
 	n.Count++
 	n.Level = max(n.Level, v.Rule.Level)

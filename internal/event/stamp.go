@@ -10,7 +10,7 @@ import (
 type Stamp struct {
 	Observer string    // observer.name
 	Ingested time.Time // event.ingested
-	Decode   string    // lines with a name that begins so are to be decoded
+	Decode   []string  // lines with a name that begins with one of these are to be decoded
 }
 
 // What a name of AppendJSON holds.
@@ -119,7 +119,8 @@ func nameIndex[T string | []byte](name T) int {
 // where that cannot be told for sure: for a line that AppendJSON would write
 // otherwise, one that has the fields already or an exercise, one with bytes
 // above ASCII, lists or fractions, one without an id, and one that s.Decode
-// names. Such a line is to be decoded.
+// names (of the names with a place of their own, it can be url.original alone).
+// Such a line is to be decoded.
 func (s *Stamp) Append(dst, line []byte) (out []byte, ok bool) {
 	c := checker{b: line, decode: s.Decode}
 	if len(line) > MaxLine || !c.object() || !c.seen[idAt] || (c.seen[pathAt] || c.seen[sumAt]) != c.seen[sizeAt] {
@@ -136,7 +137,7 @@ func (s *Stamp) Append(dst, line []byte) (out []byte, ok bool) {
 type checker struct {
 	b      []byte
 	i      int
-	decode string
+	decode []string
 
 	seen               [len(written)]bool
 	next               int // in written
@@ -177,6 +178,9 @@ func (c *checker) field(at int) bool {
 		if len(rest) < n+3 || rest[n+1] != '"' || rest[n+2] != ':' || string(rest[1:n+1]) != written[k].name || rest[0] != '"' {
 			continue
 		}
+		if k == urlAt && c.named([]byte(written[k].name)) {
+			return false
+		}
 		c.i += n + 3
 		c.pass(k, at)
 		c.next, c.seen[k] = k+1, true
@@ -186,8 +190,7 @@ func (c *checker) field(at int) bool {
 	if !ok || !c.take(':') {
 		return false
 	}
-	if !plainName(name) || nameIndex(name) >= 0 || // twice, or out of order
-		c.decode != "" && strings.HasPrefix(string(name), c.decode) {
+	if !plainName(name) || nameIndex(name) >= 0 || c.named(name) { // twice, or out of order
 		return false
 	}
 	c.pass(len(written), at)
@@ -197,6 +200,16 @@ func (c *checker) field(at int) bool {
 		return ok
 	}
 	return c.number(18)
+}
+
+// named tells of a name for which the line is to be decoded.
+func (c *checker) named(name []byte) bool {
+	for _, p := range c.decode {
+		if len(name) >= len(p) && string(name[:len(p)]) == p {
+			return true
+		}
+	}
+	return false
 }
 
 // plainName tells of a name that it needs no escape and is not typed.

@@ -3,12 +3,13 @@ package event
 import (
 	"bytes"
 	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 )
 
-var stampOf = Stamp{Observer: `a "sensor"`, Ingested: time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC), Decode: "lapwing.password."}
+var stampOf = Stamp{Observer: `a "sensor"`, Ingested: time.Date(2026, 1, 2, 3, 4, 5, 678_000_000, time.UTC), Decode: []string{"lapwing.password."}}
 
 // slowly is what Append is to be equal to.
 func slowly(t *testing.T, s *Stamp, line []byte) []byte {
@@ -20,8 +21,11 @@ func slowly(t *testing.T, s *Stamp, line []byte) []byte {
 	if e.ID == "" || e.Exercise != "" {
 		t.Fatalf("%q is stamped: id %q, exercise %q", line, e.ID, e.Exercise)
 	}
+	if e.URL != "" && slices.Contains(s.Decode, "url.") {
+		t.Fatalf("%q is stamped and has a URL", line)
+	}
 	for _, f := range e.Extra {
-		if strings.HasPrefix(f.Name, s.Decode) {
+		if slices.ContainsFunc(s.Decode, func(p string) bool { return strings.HasPrefix(f.Name, p) }) {
 			t.Fatalf("%q is stamped and has %s", line, f.Name)
 		}
 	}
@@ -105,7 +109,7 @@ func FuzzStamp(f *testing.F) {
 	f.Add([]byte(`{"event.id":"x","process.pid":123456789012345678,"lapwing.a":"b"}`))
 	f.Add([]byte(`{"@timestamp":"2026-02-28T23:59:59.000000000Z","event.id":"x","source.ip":"192.0.2.1","source.port":0,"lapwing.depth":"try"}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
-		for _, s := range []*Stamp{&stampOf, {Ingested: stampOf.Ingested, Decode: "x"}} {
+		for _, s := range []*Stamp{&stampOf, {Ingested: stampOf.Ingested, Decode: []string{"x", "url."}}} {
 			if out, ok := s.Append(nil, line); ok {
 				if want := slowly(t, s, line); !bytes.Equal(out, want) {
 					t.Errorf("of   %s\ngot  %s\nwant %s", line, out, want)
