@@ -21,7 +21,7 @@ func (in *instance) try(args ...string) (string, int) {
 // bytesOf counts where text lies in the data directory.
 func (in *instance) bytesOf(text string) (where []string) {
 	filepath.Walk(filepath.Join(in.dir, "d"), func(p string, st os.FileInfo, err error) error {
-		if err == nil && st.Mode().IsRegular() {
+		if err == nil && st.Mode().IsRegular() && st.Name() != "doors.json" { // addresses of our own listeners
 			if data, _ := os.ReadFile(p); bytes.Contains(data, []byte(text)) {
 				where = append(where, p)
 			}
