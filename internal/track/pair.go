@@ -96,7 +96,7 @@ func (s *Set) long(r *reading, k pairKey, p *pair, se *session, h *host, o *oute
 		return
 	}
 	se.Told = step
-	key := kindKey{Class: classSession, Port: k.Port, A: octave(se.Out / uint64(length)), B: octave(se.In / uint64(length))}
+	key := kindKey{Server: h.Server, Class: classSession, Port: k.Port, A: octave(se.Out / uint64(length)), B: octave(se.In / uint64(length))}
 	known := s.known(r, key, k, p, s.fresh(o, r.at))
 	if s.learning(r.at) || p.First < s.s.Began+int64(s.cfg.Learning/time.Second) {
 		return
@@ -134,7 +134,7 @@ func (s *Set) beacon(r *reading, k pairKey, p *pair, h *host, o *outer) {
 	}
 	p.Told = now
 	n := uint64(max(p.N, 1))
-	key := kindKey{Class: classBeacon, Port: k.Port, A: half(uint64(b.interval)), B: half(p.Out / n), C: half(p.In / n)}
+	key := kindKey{Server: h.Server, Class: classBeacon, Port: k.Port, A: half(uint64(b.interval)), B: half(p.Out / n), C: half(p.In / n), D: uint8(min(b.jitter, 200) / 25)}
 	known := s.known(r, key, k, p, s.fresh(o, r.at))
 	if s.learning(r.at) || p.First < s.s.Began+int64(s.cfg.Learning/time.Second) {
 		return
@@ -160,9 +160,12 @@ const (
 
 type kindKey struct {
 	Host    addr // zero: of anybody
+	Server  bool // of servers or of others: what desktops do excuses no server
 	Class   uint8
 	Port    uint16
-	A, B, C uint8
+	// Beacons: pause, bytes out and in of a connection in powers of √2, jitter in
+	// quarters. Sessions: bytes out and in of a second in powers of two.
+	A, B, C, D uint8
 }
 
 // habit is a kind of traffic and who has it.
@@ -228,11 +231,12 @@ func (h *habit) note(who uint64) {
 
 // near tells whether a kind or one beside it fits.
 func (s *Set) near(k kindKey, fits func(*habit) bool) bool {
-	for i := range 27 {
+	for i := range 81 {
 		n := k
 		n.A += uint8(i%3) - 1
 		n.B += uint8(i/3%3) - 1
-		n.C += uint8(i/9) - 1
+		n.C += uint8(i/9%3) - 1
+		n.D += uint8(i/27) - 1
 		if i, ok := s.s.kinds.index[n]; ok && fits(&s.s.kinds.items[i].Val) {
 			s.s.kinds.find(n)
 			return true
