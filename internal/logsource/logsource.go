@@ -63,6 +63,9 @@ type recordEntry struct {
 	When    map[string][]string `yaml:"when"`
 	Sources []source            `yaml:"sources"`
 	Alias   map[string]string   `yaml:"alias"`
+	// Set gives fields, where they are absent, a value that the record says in
+	// other words, which When looked at.
+	Set map[string]string `yaml:"set"`
 	// Windows: the record is one of an event log, and these fields say which.
 	Windows *windowsNames `yaml:"windows"`
 }

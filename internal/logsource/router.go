@@ -45,10 +45,17 @@ type Router struct {
 
 type aliasIDs struct{ dst, src sigma.FieldID }
 
+// setID is a field and the value that it is given.
+type setID struct {
+	id    sigma.FieldID
+	value string
+}
+
 // kind is what is known of records that look the same from outside.
 type kind struct {
 	src   *sigma.Source
 	alias []aliasIDs
+	set   []setID
 	split sigma.FieldID // a field whose value decides further, NoField
 	byVal map[string]*kind
 }
@@ -93,6 +100,9 @@ func (m *Mapping) Router(f *sigma.Fields) *Router {
 		rr := recordRule{name: e.Name, formats: e.Format, kind: &kind{src: &sigma.Source{Name: e.Name}, split: sigma.NoField, alias: r.aliases(e.Alias)}}
 		for _, s := range e.Sources {
 			rr.kind.src.Logsources = append(rr.kind.src.Logsources, sigma.Logsource(s))
+		}
+		for _, name := range sortedKeys(e.Set) {
+			rr.kind.set = append(rr.kind.set, setID{f.Add(name)[0], e.Set[name]})
 		}
 		for _, name := range sortedKeys(e.When) {
 			c := cond{id: f.Add(name)[0]}
@@ -236,6 +246,11 @@ func (c cond) holds(rec *sigma.Record) bool {
 func (w *Worker) give(rec *sigma.Record, k *kind) {
 	for _, a := range k.alias {
 		rec.Alias(a.dst, a.src)
+	}
+	for _, x := range k.set {
+		if !rec.Has(x.id) {
+			rec.Hide(x.id, sigma.String(x.value))
+		}
 	}
 	rec.Source = k.src
 }

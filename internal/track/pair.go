@@ -159,10 +159,10 @@ const (
 )
 
 type kindKey struct {
-	Host    addr // zero: of anybody
-	Server  bool // of servers or of others: what desktops do excuses no server
-	Class   uint8
-	Port    uint16
+	Host   addr // zero: of anybody
+	Server bool // of servers or of others: what desktops do excuses no server
+	Class  uint8
+	Port   uint16
 	// Beacons: pause, bytes out and in of a connection in powers of √2, jitter in
 	// quarters. Sessions: bytes out and in of a second in powers of two.
 	A, B, C, D uint8

@@ -19,8 +19,8 @@ func (d *Decoder) asa(tag, msg []byte, f *fact) {
 		_, rest, _ := bytes.Cut(msg, []byte("Deny "))
 		f.flow(true)
 		f.proto, rest, _ = bytes.Cut(rest, []byte(" "))
-		f.src, f.sport = ciscoAddr(rest, "src ", " ")
-		f.dst, f.dport = ciscoAddr(rest, " dst ", " ")
+		f.src, f.sport = ciscoAddr(rest, "src ")
+		f.dst, f.dport = ciscoAddr(rest, " dst ")
 	case "106001", "106006", "106015": // Inbound TCP connection denied from A/p to B/p flags SYN on interface outside
 		f.flow(true)
 		for _, p := range []string{"TCP", "UDP"} {
@@ -28,8 +28,8 @@ func (d *Decoder) asa(tag, msg []byte, f *fact) {
 				f.proto = []byte(p)
 			}
 		}
-		f.src, f.sport = ciscoAddr(msg, " from ", " ")
-		f.dst, f.dport = ciscoAddr(msg, " to ", " ")
+		f.src, f.sport = ciscoAddr(msg, " from ")
+		f.dst, f.dport = ciscoAddr(msg, " to ")
 	case "106100": // access-list x denied tcp outside/A(p) -> inside/B(p) hit-cnt 1
 		d.accessList(msg, f)
 	default:
@@ -38,12 +38,12 @@ func (d *Decoder) asa(tag, msg []byte, f *fact) {
 }
 
 // ciscoAddr reads "outside:192.0.2.1/443" after a word.
-func ciscoAddr(msg []byte, after, until string) (addr, port []byte) {
+func ciscoAddr(msg []byte, after string) (addr, port []byte) {
 	_, rest, ok := bytes.Cut(msg, []byte(after))
 	if !ok {
 		return nil, nil
 	}
-	word, _, _ := bytes.Cut(rest, []byte(until))
+	word, _, _ := bytes.Cut(rest, []byte(" "))
 	if i := bytes.LastIndexByte(word, '/'); i >= 0 {
 		word, port = word[:i], word[i+1:]
 	}
@@ -60,8 +60,8 @@ func (d *Decoder) built(msg []byte, f *fact) {
 	f.category, f.action = "network", "connection-started"
 	way, rest, _ := bytes.Cut(bytes.TrimPrefix(msg, []byte("Built ")), []byte(" "))
 	f.proto, _, _ = bytes.Cut(rest, []byte(" "))
-	a, ap := ciscoAddr(msg, " for ", " ")
-	b, bp := ciscoAddr(msg, " to ", " ")
+	a, ap := ciscoAddr(msg, " for ")
+	b, bp := ciscoAddr(msg, " to ")
 	if string(way) == "outbound" { // who asked stands second
 		a, ap, b, bp = b, bp, a, ap
 	}
@@ -72,10 +72,10 @@ func (d *Decoder) built(msg []byte, f *fact) {
 func (d *Decoder) teardown(msg []byte, f *fact) {
 	f.flow(false)
 	f.proto, _, _ = bytes.Cut(bytes.TrimPrefix(msg, []byte("Teardown ")), []byte(" "))
-	a, ap := ciscoAddr(msg, " for ", " ")
-	b, bp := ciscoAddr(msg, " to ", " ")
-	x, _ := strconv.Atoi(string(ap)) //nolint:errcheck // 0 where there is none
-	y, _ := strconv.Atoi(string(bp)) //nolint:errcheck // likewise
+	a, ap := ciscoAddr(msg, " for ")
+	b, bp := ciscoAddr(msg, " to ")
+	x, _ := strconv.Atoi(string(ap)) // 0 where there is none
+	y, _ := strconv.Atoi(string(bp)) // likewise
 	if x < y {
 		a, ap, b, bp = b, bp, a, ap
 	}
@@ -137,7 +137,7 @@ func (d *Decoder) asaLogin(msg []byte, f *fact) {
 		_, f.user, _ = bytes.Cut(msg, []byte(" : user = "))
 	case "113005", "113015": // AAA user authentication Rejected : reason = r : server = A : user = ann : user IP = B
 		f.login(false)
-		before, addr, _, ok := last(msg, " : user IP = ", "")
+		before, addr, ok := last(msg, " : user IP = ", "")
 		if ok {
 			f.src = bytes.TrimSpace(addr)
 		} else {
@@ -159,10 +159,10 @@ func (d *Decoder) asaLogin(msg []byte, f *fact) {
 	case "113019": // Group = g, Username = ann, IP = A, Session disconnected. ... Duration: 0h:10m:05s, Bytes xmt: 1, Bytes rcv: 2
 		f.gone()
 		f.service = "vpn"
-		before, rest, _, ok := last(msg, ", IP = ", ", Session disconnected")
+		before, rest, ok := last(msg, ", IP = ", ", Session disconnected")
 		if ok {
 			f.src = rest
-			_, f.user, _, _ = last(before, "Username = ", "")
+			_, f.user, _ = last(before, "Username = ", "")
 		}
 	case "605005", "605004", "611101", "611102":
 		d.asaAdmin(msg, f)
@@ -174,7 +174,7 @@ func (d *Decoder) asaAdmin(msg []byte, f *fact) {
 	code := string(f.code)
 	f.login(code == "605005" || code == "611101")
 	if code[:3] == "605" { // Login denied from A/p to inside:B/ssh for user "admin"
-		f.src, f.sport = ciscoAddr(msg, " from ", " ")
+		f.src, f.sport = ciscoAddr(msg, " from ")
 		_, service, _ := bytes.Cut(msg, []byte(" to "))
 		service, _, _ = bytes.Cut(service, []byte(" for user "))
 		if i := bytes.LastIndexByte(service, '/'); i >= 0 {
@@ -194,7 +194,7 @@ func (d *Decoder) asaAdmin(msg []byte, f *fact) {
 // angled reads Group <g> User <ann> IP <A>; the last IP < is the device's, as
 // nothing behind it is a visitor's.
 func angled(msg []byte, f *fact) {
-	before, addr, _, ok := last(msg, "> IP <", ">")
+	before, addr, ok := last(msg, "> IP <", ">")
 	if !ok {
 		return
 	}

@@ -28,6 +28,7 @@ const (
 
 // Decoder decodes messages. It serves one goroutine.
 type Decoder struct {
+	of    *sigma.Fields
 	id    ids
 	kv    pairs
 	csv   [][]byte
@@ -37,7 +38,7 @@ type Decoder struct {
 // New makes a Decoder over a table of fields, to which it adds the names that it
 // writes.
 func New(f *sigma.Fields) *Decoder {
-	d := &Decoder{}
+	d := &Decoder{of: f}
 	d.id.bind(f)
 	return d
 }
@@ -61,6 +62,9 @@ func (d *Decoder) Message(program, msg []byte, rec *sigma.Record) (format string
 	case bytes.HasPrefix(msg, []byte("date=2")) && bytes.Contains(msg, []byte(" devid=")) || bytes.HasPrefix(msg, []byte("logver=")) && bytes.Contains(msg, []byte(" devid=")):
 		format, ok = FortiGate, true
 		d.fortigate(msg, &f)
+		for _, p := range d.kv.list { // rules for FortiGate know its own names
+			rec.Hide(d.of.IDBytes(p.key), sigma.Bytes(p.value))
+		}
 	case bytes.HasPrefix(msg, []byte("id=")) && bytes.Contains(msg[:min(len(msg), 120)], []byte(" sn=")):
 		format, ok = SonicWall, true
 		d.sonicwall(msg, &f)
@@ -237,22 +241,18 @@ func hostPort(b []byte) (host, port []byte) {
 	return nil, nil
 }
 
-// last is the text between the last a and the first b after it; ok only where
-// both are there, b may be empty for the end.
-func last(msg []byte, a, b string) (before, text, after []byte, ok bool) {
+// last is the text between the last a and the first b behind it, and what stands
+// before; an empty b is the end. ok only where both are there.
+func last(msg []byte, a, b string) (before, text []byte, ok bool) {
 	i := bytes.LastIndex(msg, []byte(a))
 	if i < 0 {
-		return nil, nil, nil, false
+		return nil, nil, false
 	}
-	rest := msg[i+len(a):]
+	text, _, ok = bytes.Cut(msg[i+len(a):], []byte(b))
 	if b == "" {
-		return msg[:i], rest, nil, true
+		return msg[:i], msg[i+len(a):], true
 	}
-	j := bytes.Index(rest, []byte(b))
-	if j < 0 {
-		return nil, nil, nil, false
-	}
-	return msg[:i], rest[:j], rest[j+len(b):], true
+	return msg[:i], text, ok
 }
 
 type ids struct {

@@ -117,7 +117,7 @@ func (d *Decoder) fortiEvent(f *fact) {
 	switch string(k.get("subtype")) {
 	case "system":
 		f.service = string(k.get("method"))
-		if _, addr, _, ok := last(k.get("ui"), "(", ")"); ok && f.src == nil { // ui="https(192.0.2.1)"
+		if _, addr, ok := last(k.get("ui"), "(", ")"); ok && f.src == nil { // ui="https(192.0.2.1)"
 			f.src = addr
 		} else if ok && !bytes.Equal(addr, f.src) {
 			f.src = nil
@@ -130,9 +130,10 @@ func (d *Decoder) fortiEvent(f *fact) {
 		}
 	case "user":
 		f.service = "fortigate"
-		if action == "authentication" || action == "auth-logon" || action == "FSSO-logon" {
+		switch action {
+		case "authentication", "auth-logon", "FSSO-logon":
 			f.login(status == "success" || status == "" || status == "logon")
-		} else if action == "auth-logout" || action == "FSSO-logoff" {
+		case "auth-logout", "FSSO-logoff":
 			f.gone()
 		}
 	case "vpn":

@@ -119,10 +119,9 @@ func panSystem(text []byte, f *fact) {
 	switch string(f.code) {
 	case "auth-success", "auth-fail":
 		f.login(string(f.code) == "auth-success")
-		_, from, _, _ := last(text, "From: ", "")
+		_, from, _ := last(text, "From: ", "")
 		f.src = bytes.TrimRight(from, ". ")
-		if i := bytes.Index(text, []byte("user '")); i >= 0 {
-			rest := text[i+6:]
+		if _, rest, ok := bytes.Cut(text, []byte("user '")); ok {
 			if j := bytes.LastIndex(rest, []byte("'.  ")); j >= 0 {
 				f.user = rest[:j]
 			} else if name, _, ok := bytes.Cut(rest, []byte("'")); ok {
@@ -130,12 +129,12 @@ func panSystem(text []byte, f *fact) {
 			}
 		}
 	case "general":
-		before, addr, _, ok := last(text, " from ", " ")
+		before, addr, ok := last(text, " from ", " ")
 		if !ok || !bytes.HasPrefix(text, []byte("User ")) {
 			return
 		}
 		for _, way := range []string{" logged in via ", " logged out via "} {
-			if name, _, _, ok := last(before, way, ""); ok {
+			if name, _, ok := last(before, way, ""); ok {
 				f.user, f.src = bytes.TrimPrefix(name, []byte("User ")), addr
 				if way == " logged in via " {
 					f.login(true)

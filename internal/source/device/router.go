@@ -13,7 +13,7 @@ func (d *Decoder) filterlog(msg []byte, f *fact) {
 	if f.outcome == "" {
 		f.action = "connection-started" // a row is a packet: the first of a connection
 	}
-	at := 0
+	var at int
 	switch string(d.column(8)) {
 	case "4": // tos, ecn, ttl, id, offset, flags, number, name, length, source, destination
 		at, f.proto = 18, d.column(16)
@@ -69,7 +69,7 @@ func (d *Decoder) routeros(topic, msg []byte, f *fact) {
 		if name, rest, ok := bytes.Cut(msg, []byte(" logged in, ")); ok { // ann logged in, 10.0.0.5 from 192.0.2.1
 			f.login(true)
 			f.service, f.user = "vpn", name
-			_, f.src, _, _ = last(rest, " from ", "")
+			_, f.src, _ = last(rest, " from ", "")
 		} else if name, _, ok := bytes.Cut(msg, []byte(" logged out, ")); ok {
 			f.gone()
 			f.service, f.user = "vpn", name
@@ -81,11 +81,11 @@ func (d *Decoder) routeros(topic, msg []byte, f *fact) {
 
 // via reads "NAME from ADDRESS via SERVICE": what comes last is the router's.
 func (d *Decoder) via(b []byte, f *fact) {
-	before, service, _, ok := last(b, " via ", "")
+	before, service, ok := last(b, " via ", "")
 	if !ok {
 		return
 	}
-	name, addr, _, ok := last(before, " from ", "")
+	name, addr, ok := last(before, " from ", "")
 	if !ok {
 		return
 	}
@@ -109,7 +109,7 @@ func (d *Decoder) routerFlow(msg []byte, f *fact) {
 	}
 	f.src, f.sport = hostPort(left[i+1:])
 	f.dst, f.dport = hostPort(bytes.TrimSpace(target))
-	_, proto, _, _ := last(left[:i+1], "proto ", ",")
+	_, proto, _ := last(left[:i+1], "proto ", ",")
 	f.proto, _, _ = bytes.Cut(proto, []byte(" "))
 }
 
@@ -121,7 +121,7 @@ func (d *Decoder) openvpn(msg []byte, f *fact) bool {
 	addr, port := withPort(peer)
 	switch {
 	case bytes.Contains(msg, []byte("] Peer Connection Initiated with [AF_INET")):
-		before, tail, _, _ := last(msg, "] Peer Connection Initiated with [AF_INET", "")
+		before, tail, _ := last(msg, "] Peer Connection Initiated with [AF_INET", "")
 		_, end, ok := bytes.Cut(tail, []byte("]"))
 		if !ok {
 			return false
@@ -175,7 +175,7 @@ func (d *Decoder) wireguard(msg []byte, f *fact) bool {
 		f.user = d.arena[from:len(d.arena):len(d.arena)]
 	case bytes.HasPrefix(msg, []byte("Invalid handshake initiation from ")), bytes.HasPrefix(msg, []byte("Invalid MAC of handshake, dropping packet from ")):
 		f.category, f.action, f.outcome = "session", "vpn-handshake", "failure"
-		_, addr, _, _ := last(msg, " from ", "")
+		_, addr, _ := last(msg, " from ", "")
 		f.src, f.sport = hostPort(bytes.TrimSpace(addr))
 	default:
 		return false

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/sigma"
+	"github.com/lapwing-defence/lapwing/internal/source/line"
 )
 
 // Format is the word for these records in the mapping of log sources.
@@ -113,6 +114,15 @@ func (d *Decoder) Datagram(peer string, b []byte, received time.Time, rec *sigma
 		return fmt.Errorf("%w from %s: %w", ErrDatagram, peer, err)
 	}
 	return nil
+}
+
+// Decode is Datagram for a line that holds one.
+func (d *Decoder) Decode(l *line.Line, rec *sigma.Record, each func(*sigma.Record)) error {
+	received := l.Received
+	if received.IsZero() {
+		return fmt.Errorf("%w: nobody says when it came", ErrDatagram)
+	}
+	return d.Datagram(l.Peer, l.Text, received, rec, each)
 }
 
 func address(peer string) netip.Addr {

@@ -2,14 +2,20 @@ package textlog
 
 import (
 	"bytes"
+	"cmp"
 	"strconv"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/logsource"
+	"github.com/lapwing-defence/lapwing/internal/source/device"
 )
 
-// syslogStart tells whether a line begins as syslog does.
+// syslogStart tells whether a line begins as syslog does, or as a device's message
+// that goes without its head.
 func syslogStart(b []byte) bool {
+	if device.Bare(b) {
+		return true
+	}
 	if len(b) > 2 && b[0] == '<' && b[1] >= '0' && b[1] <= '9' {
 		return true
 	}
@@ -41,6 +47,13 @@ func (d *Decoder) syslog(b []byte, head *logsource.Head) bool {
 	if bytes.HasPrefix(b, []byte("1 ")) && pri >= 0 {
 		return d.rfc5424(b[2:], head)
 	}
+	if device.Bare(b) {
+		d.message(nil, b, head)
+		return true
+	}
+	if d.cisco(b, head) {
+		return true
+	}
 	rest, ok := d.clock(b)
 	if !ok && pri < 0 {
 		return false
@@ -56,6 +69,34 @@ func (d *Decoder) syslog(b []byte, head *logsource.Head) bool {
 	if d.message(program, msg, head) {
 		d.derive(d.id.login.host, host)
 		d.derive(d.id.login.pid, pid)
+	}
+	return true
+}
+
+// cisco decodes a line of ASA or FTD that tells the year, which syslog does not:
+// "Nov 25 2026 10:00:00 asa1 : %ASA-6-302013: Built ...".
+func (d *Decoder) cisco(b []byte, head *logsource.Head) bool {
+	const clock = "Jan _2 2006 15:04:05"
+	if len(b) < len(clock) || b[11] != ' ' || b[3] != ' ' {
+		return false
+	}
+	i := bytes.IndexByte(b[:min(len(b), 120)], '%')
+	if i < len(clock) || !device.Bare(b[i:]) {
+		return false
+	}
+	loc := d.Location
+	if loc == nil {
+		loc = time.UTC
+	}
+	t, err := time.ParseInLocation(clock, string(b[:len(clock)]), loc)
+	if err != nil {
+		return false
+	}
+	d.rec.Time = t.UnixNano()
+	host, _, _ := bytes.Cut(bytes.TrimLeft(b[len(clock):i], ": "), []byte(" "))
+	d.set(d.id.hostname, host)
+	if d.message(nil, b[i:], head) {
+		d.derive(d.id.login.host, host)
 	}
 	return true
 }
@@ -159,6 +200,11 @@ func (d *Decoder) message(program, msg []byte, head *logsource.Head) bool {
 	}
 	d.set(d.id.message, msg)
 	if d.login(program, msg) {
+		return true
+	}
+	if format, at, ok := d.device.Message(program, msg, d.rec); ok {
+		head.Format = cmp.Or(format, head.Format)
+		d.rec.Time = cmp.Or(at, d.rec.Time)
 		return true
 	}
 	switch {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/lapwing-defence/lapwing/internal/logsource"
 	"github.com/lapwing-defence/lapwing/internal/sigma"
+	"github.com/lapwing-defence/lapwing/internal/source/device"
 	"github.com/lapwing-defence/lapwing/internal/source/login"
 )
 
@@ -61,6 +62,7 @@ type Decoder struct {
 	rec    *sigma.Record
 	calls  map[string]map[string]string
 	said   login.Message
+	device *device.Decoder
 	stamp  stamp
 }
 
@@ -82,7 +84,7 @@ type ids struct {
 // New makes a Decoder over a table of fields, to which it adds the names that
 // it writes.
 func New(f *sigma.Fields) *Decoder {
-	d := &Decoder{fields: f}
+	d := &Decoder{fields: f, device: device.New(f)}
 	for _, x := range []struct {
 		id   *sigma.FieldID
 		name string

@@ -70,14 +70,14 @@ func New(seed uint64) *Site {
 // Began is when the week begins: a Monday at midnight.
 func Began() time.Time { return time.Date(2026, 11, 16, 0, 0, 0, 0, time.UTC) }
 
-// Desktop, Server and Device give the address of a host.
+// Desktop is the address of a person's computer.
 func Desktop(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 1, byte(i + 10)}) }
 
-// Server 0 is a resolver, 1 the mail server, 2 the web server, 3 makes backups, 4
+// Server is the address of a server: 0 is a resolver, 1 the mail server, 2 the web server, 3 makes backups, 4
 // watches the others.
 func Server(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 0, byte(i + 10)}) }
 
-// Device is a camera, a telephone or a printer.
+// Device is the address of a camera, a telephone or a printer.
 func Device(i int) netip.Addr { return netip.AddrFrom4([4]byte{10, 0, 2, byte(i + 10)}) }
 
 // Each gives the flows in the order in which they ended.
