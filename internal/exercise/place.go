@@ -79,7 +79,7 @@ func (l *lab) free(n *scenario.Network, q netip.Prefix, k int) []netip.Addr {
 	for i := range l.sc.Hosts {
 		taken[l.sc.Hosts[i].IP], taken[l.sc.Hosts[i].IP6] = true, true
 	}
-	last := highest(q)
+	last := service.Last(q)
 	if last.Is4() && q.Bits() < 31 {
 		taken[last] = true // broadcast
 	}
@@ -90,16 +90,6 @@ func (l *lab) free(n *scenario.Network, q netip.Prefix, k int) []netip.Addr {
 		}
 	}
 	return out
-}
-
-// highest is the last address of a prefix.
-func highest(p netip.Prefix) netip.Addr {
-	b := p.Masked().Addr().AsSlice()
-	for i := p.Bits(); i < 8*len(b); i++ {
-		b[i/8] |= 0x80 >> (i % 8)
-	}
-	a, _ := netip.AddrFromSlice(b) // it has the length of one
-	return a
 }
 
 // serveNames answers DNS on a host of the range's own, whose log nobody watches.

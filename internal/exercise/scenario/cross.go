@@ -177,6 +177,9 @@ func (c *checker) services(node *yamldoc.Node, h *Host) {
 		if err := k.Fits(h.Persona); err != nil {
 			c.fault(at, "", "hosts.%s: %s", h.Group, err)
 		}
+		if p, err := service.FindPersona(h.Persona); err == nil && p.Shut && k.Shell() && len(sv.Accept) > 0 {
+			c.fault(at, "leave accept out, or use a persona that has a shell", "hosts.%s: a %s has no shell of its own system: nobody logs in to its %s service", h.Group, h.Persona, sv.Type)
+		}
 		if !slices.Contains(k.Transports, sv.Port.Proto) {
 			c.fault(at, "write "+k.Transports[0]+"/"+strings.TrimPrefix(sv.Port.String(), sv.Port.Proto+"/"), "hosts.%s: %s does not answer on %s", h.Group, sv.Type, sv.Port.Proto)
 		}

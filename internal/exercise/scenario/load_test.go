@@ -161,6 +161,7 @@ func TestFaults(t *testing.T) {
 		"a field of nothing":           {"gateway: r1}", "gateway: r1, fill: {density: 0%}}", `t.yaml:8: networks.office.fill: it fills nothing`},
 		"two hosts of one name":        {"  red01: {network: office,", "  desk-2: {network: office}\n  red01: {network: office,", `hosts.desk-2: there is another host of this name`},
 		"a shell on a printer":         {"services: [{port: tcp/80, type: http}]", "persona: printer\n    services: [{port: tcp/23, type: telnet}]", `a printer has no shell for a telnet service`},
+		"a login to a switch":          {"services: [{port: tcp/80, type: http}]", "persona: switch\n    services: [{port: tcp/23, type: telnet, accept: [admin]}]", `hosts.web01: a switch has no shell of its own system: nobody logs in to its telnet service`},
 		"a question of SQL":            {"action: http.get\n      target: {host: web01}\n      args: {path: \"/x?from=${hosts.red01.ip}\"}", "action: sql.query\n      target: {host: web01}\n      args: {credential: admin, ask: [drop]}", `t.yaml:28: adversary.steps[0].args of sql.query.ask[0]: "drop" is none of the words`},
 		"too much to score":            {"adversary:", "background:\n  - {id: b, from: desk, action: tcp.probe, target: office, args: {ports: [1, 2, 3, 4], rate: 10000/s}, every: 1s}\nadversary:", `t.yaml:21: background[b]: with it the exercise has some`},
 		"NAT to a network of another":  {"r1: {rules:", "r1: {nat: [internet, plant], rules:", `t.yaml:10: routers.r1.nat: "plant" is no network of this router (name a network whose gateway it is, or internet)`},

@@ -292,15 +292,18 @@ func (h *Host) settle(p *persona.Persona) {
 		n = &p.NICs[len(p.NICs)-1]
 	}
 	n.IPv4, n.Prefix = h.c.Addr.Addr().String(), h.c.Addr.Bits()
-	n.Broadcast = broadcast(h.c.Addr).String()
+	n.Broadcast = Last(h.c.Addr).String()
 	if h.c.Gateway.IsValid() {
 		n.Gateway = h.c.Gateway.String()
 	}
 }
 
-func broadcast(p netip.Prefix) netip.Addr {
-	a := p.Addr().As4()
-	v := binary.BigEndian.Uint32(a[:]) | uint32(1<<(32-p.Bits())-1)
-	binary.BigEndian.PutUint32(a[:], v)
-	return netip.AddrFrom4(a)
+// Last is the last address of a prefix: the broadcast's, where it is an IPv4 network.
+func Last(p netip.Prefix) netip.Addr {
+	b := p.Masked().Addr().AsSlice()
+	for i := p.Bits(); i < 8*len(b); i++ {
+		b[i/8] |= 0x80 >> (i % 8)
+	}
+	a, _ := netip.AddrFromSlice(b) // it has the length of one
+	return a
 }

@@ -16,25 +16,28 @@ type Persona struct {
 	Product  string // what its banners name
 	SSH      string // version that its SSH server names; "": the template's
 	FTP      string // what its FTP server says first; "": the usual one's
+	// Shut hosts let nobody in by SSH or Telnet: there is no shell of their system,
+	// and that of the template would give them away.
+	Shut bool
 }
 
 // names are those of scenarios beside the templates of the fake hosts.
 var names = []Persona{
-	{"linux-5", "linux", "debian-server", "Debian GNU/Linux 12", "", ""},
-	{"linux-6", "linux", "ubuntu-24.04-server", "Ubuntu 24.04 LTS", "", ""},
-	{"freebsd", "linux", "debian-server", "FreeBSD", "SSH-2.0-OpenSSH_9.5 FreeBSD-20231004", ""},
-	{"windows-10", "windows", "", "Windows 10 Pro", "", ""},
-	{"windows-11", "windows", "", "Windows 11 Pro", "", ""},
-	{"windows-server", "windows", "", "Windows Server 2019 Standard", "", ""},
-	{"windows-server-2016", "windows", "", "Windows Server 2016 Standard", "", ""},
-	{"windows-server-2019", "windows", "", "Windows Server 2019 Standard", "", ""},
-	{"windows-server-2022", "windows", "", "Windows Server 2022 Standard", "", ""},
-	{"router", "device", "busybox-router", "router", "", ""},
-	{"switch", "device", "busybox-router", "switch", "", ""},
-	{"camera", "device", "busybox-router", "camera", "", ""},
-	{"nas", "device", "busybox-router", "nas", "", ""},
-	{"printer", "device", "", "printer", "", "JD FTP Server Ready."},
-	{"plc", "device", "", "plc", "", ""},
+	{Name: "linux-5", Family: "linux", Template: "debian-server", Product: "Debian GNU/Linux 12"},
+	{Name: "linux-6", Family: "linux", Template: "ubuntu-24.04-server", Product: "Ubuntu 24.04 LTS"},
+	{Name: "freebsd", Family: "linux", Template: "debian-server", Product: "FreeBSD", SSH: "SSH-2.0-OpenSSH_9.5 FreeBSD-20231004", Shut: true},
+	{Name: "windows-10", Family: "windows", Product: "Windows 10 Pro"},
+	{Name: "windows-11", Family: "windows", Product: "Windows 11 Pro"},
+	{Name: "windows-server", Family: "windows", Product: "Windows Server 2019 Standard"},
+	{Name: "windows-server-2016", Family: "windows", Product: "Windows Server 2016 Standard"},
+	{Name: "windows-server-2019", Family: "windows", Product: "Windows Server 2019 Standard"},
+	{Name: "windows-server-2022", Family: "windows", Product: "Windows Server 2022 Standard"},
+	{Name: "router", Family: "device", Template: "busybox-router", Product: "router"},
+	{Name: "switch", Family: "device", Template: "busybox-router", Product: "switch", Shut: true},
+	{Name: "camera", Family: "device", Template: "busybox-router", Product: "camera"},
+	{Name: "nas", Family: "device", Template: "busybox-router", Product: "nas"},
+	{Name: "printer", Family: "device", Product: "printer", FTP: "JD FTP Server Ready."},
+	{Name: "plc", Family: "device", Product: "plc"},
 }
 
 // Personas is every persona that a scenario may name, sorted.

@@ -42,11 +42,14 @@ func (k Kind) Fits(persona string) error {
 		return fmt.Errorf("a %s host (persona %s) has no %s service: use a persona of the family %s, or another service",
 			p.Family, persona, k.Name, strings.Join(k.Families, " or "))
 	}
-	if (k.Name == "ssh" || k.Name == "telnet") && p.Template == "" {
+	if k.Shell() && p.Template == "" {
 		return fmt.Errorf("a %s has no shell for a %s service: use the persona of a host that has one, or another service", persona, k.Name)
 	}
 	return nil
 }
+
+// Shell tells whether who logs in gets a shell of the fake host.
+func (k Kind) Shell() bool { return k.Name == "ssh" || k.Name == "telnet" }
 
 // Kinds is every type of service, sorted by name. The table is the caller's own.
 func Kinds() []Kind {

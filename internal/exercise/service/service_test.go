@@ -269,6 +269,22 @@ func sshRun(t *testing.T, b *bench, user, password string, commands ...string) (
 	return out.String(), nil
 }
 
+// TestShutPersona: a system that has no shell of its own lets nobody in, whoever he
+// is; a planted credential is known all the same.
+func TestShutPersona(t *testing.T) {
+	b := start(t, "ssh", HostConfig{
+		Name: "bsd", Persona: "freebsd", Decoy: true, Accept: []Credential{{"root", "toor"}}, Tokens: []Token{{Credential{"backup", "s3cret"}, "backup-cred", true}},
+	}, Config{Accept: []Credential{{"admin", "admin"}}})
+	for user, password := range map[string]string{"root": "toor", "admin": "admin", "backup": "s3cret"} {
+		if out, err := sshRun(t, b, user, password, "uname -a"); err == nil {
+			t.Errorf("%s got in, to %q", user, out)
+		}
+	}
+	b.sink.wait(t, "planted credential", func(e event.Event) bool {
+		return e.Action == event.ActionLogin && e.Outcome == "failure" && text(e, record.TokenField) == "backup-cred"
+	})
+}
+
 func TestSSHDecoy(t *testing.T) {
 	b := start(t, "ssh", HostConfig{
 		Name: "db01", Persona: "linux-5", Decoy: true, Addr: netip.MustParsePrefix("10.20.2.20/24"), Gateway: netip.MustParseAddr("10.20.2.1"),

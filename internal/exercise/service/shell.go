@@ -50,11 +50,13 @@ func (s *Server) make() error {
 	policy := access.Policy{Override: h.c.Override}
 	for _, list := range [][]Credential{h.c.Accept, s.c.Accept} {
 		for _, c := range list {
-			policy.Accept = append(policy.Accept, access.Credential(c))
+			if !h.persona.Shut {
+				policy.Accept = append(policy.Accept, access.Credential(c))
+			}
 		}
 	}
 	for _, t := range h.c.Tokens {
-		policy.Tokens = append(policy.Tokens, access.Token{Credential: access.Credential(t.Credential), ID: t.ID, Admit: t.Admit})
+		policy.Tokens = append(policy.Tokens, access.Token{Credential: access.Credential(t.Credential), ID: t.ID, Admit: t.Admit && !h.persona.Shut})
 	}
 	door := access.New(policy, kernel.NewRand(h.c.Seed, 3), h.c.Clock.Now)
 	s.shell.rec = &decoyRecorder{sink: h.c.Sink, s: s}
