@@ -68,7 +68,7 @@ var table = map[string][]string{
 	"persona":             {"personas", "yamldoc"},
 	"personas":            {},
 	"sharedtest":          {},
-	"logsource":           {"rules", "sigma", "yamldoc"},
+	"logsource":           {"nets", "rules", "sigma", "yamldoc"},
 	"rules":               {},
 	"scenarios":           {},
 	"source/jsonl":        {"logsource", "sigma"},

@@ -55,6 +55,7 @@ type eventEntry struct {
 	Category string              `yaml:"category"`
 	When     map[string][]string `yaml:"when"`
 	Alias    map[string]string   `yaml:"alias"`
+	Set      map[string]string   `yaml:"set"` // fields that get this text where they are absent
 }
 
 type recordEntry struct {

@@ -32,6 +32,7 @@ type Router struct {
 	m       *Mapping
 	fields  *sigma.Fields
 	ids     struct{ channel, eventID, provider sigma.FieldID }
+	net     netIDs
 	alias   []aliasIDs
 	time    []sigma.FieldID
 	bySvc   map[string][]channel // by channel name, lower case
@@ -56,6 +57,7 @@ type kind struct {
 	src   *sigma.Source
 	alias []aliasIDs
 	set   []setID
+	net   bool          // rules count it by where it came from
 	split sigma.FieldID // a field whose value decides further, NoField
 	byVal map[string]*kind
 }
@@ -84,6 +86,7 @@ func (m *Mapping) Router(f *sigma.Fields) *Router {
 	r := &Router{m: m, fields: f, kinds: map[string]*kind{}, loose: map[string]*kind{}, bySvc: map[string][]channel{}, unknown: unknown()}
 	ids := f.Add("Channel", "EventID", "Provider_Name")
 	r.ids.channel, r.ids.eventID, r.ids.provider = ids[0], ids[1], ids[2]
+	r.net.bind(f)
 	r.alias = r.aliases(m.doc.Alias)
 	r.time = f.Add(m.doc.Time...)
 	for _, c := range m.doc.Channels {
@@ -95,15 +98,14 @@ func (m *Mapping) Router(f *sigma.Fields) *Router {
 	for _, e := range m.doc.Events { // before any record is filled
 		f.Add(sortedKeys(e.When)...)
 		r.aliases(e.Alias)
+		r.sets(e.Set)
 	}
 	for _, e := range m.doc.Records {
-		rr := recordRule{name: e.Name, formats: e.Format, kind: &kind{src: &sigma.Source{Name: e.Name}, split: sigma.NoField, alias: r.aliases(e.Alias)}}
+		rr := recordRule{name: e.Name, formats: e.Format, kind: &kind{src: &sigma.Source{Name: e.Name}, split: sigma.NoField, alias: r.aliases(e.Alias), set: r.sets(e.Set)}}
 		for _, s := range e.Sources {
 			rr.kind.src.Logsources = append(rr.kind.src.Logsources, sigma.Logsource(s))
 		}
-		for _, name := range sortedKeys(e.Set) {
-			rr.kind.set = append(rr.kind.set, setID{f.Add(name)[0], e.Set[name]})
-		}
+		rr.kind.net = counted(rr.kind.src)
 		for _, name := range sortedKeys(e.When) {
 			c := cond{id: f.Add(name)[0]}
 			for _, p := range e.When[name] {
@@ -133,6 +135,14 @@ func (r *Router) aliases(m map[string]string) []aliasIDs {
 	for _, dst := range sortedKeys(m) {
 		ids := r.fields.Add(dst, m[dst])
 		out = append(out, aliasIDs{ids[0], ids[1]})
+	}
+	return out
+}
+
+func (r *Router) sets(m map[string]string) []setID {
+	var out []setID
+	for _, name := range sortedKeys(m) {
+		out = append(out, setID{r.fields.Add(name)[0], m[name]})
 	}
 	return out
 }
@@ -179,6 +189,7 @@ type Worker struct {
 	r     *Router
 	key   []byte
 	local map[string]*kind
+	arena []byte // texts of the record that was routed last
 }
 
 // NewWorker makes a Worker.
@@ -251,6 +262,9 @@ func (w *Worker) give(rec *sigma.Record, k *kind) {
 		if !rec.Has(x.id) {
 			rec.Hide(x.id, sigma.String(x.value))
 		}
+	}
+	if k.net {
+		w.nets(rec)
 	}
 	rec.Source = k.src
 }
@@ -356,6 +370,7 @@ func (r *Router) build(rec *sigma.Record, h *Head) *kind {
 				continue
 			}
 			k.alias = append(k.alias, r.aliases(e.Alias)...)
+			k.set = append(k.set, r.sets(e.Set)...)
 			l := sigma.Logsource{Category: e.Category, Product: base.Product, Service: base.Service}
 			if len(e.When) == 0 {
 				k.src.Logsources = append(k.src.Logsources, l)
@@ -372,11 +387,12 @@ func (r *Router) build(rec *sigma.Record, h *Head) *kind {
 			k.src.Logsources = append(k.src.Logsources, base)
 		}
 	}
+	k.net = counted(k.src)
 	k.byVal = map[string]*kind{}
 	for v, more := range subs {
 		src := *k.src
 		src.Logsources = append(append([]sigma.Logsource(nil), src.Logsources...), more...)
-		k.byVal[v] = &kind{src: &src, alias: k.alias, split: sigma.NoField}
+		k.byVal[v] = &kind{src: &src, alias: k.alias, set: k.set, net: counted(&src), split: sigma.NoField}
 	}
 	return k
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/sigma"
+	"github.com/lapwing-defence/lapwing/internal/source/login"
 )
 
 // access decodes the common and combined log formats, with or without the
@@ -29,7 +30,28 @@ func (d *Decoder) access(b []byte) bool {
 			d.field(d.id.agent, agent)
 		}
 	}
+	d.refused(status)
 	return true
+}
+
+// refused says what a server's answer is to a login. Whoever named himself was
+// refused by it; who did not was only asked to.
+func (d *Decoder) refused(status []byte) {
+	id, action := &d.id.login, login.Denied
+	switch string(status) {
+	case "401":
+		if user, _, ok := d.rec.First(d.id.user); ok {
+			action = login.LogonFailed
+			d.derive(id.user, user.Text)
+		}
+	case "403":
+	default:
+		return
+	}
+	d.word(id.category, action.Category())
+	d.word(id.action, action.String())
+	d.word(id.outcome, action.Outcome())
+	d.word(id.service, "http")
 }
 
 // maxBrackets is how many brackets are tried for the one before the time.

@@ -75,15 +75,15 @@ func TestLine(t *testing.T) {
 		},
 		{
 			"a name with a space", Access, `192.0.2.1 - bob x [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 401 5`, Access,
-			"c-ip=192.0.2.1 cs-username=bob x cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=401 sc-bytes=5",
+			"c-ip=192.0.2.1 cs-username=bob x cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=401 sc-bytes=5 user.name=bob x event.category=authentication event.action=logon-failed event.outcome=failure service.name=http",
 		},
 		{
 			"a name with a bracket", Access, `192.0.2.1 - a [b [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 401 5`, Access,
-			"c-ip=192.0.2.1 cs-username=a [b cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=401 sc-bytes=5",
+			"c-ip=192.0.2.1 cs-username=a [b cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=401 sc-bytes=5 user.name=a [b event.category=authentication event.action=logon-failed event.outcome=failure service.name=http",
 		},
 		{
 			"a name like a line", Access, `192.0.2.1 - - [04/Jan/2020:07:25:02 +0000] \x22GET /ok HTTP/1.1\x22 [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 401 5`, Access,
-			`c-ip=192.0.2.1 cs-username=- [04/Jan/2020:07:25:02 +0000] \x22GET /ok HTTP/1.1\x22 cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=401 sc-bytes=5`,
+			`c-ip=192.0.2.1 cs-username=- [04/Jan/2020:07:25:02 +0000] \x22GET /ok HTTP/1.1\x22 cs-version=HTTP/1.1 cs-method=GET cs-uri-query=/a cs-uri-stem=/a sc-status=401 sc-bytes=5 user.name=- [04/Jan/2020:07:25:02 +0000] \x22GET /ok HTTP/1.1\x22 event.category=authentication event.action=logon-failed event.outcome=failure service.name=http`,
 		},
 		{
 			"virtual host", Access, `www.example.org:443 2001:db8::1 - - [04/Jan/2020:07:25:02 +0000] "GET /a HTTP/1.1" 200 5`, Access,
