@@ -132,7 +132,7 @@ func (r *Reader) keep(rec *sigma.Record, flagged bool) {
 	}
 	r.stats.Logins++
 	hour := rec.Time / int64(time.Hour)
-	c, fresh, gone := r.ledger.find(r.key(rec, action), hour)
+	c, fresh, gone := r.ledger.find(r.key(rec, action, success == 1), hour)
 	if gone != nil {
 		r.tellGone(gone, hour)
 	}
@@ -166,11 +166,15 @@ func (r *Reader) keep(rec *sigma.Record, flagged bool) {
 	r.stats.Counted++
 }
 
-// key is whom a record is about: source, account, machine and what happened.
-func (r *Reader) key(rec *sigma.Record, action []byte) uint64 {
+// key is whom a record is about: source, machine and what happened, and the
+// account of what succeeded, or where no source is known.
+func (r *Reader) key(rec *sigma.Record, action []byte, success bool) uint64 {
 	h := mix(r.ledger.salt, action)
-	for _, id := range [...]sigma.FieldID{r.ids.net, r.ids.user, r.ids.host, r.ids.service} {
-		h = mix(h, r.get(rec, id))
+	net := r.get(rec, r.ids.net)
+	h = mix(h, net)
+	h = mix(h, r.get(rec, r.ids.host))
+	if success || len(net) == 0 {
+		h = mix(h, r.get(rec, r.ids.user))
 	}
 	return h
 }
