@@ -38,7 +38,7 @@ func TestReadOne(t *testing.T) {
 	before := cpuTime(syscall.RUSAGE_SELF)
 	n := feed(t, r, file)
 	used := cpuTime(syscall.RUSAGE_SELF) - before
-	fmt.Printf("lines=%d cpu=%d peak=%.1f\n", n, used.Microseconds(), peak()) //nolint:forbidigo // read by the benchmark
+	fmt.Printf("lines=%d cpu=%d peak=%.1f\n", n, used.Microseconds(), peak())
 }
 
 // BenchmarkAuthlog reads a day of a million lines with all rules, in processes of

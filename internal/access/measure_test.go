@@ -102,7 +102,7 @@ func feed(tb testing.TB, r *Reader, file string) (lines int) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	defer f.Close() //nolint:errcheck // read only
+	defer f.Close()
 	in := bufio.NewScanner(f)
 	in.Buffer(make([]byte, 64<<10), line.MaxText)
 	const many = 256
