@@ -96,6 +96,7 @@ var table = map[string][]string{
 	"respond":             {"alert", "clock", "respond/action"},
 	"respond/action":      {},
 	"enforce":             {"enforce/nft", "respond/action"},
+	"enforce/list":        {"durable", "respond/action"},
 	"enforce/nft":         {"respond/action"},
 	"source/line":         {},
 	"source/device":       {"logsource", "sigma"},

@@ -14,13 +14,20 @@ import (
 // WriteFile puts data under the name file, with mode 0600, in one step: whoever
 // reads it meanwhile, or after a crash, has the old content or the new one. It
 // is on the disk on return. An error leaves what was there.
-func WriteFile(file string, data []byte) error {
+func WriteFile(file string, data []byte) error { return write(file, data, 0o600) }
+
+// Publish is WriteFile for what everybody may read, with mode 0644.
+func Publish(file string, data []byte) error { return write(file, data, 0o644) }
+
+func write(file string, data []byte, mode os.FileMode) error {
 	tmp, err := os.CreateTemp(filepath.Dir(file), unfinished+"*")
 	if err != nil {
 		return room(err)
 	}
 	defer os.Remove(tmp.Name()) //nolint:errcheck // gone after the rename
-	_, err = tmp.Write(data)
+	if _, err = tmp.Write(data); err == nil {
+		err = tmp.Chmod(mode)
+	}
 	if err == nil {
 		err = tmp.Sync()
 	}
