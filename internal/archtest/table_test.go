@@ -96,6 +96,7 @@ var table = map[string][]string{
 	"respond":             {"alert", "clock", "respond/action"},
 	"respond/action":      {},
 	"enforce":             {"enforce/nft", "respond/action"},
+	"enforce/command":     {"durable", "respond/action", "yamldoc"},
 	"enforce/list":        {"durable", "respond/action"},
 	"enforce/nft":         {"respond/action"},
 	"source/line":         {},
