@@ -2,6 +2,7 @@ package event
 
 import (
 	"math"
+	"math/bits"
 	"net/netip"
 	"strconv"
 	"time"
@@ -11,96 +12,80 @@ import (
 // AppendJSON appends e as one flat JSON object without a newline. Bytes that
 // are not UTF-8 are written as \ufffd; control characters are escaped.
 func (e *Event) AppendJSON(dst []byte) []byte {
-	w := writer{dst: append(dst, '{')}
-	w.time("@timestamp", e.Time)
-	w.str("event.id", e.ID)
-	w.time("event.ingested", e.Ingested)
-	w.str("event.kind", e.Kind)
-	w.str("event.category", e.Category)
-	w.str("event.type", e.Type)
-	w.str("event.action", e.Action)
-	w.str("event.outcome", e.Outcome)
-	w.str("event.dataset", e.Dataset)
-	w.str("event.reason", e.Reason)
-	w.addr("source.ip", "source.port", e.Source)
-	w.addr("destination.ip", "destination.port", e.Destination)
-	w.str("network.transport", e.Transport)
-	w.str("network.protocol", e.Protocol)
-	w.str("user.name", e.User)
-	w.str("observer.name", e.Observer)
-	w.str("lapwing.host", e.Host)
-	w.str("lapwing.decoy", e.Decoy)
-	w.str("lapwing.persona", e.Persona)
-	w.str("lapwing.connection.id", e.Connection)
-	w.str("lapwing.session.id", e.Session)
-	w.str("lapwing.depth", e.Depth.String())
+	w, start := writer(dst), len(dst)
+	w.time(`,"@timestamp":`, e.Time)
+	w.str(`,"event.id":`, e.ID)
+	w.time(`,"event.ingested":`, e.Ingested)
+	w.str(`,"event.kind":`, e.Kind)
+	w.str(`,"event.category":`, e.Category)
+	w.str(`,"event.type":`, e.Type)
+	w.str(`,"event.action":`, e.Action)
+	w.str(`,"event.outcome":`, e.Outcome)
+	w.str(`,"event.dataset":`, e.Dataset)
+	w.str(`,"event.reason":`, e.Reason)
+	w.addr(`,"source.ip":"`, `,"source.port":`, e.Source)
+	w.addr(`,"destination.ip":"`, `,"destination.port":`, e.Destination)
+	w.str(`,"network.transport":`, e.Transport)
+	w.str(`,"network.protocol":`, e.Protocol)
+	w.str(`,"user.name":`, e.User)
+	w.str(`,"observer.name":`, e.Observer)
+	w.str(`,"lapwing.host":`, e.Host)
+	w.str(`,"lapwing.decoy":`, e.Decoy)
+	w.str(`,"lapwing.persona":`, e.Persona)
+	w.str(`,"lapwing.connection.id":`, e.Connection)
+	w.str(`,"lapwing.session.id":`, e.Session)
+	w.str(`,"lapwing.depth":`, e.Depth.String())
 	if e.LogType != 0 {
-		w.int("logtype", int64(e.LogType))
+		w.int(`,"logtype":`, int64(e.LogType))
 	}
-	w.str("process.command_line", e.CommandLine)
+	w.str(`,"process.command_line":`, e.CommandLine)
 	if e.HasExit {
-		w.int("process.exit_code", int64(e.ExitCode))
+		w.int(`,"process.exit_code":`, int64(e.ExitCode))
 	}
-	w.str("file.path", e.Path)
+	w.str(`,"file.path":`, e.Path)
 	if e.Path != "" || e.SHA256 != "" {
-		w.int("file.size", e.Size)
+		w.int(`,"file.size":`, e.Size)
 	}
-	w.str("file.hash.sha256", e.SHA256)
-	w.str("url.original", e.URL)
-	w.str("lapwing.exercise.id", e.Exercise)
+	w.str(`,"file.hash.sha256":`, e.SHA256)
+	w.str(`,"url.original":`, e.URL)
+	w.str(`,"lapwing.exercise.id":`, e.Exercise)
 	for i := range e.Extra {
-		w.value(e.Extra[i].Name, e.Extra[i].Value)
+		w.value(e.Extra[i].Name, &e.Extra[i].Value)
 	}
-	return append(w.dst, '}')
+	return w.end(start)
 }
 
 // MarshalJSON is AppendJSON.
 func (e *Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
 
-type writer struct {
-	dst  []byte
-	more bool
-}
+// writer is an object that is being written: each member begins with a comma,
+// the first of which becomes the brace.
+type writer []byte
 
-// key writes one of our own names, which need no escape.
-func (w *writer) key(name string) {
-	if w.more {
-		w.dst = append(w.dst, ',')
+// end ends the object that begins at start.
+func (w writer) end(start int) []byte {
+	if len(w) == start {
+		return append(w, "{}"...)
 	}
-	w.more = true
-	w.dst = append(w.dst, '"')
-	w.dst = append(w.dst, name...)
-	w.dst = append(w.dst, '"', ':')
+	w[start] = '{'
+	return append(w, '}')
 }
 
-// foreign writes any name.
-func (w *writer) foreign(name string) {
-	if w.more {
-		w.dst = append(w.dst, ',')
-	}
-	w.more = true
-	w.dst = AppendString(w.dst, name)
-	w.dst = append(w.dst, ':')
-}
-
-func (w *writer) str(name, v string) {
+// str writes text. key is the comma, the name in quotes and the colon, here and
+// below.
+func (w *writer) str(key, v string) {
 	if v != "" {
-		w.key(name)
-		w.dst = AppendString(w.dst, v)
+		*w = AppendString(append(*w, key...), v)
 	}
 }
 
-func (w *writer) int(name string, v int64) {
-	w.key(name)
-	w.dst = strconv.AppendInt(w.dst, v, 10)
+func (w *writer) int(key string, v int64) {
+	*w = strconv.AppendInt(append(*w, key...), v, 10)
 }
 
-func (w *writer) time(name string, t time.Time) {
+func (w *writer) time(key string, t time.Time) {
 	if !t.IsZero() {
-		w.key(name)
-		w.dst = append(w.dst, '"')
-		w.dst = appendTime(w.dst, t.UTC())
-		w.dst = append(w.dst, '"')
+		*w = append(appendTime(append(append(*w, key...), '"'), t.UTC()), '"')
 	}
 }
 
@@ -133,45 +118,44 @@ func digits(dst []byte, n, width int, then byte) []byte {
 	return append(append(dst, b[:width]...), then)
 }
 
+// addr writes an address, whose key ends with the quote, and a port.
 func (w *writer) addr(ip, port string, a netip.AddrPort) {
 	if !a.Addr().IsValid() {
 		return
 	}
-	w.key(ip)
-	w.dst = append(w.dst, '"')
-	w.dst = a.Addr().Unmap().WithZone("").AppendTo(w.dst)
-	w.dst = append(w.dst, '"')
+	*w = append(a.Addr().Unmap().WithZone("").AppendTo(append(*w, ip...)), '"')
 	w.int(port, int64(a.Port()))
 }
 
-func (w *writer) value(name string, v Value) {
+func (w *writer) value(name string, v *Value) {
 	if v.kind == KindNone {
 		return
 	}
-	w.foreign(name)
+	dst := append(AppendString(append(*w, ','), name), ':')
 	switch v.kind {
 	case KindInt:
-		w.dst = strconv.AppendInt(w.dst, v.num, 10)
+		dst = strconv.AppendInt(dst, v.num, 10)
 	case KindFloat:
 		if math.IsNaN(v.flt) || math.IsInf(v.flt, 0) {
-			w.dst = AppendString(w.dst, v.Text())
-			return
+			dst = AppendString(dst, v.Text())
+			break
 		}
-		w.dst = strconv.AppendFloat(w.dst, v.flt, 'g', -1, 64)
+		dst = strconv.AppendFloat(dst, v.flt, 'g', -1, 64)
 	case KindBool:
-		w.dst = strconv.AppendBool(w.dst, v.num != 0)
+		dst = strconv.AppendBool(dst, v.num != 0)
 	case KindList:
-		w.dst = append(w.dst, '[')
+		dst = append(dst, '[')
 		for i, s := range v.list {
 			if i > 0 {
-				w.dst = append(w.dst, ',')
+				dst = append(dst, ',')
 			}
-			w.dst = AppendString(w.dst, s)
+			dst = AppendString(dst, s)
 		}
-		w.dst = append(w.dst, ']')
+		dst = append(dst, ']')
 	default:
-		w.dst = AppendString(w.dst, v.str)
+		dst = AppendString(dst, v.str)
 	}
+	*w = dst
 }
 
 const hexDigits = "0123456789abcdef"
@@ -210,21 +194,43 @@ func AppendString(dst []byte, s string) []byte {
 	return append(dst, '"')
 }
 
-// plain is how many bytes at the beginning of s are sure to need no escape,
-// found out eight at a time.
+// plain is how many bytes at the beginning of s need no escape and are ASCII;
+// they are looked at eight at a time.
 func plain[T string | []byte](s T) int {
-	const ones, tops = 0x0101010101010101, 0x8080808080808080
 	i := 0
 	for ; i+8 <= len(s); i += 8 {
-		w := uint64(s[i]) | uint64(s[i+1])<<8 | uint64(s[i+2])<<16 | uint64(s[i+3])<<24 |
-			uint64(s[i+4])<<32 | uint64(s[i+5])<<40 | uint64(s[i+6])<<48 | uint64(s[i+7])<<56
-		quote, back, del := w^'"'*ones, w^'\\'*ones, w^0x7f*ones
-		// A top bit stands where a byte is below 0x20, above 0x7f, or one of the three.
-		if (w|(w-0x20*ones)|(quote-ones)&^quote|(back-ones)&^back|(del-ones)&^del)&tops != 0 {
-			break
+		if odd := oddBytes(word(s[i:])); odd != 0 {
+			return i + bits.TrailingZeros64(odd)/8
 		}
 	}
-	return i
+	switch {
+	case i == len(s):
+	case len(s) >= 8: // the last eight bytes, some of which are known
+		i = len(s) - 8
+		if odd := oddBytes(word(s[i:])); odd != 0 {
+			return i + bits.TrailingZeros64(odd)/8
+		}
+	default:
+		for i < len(s) && s[i] >= 0x20 && s[i] != '"' && s[i] != '\\' && s[i] < 0x7f {
+			i++
+		}
+		return i
+	}
+	return len(s)
+}
+
+// word is the first eight bytes of s.
+func word[T string | []byte](s T) uint64 {
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+}
+
+// oddBytes has a top bit where a byte of w is below 0x20, above 0x7e, a quote or
+// a backslash. That of the first such byte is right, those after it may not be.
+func oddBytes(w uint64) uint64 {
+	const ones, tops = 0x0101010101010101, 0x8080808080808080
+	quote, back, del := w^'"'*ones, w^'\\'*ones, w^0x7f*ones
+	return (w | (w - 0x20*ones) | (quote-ones)&^quote | (back-ones)&^back | (del-ones)&^del) & tops
 }
 
 func appendEscape(dst []byte, c byte) []byte {

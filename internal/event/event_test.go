@@ -1,6 +1,7 @@
 package event
 
 import (
+	"bytes"
 	"encoding/json"
 	"net/netip"
 	"reflect"
@@ -100,19 +101,25 @@ func BenchmarkDecode(b *testing.B) {
 	}
 }
 
-// TestPlain holds the eight-at-a-time look against the escapes themselves.
+// TestPlain holds the eight-at-a-time look against the escapes themselves, for
+// strings of all lengths around eight and with another odd byte behind the first.
 func TestPlain(t *testing.T) {
 	for c := range 256 {
-		for at := range 8 {
-			b := []byte("abcdefgh")
-			b[at] = byte(c)
-			n := plain(string(b))
-			if needs := len(AppendString(nil, string(b[at]))) != 3 || c >= 0x80; needs != (n == 0) {
-				t.Errorf("byte %#x at %d: plain says %d", c, at, n)
+		odd := len(AppendString(nil, string(rune(c)))) != 3
+		for length := 1; length <= 20; length++ {
+			for at := range length {
+				b := bytes.Repeat([]byte{'a'}, length)
+				b[at] = byte(c)
+				want := length
+				if odd {
+					want = at
+					b[length-1] = "\x00\"\\\x1f\xff"[at%5]
+					b[at] = byte(c)
+				}
+				if n := plain(string(b)); n != want {
+					t.Fatalf("%q: plain says %d, not %d", b, n, want)
+				}
 			}
 		}
-	}
-	if n := plain("12345678123456781234"); n != 16 {
-		t.Errorf("got %d", n)
 	}
 }

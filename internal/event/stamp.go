@@ -126,11 +126,11 @@ func (s *Stamp) Append(dst, line []byte) (out []byte, ok bool) {
 	if len(line) > MaxLine || !c.object() || !c.seen[idAt] || (c.seen[pathAt] || c.seen[sumAt]) != c.seen[sizeAt] {
 		return dst, false
 	}
-	w := writer{dst: append(dst, line[:c.ingested]...), more: true}
-	w.time(written[ingestedAt].name, s.Ingested)
-	w.dst = append(w.dst, line[c.ingested:c.observer]...)
-	w.str(written[observerAt].name, s.Observer)
-	return append(w.dst, line[c.observer:]...), true
+	w := writer(append(dst, line[:c.ingested]...))
+	w.time(`,"event.ingested":`, s.Ingested)
+	w = append(w, line[c.ingested:c.observer]...)
+	w.str(`,"observer.name":`, s.Observer)
+	return append(w, line[c.observer:]...), true
 }
 
 // checker goes through a line that AppendJSON may have written.

@@ -216,15 +216,13 @@ func (c *Client) EmitAll(ctx context.Context, events ...event.Event) error {
 		return fmt.Errorf("emit event: %w", err)
 	}
 	select {
-	case err := <-r.done:
+	case err := <-r.done: // also at the end of Run
 		c.recycle(r)
 		if err != nil {
 			return fmt.Errorf("emit event: %w", err)
 		}
 	case <-ctx.Done():
 		return fmt.Errorf("emit event: %w", ctx.Err())
-	case <-c.done:
-		return fmt.Errorf("emit event: %w", ErrClosed)
 	}
 	for i := range events {
 		if events[i].Action == event.ActionSessionEnded {
@@ -250,12 +248,6 @@ func (c *Client) Post(ctx context.Context, e event.Event, done func(error)) {
 	if err := c.enqueue(ctx, r); err != nil {
 		r.then = nil
 		done(fmt.Errorf("emit event: %w", err))
-		return
-	}
-	select {
-	case <-c.done: // nobody else takes it any more
-		c.drain()
-	default:
 	}
 }
 
@@ -306,7 +298,18 @@ func (c *Client) tell(r *emit, err error) {
 	then(err)
 }
 
+// enqueue hands r to the batcher. Where it returns nil, r is told of once.
 func (c *Client) enqueue(ctx context.Context, r *emit) error {
+	err := c.put(ctx, r)
+	select {
+	case <-c.done: // nobody else takes it any more
+		c.drain()
+	default:
+	}
+	return err
+}
+
+func (c *Client) put(ctx context.Context, r *emit) error {
 	select {
 	case c.queue <- r:
 		return nil
