@@ -55,7 +55,10 @@ func freePort(t *testing.T) string {
 	return ln.Addr().String()
 }
 
-func newInstance(t *testing.T) *instance {
+func newInstance(t *testing.T) *instance { t.Helper(); return newInstanceWith(t, nil) }
+
+// newInstanceWith adds to the configuration what more makes of the instance's directory.
+func newInstanceWith(t *testing.T, more func(dir string) string) *instance {
 	t.Helper()
 	// The path of a socket is short by law, that of a test's folder is not.
 	dir, err := os.MkdirTemp("", "lw") //nolint:usetesting // see above
@@ -65,6 +68,9 @@ func newInstance(t *testing.T) *instance {
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	in := &instance{t: t, dir: dir, addr: freePort(t)}
 	conf := fmt.Sprintf("hosts:\n  - name: files\n    persona: debian-server\n    login: {accept: [{user: root, password: admin}]}\n    decoys:\n      - {type: ssh, listen: %q}\nlimits: {connections: {per_source: 500, total: 500}}\n", in.addr)
+	if more != nil {
+		conf += more(dir)
+	}
 	if err := os.WriteFile(filepath.Join(dir, "c.yaml"), []byte(conf), 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -59,6 +59,7 @@ type Alert struct {
 	Host     string // fake host's name
 	Session  string // of the newest event that has one
 	User     string
+	Log      string   // name of the source of logs that it was found in, empty: decoys
 	Title    string   // one line for a person, own text plus quoted visitor text
 	Campaign string   // the same for sources that do the same
 	Events   []string // ids, oldest first: the first MaxEvents/2 and the last

@@ -22,6 +22,7 @@ type wire struct {
 	Source     netip.Addr        `json:"source.ip"`
 	User       string            `json:"user.name,omitempty"`
 	Host       string            `json:"lapwing.host,omitempty"`
+	Log        string            `json:"lapwing.source,omitempty"`
 	Session    string            `json:"lapwing.session.id,omitempty"`
 	Campaign   string            `json:"lapwing.campaign.id,omitempty"`
 	Exercise   string            `json:"lapwing.exercise.id,omitempty"`
@@ -40,7 +41,7 @@ type wire struct {
 func (a *Alert) AppendJSON(dst []byte) ([]byte, error) {
 	w := wire{
 		Time: a.First.UTC(), Kind: "alert", ID: a.ID, RuleID: a.Rule.ID, RuleName: a.Rule.Name, Level: a.Rule.Level.String(), About: a.Rule.Description,
-		Techniques: a.Rule.Techniques, Tactics: a.Rule.Tactics, Source: a.Source, User: a.User, Host: a.Host, Session: a.Session,
+		Techniques: a.Rule.Techniques, Tactics: a.Rule.Tactics, Source: a.Source, User: a.User, Host: a.Host, Log: a.Log, Session: a.Session,
 		Campaign: a.Campaign, Exercise: a.Exercise, Later: a.Retrospective, Spoofable: a.Spoofable, Message: a.Title, Count: a.Count, First: a.First.UTC(), Last: a.Last.UTC(), Events: a.Events,
 	}
 	for _, l := range a.Evidence {
@@ -68,7 +69,7 @@ func Decode(data []byte) (*Alert, error) {
 		return nil, fmt.Errorf("read an alert: level %.20q", w.Level)
 	}
 	a := &Alert{
-		ID: w.ID, Source: w.Source, User: w.User, Host: w.Host, Session: w.Session, Campaign: w.Campaign, Exercise: w.Exercise, Retrospective: w.Later, Spoofable: w.Spoofable,
+		ID: w.ID, Source: w.Source, User: w.User, Host: w.Host, Log: w.Log, Session: w.Session, Campaign: w.Campaign, Exercise: w.Exercise, Retrospective: w.Later, Spoofable: w.Spoofable,
 		Title: w.Message, Count: w.Count, First: w.First, Last: w.Last, Events: w.Events,
 		Rule: Rule{ID: w.RuleID, Name: w.RuleName, Level: level, Description: w.About, Techniques: w.Techniques, Tactics: w.Tactics},
 	}

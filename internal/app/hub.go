@@ -157,6 +157,11 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 		return fatal(ctl, err)
 	}
 	defer desk.retain(ctx, o.Config.Retention)()
+	stopReading, err := o.serveReader(ctx, keep, in, log)
+	if err != nil {
+		return fatal(ctl, err)
+	}
+	defer stopReading()
 	srv := &http.Server{Handler: apiHandler(desk), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
 	errs := make(chan error, 2)
 	go func() { errs <- up.ServeListener(ctx, jl) }()

@@ -3,8 +3,10 @@
 package app
 
 import (
+	"cmp"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/event"
@@ -23,9 +25,14 @@ const forgedField = "lapwing.exercise.forged"
 // passwords, those by which the use of a token is recognised, and those that
 // only the hub may write.
 var decoded = []string{
-	"lapwing.password.", "lapwing.login.", "lapwing.ssh.public_key", token.Fields, "lapwing.database", "lapwing.source",
+	"lapwing.password.", "lapwing.login.", "lapwing.ssh.public_key", token.Fields, "lapwing.database", "lapwing.source", "lapwing.verdict.", "lapwing.track.", "rule.",
 	"url.", "dns.question.", "http.request.referrer", "tls.client.x509.", "tls.client.server_name", "user.target.", "user.email", "email.", "cloud.", "database.",
 }
+
+// verdictField keeps the rule of a verdict that a sensor claimed to have reached.
+// Only the process that reads logs reaches verdicts; decoys report facts. A
+// shipped rule is loud about it.
+const verdictField = "lapwing.verdict.forged"
 
 // intake is what the hub does to every event before it is written anywhere.
 type intake struct {
@@ -34,11 +41,34 @@ type intake struct {
 	key       []byte
 	tokens    *token.Watch // nil: there are none
 	now       func() time.Time
+	refused   atomic.Uint64 // verdicts from those who reach none
+}
+
+// refuse takes from an event of a decoy what only the process that reads logs may
+// say, and gives the rule that it named; empty: it said nothing of the kind.
+func (in *intake) refuse(e *event.Event) (rule string) {
+	said := e.Kind == kindVerdict
+	if said {
+		e.Kind = "event"
+	}
+	e.Extra = slices.DeleteFunc(e.Extra, func(f event.Field) bool {
+		is := strings.HasPrefix(f.Name, "rule.") || strings.HasPrefix(f.Name, "lapwing.source") || strings.HasPrefix(f.Name, "lapwing.track.") ||
+			strings.HasPrefix(f.Name, "lapwing.verdict.")
+		if said = said || is; f.Name == "rule.id" || f.Name == "rule.name" {
+			rule = f.Value.Text()
+		}
+		return is
+	})
+	if !said {
+		return ""
+	}
+	in.refused.Add(1)
+	return cmp.Or(rule, "none")
 }
 
 // quick is stamp for a line that need not be decoded for it.
 func (in *intake) quick(dst, line []byte, now time.Time) ([]byte, bool) {
-	s := event.Stamp{Observer: in.observer, Ingested: now.Truncate(time.Millisecond), Decode: decoded}
+	s := event.Stamp{Observer: in.observer, Ingested: now.Truncate(time.Millisecond), Decode: decoded, Kind: kindVerdict}
 	return s.Append(dst, line)
 }
 
@@ -46,6 +76,7 @@ func (in *intake) quick(dst, line []byte, now time.Time) ([]byte, bool) {
 // say, a password text does not pass. Before that, it tells whether a token is
 // recognised by it: nobody else sees the password beside the master key.
 func (in *intake) stamp(e *event.Event, now time.Time) {
+	refused := in.refuse(e)
 	e.Observer = in.observer
 	e.Ingested = now.Truncate(time.Millisecond)
 	e.Extra = slices.DeleteFunc(e.Extra, func(f event.Field) bool {
@@ -75,6 +106,9 @@ func (in *intake) stamp(e *event.Event, now time.Time) {
 		kept = append(kept,
 			event.Field{Name: "lapwing.password.length", Value: event.Int(passwordLength(text))},
 			event.Field{Name: "lapwing.password.class", Value: event.String(passwordClass(text))})
+	}
+	if refused != "" {
+		kept = append(kept, event.Field{Name: verdictField, Value: event.String(refused)})
 	}
 	if forged != "" {
 		kept = append(kept, event.Field{Name: forgedField, Value: event.String(forged)})

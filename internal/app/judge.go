@@ -295,6 +295,9 @@ func (g *judge) take(ctx context.Context, batch *casebook.Batch, text string, li
 		}
 		return nil
 	}
+	if fromLogs(line) {
+		return g.raiseLogged(ctx, batch, text)
+	}
 	said := g.rules.line(line)
 	quiet := idle(line)
 	if quiet && len(said) == 0 {

@@ -54,10 +54,12 @@ func (d Dir) personas() string     { return d.Path("persona") }
 func (d Dir) visitors() string     { return d.Path("visitors") }
 func (d Dir) tokenRows() string    { return d.Path("tokens", "register.ndjson") }
 func (d Dir) doors() string        { return d.Path("tokens", "doors.json") }
+func (d Dir) sources() string      { return d.Path("sources") } // the reader's alone
 
 // The sockets of a running instance.
 func (d Dir) apiSocket() string     { return d.Path("run", "api.sock") }
 func (d Dir) journalSocket() string { return d.Path("run", "journal.sock") }
+func (d Dir) readerSocket() string  { return d.Path("run", "reader.sock") }
 func (d Dir) storeSocket() string   { return d.Path("run", "store.sock") }
 
 const maxSocketPath = 100 // bytes; sockaddr_un holds 108
@@ -67,7 +69,7 @@ func (d Dir) Create() error {
 	if len(d.journalSocket()) > maxSocketPath {
 		return fmt.Errorf("the data directory's path %q is too long for a socket below it: choose one of at most %d bytes", d, maxSocketPath-len("/run/journal.sock"))
 	}
-	for _, p := range []string{"", "journal", "eventlog", "captures", "recordings", "keys", "persona", "visitors", "held", "tokens", "run"} {
+	for _, p := range []string{"", "journal", "eventlog", "captures", "recordings", "keys", "persona", "visitors", "held", "tokens", "run", "sources"} {
 		if err := os.MkdirAll(d.Path(p), 0o700); err != nil {
 			return fmt.Errorf("make the data directory: %w", err)
 		}

@@ -65,6 +65,16 @@ const (
 
 // newRulings loads the rules that are shipped and those of the operator.
 func newRulings(c config.Rules, file string) (*rulings, error) {
+	cfg := rulesOf(c)
+	e, err := live.New(cfg)
+	if err != nil {
+		return nil, fmt.Errorf("rules: %w", err)
+	}
+	return &rulings{engine: e, file: file, suppress: len(cfg.Suppress) > 0}, nil
+}
+
+// rulesOf words what the configuration says of rules.
+func rulesOf(c config.Rules) live.Config {
 	cfg := live.Config{
 		Rules:    ruleset.Config{Paths: c.Dirs, Shipped: !c.Own, Placeholders: c.Placeholders, Want: ruleset.Want{MinLevel: sigma.Low}},
 		Lateness: ruleLateness,
@@ -76,11 +86,7 @@ func newRulings(c config.Rules, file string) (*rulings, error) {
 		one := live.Suppression{Rule: s.Rule, Source: s.Source.Prefix, Field: s.Field, Value: s.Value, Reason: s.Reason, Until: s.Until}
 		cfg.Suppress = append(cfg.Suppress, one)
 	}
-	e, err := live.New(cfg)
-	if err != nil {
-		return nil, fmt.Errorf("rules: %w", err)
-	}
-	return &rulings{engine: e, file: file, suppress: len(cfg.Suppress) > 0}, nil
+	return cfg
 }
 
 // watch reloads changed rules until ctx ends.
@@ -281,7 +287,9 @@ func (r *rulings) load(ctx context.Context, j journal.Journal, upTo journal.Posi
 			return errEnough
 		}
 		for line := range bytes.Lines(e.Data) {
-			r.engine.Judge(bytes.TrimRight(line, "\n"))
+			if !fromLogs(line) {
+				r.engine.Judge(bytes.TrimRight(line, "\n"))
+			}
 		}
 		return nil
 	})

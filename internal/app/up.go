@@ -39,7 +39,11 @@ type Instance struct {
 	Dir     Dir
 	Listens []Listen
 	Report  confine.Report
-	PIDs    map[string]int
+	// Sources are the listeners of sources; ReaderReport is how the process that
+	// reads logs is confined.
+	Sources      []Listen
+	ReaderReport confine.Report
+	PIDs         map[string]int
 }
 
 // Listen is one decoy that is being served.
@@ -83,16 +87,20 @@ func Up(ctx context.Context, o UpOptions) error {
 	if err := o.Dir.saveDoors(inst.Listens, orders); err != nil {
 		return err
 	}
-	return supervise(ctx, o, orders, inst, files)
+	outer := []*child{newWorker(o, orders, inst, files)}
+	reader, closeReader, err := newReader(o, orders, inst)
+	if err != nil {
+		return err
+	}
+	defer closeReader()
+	if reader != nil {
+		outer = append(outer, reader)
+	}
+	return supervise(ctx, o, orders, inst, outer)
 }
 
-// supervise starts the store and the hub, then the worker, and stops them in
-// the other order.
-func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Instance, files []*os.File) error {
-	hub := &child{
-		name: "hub", args: []string{"hub"}, orders: HubOrders{o.Dir, orders.Observer, o.Config}, stderr: o.Err, log: o.Log,
-		grace: 10 * time.Second, ready: make(chan struct{}),
-	}
+// newWorker makes the child that serves the decoys.
+func newWorker(o UpOptions, orders *WorkerOrders, inst *Instance, files []*os.File) *child {
 	worker := &child{
 		name: "worker", args: []string{"worker"}, files: files, orders: orders, stderr: o.Err, log: o.Log, grace: 8 * time.Second,
 		prepare: confine.Prepare, levels: confine.Levels, dial: o.Dir.journalSocket(), ready: make(chan struct{}),
@@ -102,13 +110,42 @@ func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Ins
 			json.Unmarshal([]byte(rest), &inst.Report) //nolint:errcheck // our own text
 		}
 	}
+	return worker
+}
+
+// runAll runs children. ready is closed when all of them are, done gives how each ended.
+func runAll(ctx context.Context, wg *sync.WaitGroup, children []*child) (ready <-chan struct{}, done <-chan error) {
+	all, ends := make(chan struct{}), make(chan error, len(children))
+	for _, c := range children {
+		wg.Go(func() { ends <- c.run(ctx) })
+	}
+	wg.Go(func() {
+		for _, c := range children {
+			select {
+			case <-c.ready:
+			case <-ctx.Done():
+				return
+			}
+		}
+		close(all)
+	})
+	return all, ends
+}
+
+// supervise starts the store and the hub, then those who talk to the hub, and
+// stops them in the other order.
+func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Instance, outer []*child) error {
+	hub := &child{
+		name: "hub", args: []string{"hub"}, orders: HubOrders{o.Dir, orders.Observer, o.Config}, stderr: o.Err, log: o.Log,
+		grace: 10 * time.Second, ready: make(chan struct{}),
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	stopStore := startStore(ctx, o)
 	defer stopStore()
 	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHub()
-	hubDone, workerDone := make(chan error, 1), make(chan error, 1)
+	hubDone := make(chan error, 1)
 	go func() { hubDone <- hub.run(hubCtx) }()
 	stop := func() { stopHub(); <-hubDone } //nolint:errcheck // it was told to end
 	select {
@@ -120,14 +157,18 @@ func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Ins
 		return nil
 	}
 	var wg sync.WaitGroup
-	wg.Go(func() { workerDone <- worker.run(ctx) })
+	ready, ended := runAll(ctx, &wg, outer)
 	select {
-	case <-worker.ready:
-		inst.PIDs["hub"], inst.PIDs["worker"] = int(hub.pid.Load()), int(worker.pid.Load())
+	case <-ready:
+		for _, c := range append([]*child{hub}, outer...) {
+			inst.PIDs[c.name] = int(c.pid.Load())
+		}
 		if o.Ready != nil {
 			o.Ready(inst)
 		}
-	case err := <-workerDone:
+	case err := <-ended:
+		cancel()
+		wg.Wait()
 		stop()
 		return err
 	case err := <-hubDone:
@@ -139,7 +180,7 @@ func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Ins
 	var err error
 	select {
 	case <-ctx.Done():
-	case err = <-workerDone:
+	case err = <-ended:
 	case err = <-hubDone:
 		cancel()
 		wg.Wait()
@@ -207,17 +248,26 @@ func bindOne(o UpOptions, d config.Decoy) (*os.File, netip.AddrPort, error) {
 		}
 		addr = netip.AddrPortFrom(ip, addr.Port())
 	}
+	return bindTCP(addr)
+}
+
+// unbound says why an address cannot be listened on.
+func unbound(addr netip.AddrPort, err error) error {
+	switch {
+	case strings.Contains(err.Error(), "address already in use"):
+		return fmt.Errorf("listen on %s: the port is %w by another program; stop it, or choose another port", addr, errInUse)
+	case errors.Is(err, os.ErrPermission):
+		return fmt.Errorf("listen on %s: permission denied; ports below 1024 need root, or choose another port", addr)
+	}
+	return fmt.Errorf("listen on %s: %w", addr, err)
+}
+
+func bindTCP(addr netip.AddrPort) (*os.File, netip.AddrPort, error) {
 	var lc net.ListenConfig
 	lc.SetMultipathTCP(false)
 	ln, err := lc.Listen(context.Background(), "tcp", addr.String()) //nolint:forbidigo // binding does not wait
 	if err != nil {
-		if strings.Contains(err.Error(), "address already in use") {
-			return nil, addr, fmt.Errorf("listen on %s: the port is %w by another program; stop it, or choose another port", addr, errInUse)
-		}
-		if errors.Is(err, os.ErrPermission) {
-			return nil, addr, fmt.Errorf("listen on %s: permission denied; ports below 1024 need root, or choose another port", addr)
-		}
-		return nil, addr, fmt.Errorf("listen on %s: %w", addr, err)
+		return nil, addr, unbound(addr, err)
 	}
 	defer ln.Close() //nolint:errcheck // the file is a copy
 	if t, ok := ln.Addr().(*net.TCPAddr); ok {

@@ -39,6 +39,7 @@ type alertRow struct {
 	level         int64
 	retrospective bool
 	host, user    string
+	log           string // where the source of the alert is one of logs
 	title         string
 	session       storedID
 	campaign      storedID
@@ -49,6 +50,9 @@ type alertRow struct {
 	last          int64
 	refs          []reference
 }
+
+// formLog is the bit of a row's form that says that the name of a source of logs follows.
+const formLog = 16
 
 const titleSource = "\x01" // stands in a title for the address of the source
 
@@ -68,7 +72,13 @@ func (r *alertRow) encode(first int64) []byte {
 		form |= 4
 		title = strings.Replace(title, from, titleSource, 1)
 	}
+	if r.log != "" {
+		form |= formLog
+	}
 	b = appendText(appendText(appendText(append(b, form), r.host), r.user), title)
+	if r.log != "" {
+		b = appendText(b, r.log)
+	}
 	b = appendShortID(appendShortID(b, &r.session), &r.campaign)
 	if r.textKey {
 		b = appendText(b, r.key)
@@ -92,6 +102,9 @@ func parseAlertRow(first int64, value []byte) (*alertRow, error) {
 	if form&4 != 0 {
 		r.title = strings.Replace(r.title, titleSource, r.source.String(), 1)
 	}
+	if form&formLog != 0 {
+		r.log = d.text()
+	}
 	r.session, r.campaign = d.id(), d.id()
 	if r.textKey = form&2 != 0; r.textKey {
 		r.key = d.text()
@@ -100,7 +113,7 @@ func parseAlertRow(first int64, value []byte) (*alertRow, error) {
 	}
 	r.count, r.last = d.int(), first+d.int()
 	r.refs = d.refs()
-	if d.bad || form > 7 {
+	if d.bad || form > formLog|7 {
 		return nil, errChunk
 	}
 	return r, nil
@@ -194,6 +207,7 @@ func (r *alertRow) alert(id string, first int64, rules map[int64]alert.Rule) *al
 	a := &alert.Alert{
 		ID: id, Rule: rules[r.rule], Source: r.source, Host: r.host, Session: r.session.String(), User: r.user, Title: r.title,
 		Campaign: r.campaign.String(), Count: r.count, First: fromNano(first), Last: fromNano(r.last), Retrospective: r.retrospective,
+		Log: r.log,
 	}
 	a.Rule.Level = alert.Level(r.level)
 	if a.Key = r.key; !r.textKey {
@@ -210,7 +224,7 @@ func rowOf(a *alert.Alert, rule int64) *alertRow {
 	r := &alertRow{
 		source: a.Source.Unmap().WithZone(""), rule: rule, level: int64(a.Rule.Level), retrospective: a.Retrospective,
 		host: cut(a.Host, maxText), user: cut(a.User, maxText), title: cut(a.Title, maxText), session: idOf(a.Session), campaign: idOf(a.Campaign),
-		count: a.Count, last: nano(a.Last),
+		count: a.Count, last: nano(a.Last), log: cut(a.Log, maxText),
 	}
 	r.textKey, r.key, r.keyTime = shortKey(a)
 	return r

@@ -79,6 +79,7 @@ func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults
 		}
 		h.defaults()
 	}
+	c.checkSources(k, listens)
 	if c.Limits.Connections.PerSource < 1 || c.Limits.Connections.Total < 1 {
 		k.say("connection limits must be at least 1", "", "limits", "connections")
 	}

@@ -30,6 +30,8 @@ type Config struct {
 	Visitors  Visitors  `yaml:"visitors"`
 	Console   Console   `yaml:"console"`
 	Scan      Scan      `yaml:"scan"`
+	Sources   []Source  `yaml:"sources"`
+	Access    Access    `yaml:"access"`
 
 	// Implied is true when no file named the hosts: a port in use is then
 	// skipped with a warning, and each host gets one weak credential.
@@ -308,6 +310,7 @@ func parse(file string, data []byte, templates []string, base string) (*Config, 
 	faults = append(faults, c.check(doc, templates)...)
 	if base != "" {
 		faults = append(faults, c.resolve(doc, base)...)
+		faults = append(faults, c.resolveSources(doc, base)...)
 	}
 	if len(faults) > 0 {
 		faults.Sort()

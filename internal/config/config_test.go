@@ -99,3 +99,30 @@ func TestPasswordsAreNotShown(t *testing.T) {
 		}
 	}
 }
+
+func TestSources(t *testing.T) {
+	for _, tt := range []struct{ name, yaml, want string }{
+		{"fine", "{name: auth, type: file, path: /var/log/auth.log}", ""},
+		{"named by its type", "{type: file, paths: [/a, /b/*.log]}", ""},
+		{"type", "{type: fille, path: /a}", `f:13: source type "fille" (use one of: file`},
+		{"no path", "{type: file}", `f:13: a source of files without a path (write path: /var/log/auth.log)`},
+		{"key", "{type: file, path: /a, listen: '127.0.0.1:1'}", `f:13: "listen" means nothing for a source of type file (it knows: path, paths, from)`},
+		{"from", "{type: file, path: /a, from: middle}", `f:13: unknown word "middle" (use one of: end, start)`},
+		{"format", "{type: file, path: /a, format: klingon}", `f:13: unknown word "klingon" (use one of: syslog`},
+		{"name", "{type: file, path: /a, name: 'A b'}", `f:13: source name "A b"`},
+		{"twice", "{type: file, path: /a}\n  - {type: file, path: /b}", `f:14: source "file" stands twice`},
+		{"silence", "{type: file, path: /a, silence: 1s}", `f:13: 1s is outside 1m0s to`},
+		{"unknown key", "{type: file, pth: /a}", `f:13: unknown key "pth"`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := Parse("f", []byte(minimal+"# a line\nsources:\n  - "+tt.yaml+"\n"), templates)
+			got := ""
+			if err != nil {
+				got = err.Error()
+			}
+			if (tt.want == "") != (got == "") || !strings.Contains(got, tt.want) {
+				t.Errorf("got %q, want %q", got, tt.want)
+			}
+		})
+	}
+}

@@ -29,6 +29,16 @@ func (c *Config) resolve(doc *yamldoc.Document, base string) yamldoc.Faults {
 		one(&c.Rules.Dirs[i], "rules", "dirs", i)
 	}
 	one(&c.Rules.Placeholders, "rules", "placeholders")
+	for i := range c.Access.Geo {
+		one(&c.Access.Geo[i], "access", "geo", i)
+	}
+	for i := range c.Sources {
+		s := &c.Sources[i]
+		one(&s.Cert, "sources", i, "cert")
+		one(&s.Key, "sources", i, "key")
+		one(&s.ClientCA, "sources", i, "client_ca")
+		one(&s.TokenFile, "sources", i, "token_file")
+	}
 	for i := range c.Scan.Rules {
 		one(&c.Scan.Rules[i], "scan", "rules", i)
 	}

@@ -11,6 +11,12 @@ package confine
 
 import "strings"
 
+// Paths are what a process may open.
+type Paths struct {
+	Read  []string // files, or directories with all that is below them
+	Write []string // directories whose files it may also make, change and remove
+}
+
 // Report says which layers hold a process.
 type Report struct {
 	Namespace bool   `json:"namespace"` // own, empty network namespace

@@ -23,13 +23,15 @@ const WorkerUID = 61977
 // and, when the parent is root, under WorkerUID. level 0 asks for everything
 // that may work; a Start that fails is to be tried again with the next level,
 // down to Levels-1, which asks for nothing.
-func Prepare(cmd *exec.Cmd, level int) {
+func Prepare(cmd *exec.Cmd, level int) { prepare(cmd, level, WorkerUID) }
+
+func prepare(cmd *exec.Cmd, level int, uid uint32) {
 	attr := &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	root := os.Geteuid() == 0
 	switch {
 	case level == 0 && root:
 		attr.Cloneflags = syscall.CLONE_NEWNET
-		attr.Credential = &syscall.Credential{Uid: WorkerUID, Gid: WorkerUID}
+		attr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
 	case level == 0:
 		attr.Cloneflags = syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET
 		attr.UidMappings = []syscall.SysProcIDMap{{ContainerID: os.Geteuid(), HostID: os.Geteuid(), Size: 1}}
@@ -37,7 +39,7 @@ func Prepare(cmd *exec.Cmd, level int) {
 	case level == 1 && root:
 		attr.Cloneflags = syscall.CLONE_NEWNET
 	case level == 2 && root:
-		attr.Credential = &syscall.Credential{Uid: WorkerUID, Gid: WorkerUID}
+		attr.Credential = &syscall.Credential{Uid: uid, Gid: uid}
 	}
 	cmd.SysProcAttr = attr
 }
@@ -49,6 +51,12 @@ const Levels = 4
 // network namespace as NetNS gave it. It fails only when a layer that the
 // kernel has could not be entered.
 func Enter(parentNetNS string, parentUID int) (Report, error) {
+	return enter(parentNetNS, parentUID, allowed)
+}
+
+// enter confines to the system calls and to what rules open; without rules no
+// path can be opened.
+func enter(parentNetNS string, parentUID int, calls string, rules ...landlock.Rule) (Report, error) {
 	r := Report{UID: os.Geteuid(), OwnUID: os.Geteuid() != parentUID}
 	ns, err := NetNS()
 	r.Namespace = err == nil && ns != parentNetNS
@@ -56,7 +64,7 @@ func Enter(parentNetNS string, parentUID int) (Report, error) {
 		return r, fmt.Errorf("forbid core dumps: %w", err)
 	}
 	if abi, err := lsys.LandlockGetABIVersion(); err == nil && abi > 0 {
-		if err := landlock.V6.BestEffort().Restrict(); err != nil {
+		if err := landlock.V6.BestEffort().Restrict(rules...); err != nil {
 			return r, fmt.Errorf("enter Landlock: %w", err)
 		}
 		r.Landlock = abi
@@ -67,7 +75,7 @@ func Enter(parentNetNS string, parentUID int) (Report, error) {
 		r.Missing = "seccomp filters are not enabled in this kernel"
 		return r, nil
 	}
-	if err := loadFilter(); err != nil {
+	if err := loadFilter(calls); err != nil {
 		return r, err
 	}
 	r.Seccomp = true
@@ -91,13 +99,13 @@ getrandom uname getrlimit prlimit64 getrusage sysinfo restart_syscall
 timer_create timer_settime timer_delete setitimer getitimer
 getuid geteuid getgid getegid`
 
-func loadFilter() error {
+func loadFilter(calls string) error {
 	info, err := arch.GetInfo("")
 	if err != nil {
 		return fmt.Errorf("load the seccomp filter: %w", err)
 	}
 	var names []string
-	for n := range strings.FieldsSeq(allowed) {
+	for n := range strings.FieldsSeq(calls) {
 		if _, ok := info.SyscallNames[n]; ok && !slices.Contains(names, n) {
 			names = append(names, n)
 		}

@@ -25,6 +25,9 @@ func TestMain(m *testing.M) {
 	case "enforcer":
 		enforcerChild()
 		return
+	case "reader":
+		reader()
+		return
 	case "sender":
 		sender()
 		return

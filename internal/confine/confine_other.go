@@ -14,6 +14,15 @@ const Levels = 1
 // Prepare does nothing on this system.
 func Prepare(*exec.Cmd, int) {}
 
+// PrepareReader does nothing on this system.
+func PrepareReader(*exec.Cmd, int) {}
+
+// EnterReader cannot confine on this system and says so in the report.
+func EnterReader(ns string, uid int, _ Paths) (Report, error) { return Enter(ns, uid) }
+
+// Own does nothing on this system.
+func Own(string) error { return nil }
+
 // Enter cannot confine on this system and says so in the report.
 func Enter(string, int) (Report, error) {
 	return Report{UID: os.Geteuid(), Missing: "confinement exists on Linux only, this is " + runtime.GOOS}, nil

@@ -87,6 +87,12 @@ type Verdict struct {
 	// Of keeps apart what is not one case: verdicts of a rule on one source have one
 	// alert for each Of. Most have none.
 	Of string
+
+	// Of a verdict that was reached in logs, for Raise: the machine that wrote
+	// them, the name of their source, and by what values (field=value) its events
+	// were counted together, which need not be addresses.
+	Host, Log string
+	Group     []string
 }
 
 // group is the key of the alert that v belongs to, within its source.
@@ -111,7 +117,7 @@ func (g *Engine) Judge(ctx context.Context, e *event.Event, quiet func(alert.Rul
 	if !e.Source.Addr().IsValid() || e.Exercise != "" || !Concerns(e.Action) && len(more) == 0 {
 		return nil, nil
 	}
-	it, p, err := g.source(ctx, e)
+	it, p, err := g.source(ctx, e, prefix(e.Source.Addr()).Addr())
 	if err != nil {
 		return nil, err
 	}
@@ -131,10 +137,11 @@ func (g *Engine) Judge(ctx context.Context, e *event.Event, quiet func(alert.Rul
 // Raise gives the alert of a verdict that was reached later than its event was
 // judged: the event counts for nothing else again.
 func (g *Engine) Raise(ctx context.Context, e *event.Event, v Verdict) ([]alert.Alert, error) {
-	if !e.Source.Addr().IsValid() || e.Exercise != "" {
+	from := v.home(e.Source.Addr())
+	if !from.IsValid() || e.Exercise != "" {
 		return nil, nil
 	}
-	it, _, err := g.source(ctx, e)
+	it, _, err := g.source(ctx, e, from)
 	if err != nil {
 		return nil, err
 	}
@@ -150,9 +157,8 @@ func (g *Engine) raiseAll(it *item, verdicts []Verdict, e *event.Event) []alert.
 }
 
 // source is what is known of the source of e, a new one where that is too old.
-func (g *Engine) source(ctx context.Context, e *event.Event) (*item, known, error) {
+func (g *Engine) source(ctx context.Context, e *event.Event, from netip.Addr) (*item, known, error) {
 	g.mem.bound()
-	from := prefix(e.Source.Addr()).Addr()
 	it, err := g.mem.find(ctx, from)
 	if err != nil {
 		return nil, known{}, err
@@ -282,7 +288,49 @@ func (it *item) raise(v *Verdict, e *event.Event) alert.Alert {
 		Session: n.Session, User: e.User, Title: v.Title, Campaign: s.Campaign, Count: n.Count, First: n.First, Last: n.Last, Spoofable: spoofable(e),
 	}
 	a.Rule.Level = n.Level
+	if v.Log != "" {
+		a.Log, a.Host = v.Log, v.Host
+	}
 	return a
+}
+
+// home is the address under which what is known of a verdict's source is kept.
+// What was counted by something else than an address, such as a user, has one
+// made of its values, out of a block that the IETF reserves: 100::/8.
+func (v *Verdict) home(source netip.Addr) netip.Addr {
+	if source.IsValid() {
+		source = prefix(source).Addr()
+	}
+	if v.Log == "" || source.IsValid() && v.bySource(source) {
+		return source
+	}
+	h := sha256.New()
+	for _, text := range append([]string{v.Log}, v.Group...) {
+		fmt.Fprintf(h, "%d %s", len(text), text) //nolint:errcheck // a hash takes all
+	}
+	var a [16]byte
+	a[0] = 1
+	copy(a[1:8], h.Sum(nil))
+	return netip.AddrFrom16(a)
+}
+
+// bySource tells whether a verdict counted what one source did.
+func (v *Verdict) bySource(source netip.Addr) bool {
+	if len(v.Group) == 0 {
+		return true
+	}
+	for _, text := range v.Group {
+		if _, value, ok := strings.Cut(text, "="); ok {
+			text = value
+		}
+		if a, err := netip.ParseAddr(text); err == nil && prefix(a).Addr() == source {
+			return true
+		}
+		if p, err := netip.ParsePrefix(text); err == nil && prefix(p.Addr()).Addr() == source {
+			return true
+		}
+	}
+	return false
 }
 
 // spoofable tells that no TCP exchange stands behind e's source: it came as a

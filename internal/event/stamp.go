@@ -11,6 +11,7 @@ type Stamp struct {
 	Observer string    // observer.name
 	Ingested time.Time // event.ingested
 	Decode   []string  // lines with a name that begins with one of these are to be decoded
+	Kind     string    // lines of this event.kind are to be decoded
 }
 
 // What a name of AppendJSON holds.
@@ -24,6 +25,7 @@ const (
 	small // a number of at most nine digits, not 0
 	whole // of at most 18
 	depthWord
+	kindWord
 	ours // what the receiver sets: the line is to be decoded
 )
 
@@ -73,7 +75,7 @@ var written = [...]known{
 	timeAt:            {"@timestamp", stamp},
 	idAt:              {"event.id", text},
 	ingestedAt:        {"event.ingested", ours},
-	kindAt:            {"event.kind", text},
+	kindAt:            {"event.kind", kindWord},
 	categoryAt:        {"event.category", text},
 	typeAt:            {"event.type", text},
 	actionAt:          {"event.action", text},
@@ -122,7 +124,7 @@ func nameIndex[T string | []byte](name T) int {
 // names (of the names with a place of their own, it can be url.original alone).
 // Such a line is to be decoded.
 func (s *Stamp) Append(dst, line []byte) (out []byte, ok bool) {
-	c := checker{b: line, decode: s.Decode}
+	c := checker{b: line, decode: s.Decode, kind: s.Kind}
 	if len(line) > MaxLine || !c.object() || !c.seen[idAt] || (c.seen[pathAt] || c.seen[sumAt]) != c.seen[sizeAt] {
 		return dst, false
 	}
@@ -138,6 +140,7 @@ type checker struct {
 	b      []byte
 	i      int
 	decode []string
+	kind   string
 
 	seen               [len(written)]bool
 	next               int // in written
@@ -242,6 +245,8 @@ func (c *checker) value(is content) bool {
 		return timeForm(v)
 	case address:
 		return c.address(v)
+	case kindWord:
+		return string(v) != c.kind
 	case depthWord:
 		return ParseDepth(string(v)) != DepthNone
 	}

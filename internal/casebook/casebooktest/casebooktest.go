@@ -35,7 +35,7 @@ func Event(n int, source, session, action string) *event.Event {
 // Alert is one that has grown to count events.
 func Alert(n int, source string, count int64) alert.Alert {
 	return alert.Alert{
-		ID: ID(1000 + n), Key: "k " + source, Source: netip.MustParseAddr(source), Count: count, Host: "files", User: "root", Title: "it happened",
+		ID: ID(1000 + n), Key: "k " + source, Source: netip.MustParseAddr(source), Count: count, Host: "files", User: "root", Log: "auth", Title: "it happened",
 		Campaign: ID(5000), First: T0.Add(time.Duration(n) * time.Minute), Last: T0.Add(time.Duration(n)*time.Minute + time.Duration(count)*time.Second),
 		Rule: alert.Rule{ID: ID(9), Name: "A rule", Level: alert.High, Techniques: []string{"T1078", "T1110"}, Tactics: []string{"initial-access"}, Description: "What to do."},
 	}

@@ -20,8 +20,10 @@ type Config struct {
 	Sink line.Sink
 	// Dir holds the position, in files that begin with Name; empty: it is not kept.
 	Dir string
-	Log *slog.Logger
-	Now func() time.Time // nil: time.Now
+	// Position is where the source goes on, instead of where Dir says; nil: as Dir says.
+	Position []byte
+	Log      *slog.Logger
+	Now      func() time.Time // nil: time.Now
 }
 
 // The waits between two offers of a batch that was not taken.
@@ -40,6 +42,9 @@ type Feed struct {
 	lines, bytes, cut, dropped, refused, again atomic.Uint64
 	behind, took                               atomic.Int64
 
+	begun sync.Once
+	found chan struct{}
+
 	mu      sync.Mutex
 	trouble string
 	note    string
@@ -54,7 +59,7 @@ func New(cfg Config) (*Feed, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	f := &Feed{cfg: cfg}
+	f := &Feed{cfg: cfg, found: make(chan struct{})}
 	if cfg.Dir != "" {
 		var err error
 		if f.store, err = openStore(cfg.Dir, cfg.Name); err != nil {
@@ -66,14 +71,24 @@ func New(cfg Config) (*Feed, error) {
 	return f, nil
 }
 
+// Begin says that the source has found where it begins: what comes from now on
+// is read, whatever happens.
+func (f *Feed) Begin() { f.begun.Do(func() { close(f.found) }) }
+
+// Begun is closed by Begin.
+func (f *Feed) Begun() <-chan struct{} { return f.found }
+
 // Name is the source's name.
 func (f *Feed) Name() string { return f.cfg.Name }
 
 // Now is the time by which lines are received.
 func (f *Feed) Now() time.Time { return f.cfg.Now() }
 
-// Position is the last one that was kept; nil: the source is new.
+// Position is where the source goes on after a start; nil: it is new.
 func (f *Feed) Position() []byte {
+	if f.cfg.Position != nil {
+		return f.cfg.Position
+	}
 	if f.store == nil {
 		return nil
 	}
@@ -218,17 +233,27 @@ func (f *Feed) Stats() Stats {
 	return s
 }
 
-// Silence tells once that the source is silent for longer than it ever was: for
-// how long, and how long it was before.
-func (f *Feed) Silence() (now, before time.Duration, last time.Time, ok bool) {
+// Silence tells once that the source is silent for longer than limit, or where
+// that is 0 for longer than it ever was: for how long, and how long it was before.
+func (f *Feed) Silence(limit time.Duration) (now, before time.Duration, last time.Time, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	d, silent := f.rhythm.silent(f.cfg.Now())
+	if limit > 0 {
+		silent = d > limit
+	}
 	if !silent || f.rhythm.told {
 		return 0, 0, time.Time{}, false
 	}
 	f.rhythm.told = true
 	return d, f.rhythm.Longest, f.rhythm.Last, true
+}
+
+// Unsaid takes back that Silence was told.
+func (f *Feed) Unsaid() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.rhythm.told = false
 }
 
 // Sync makes durable what is kept. It is to be called now and then: what a crash

@@ -124,7 +124,7 @@ func TestSilence(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	told := func() bool { _, _, _, ok := f.Silence(); return ok }
+	told := func() bool { _, _, _, ok := f.Silence(0); return ok }
 	give(time.Minute)
 	now = now.Add(5 * time.Hour)
 	if told() {

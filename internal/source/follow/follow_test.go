@@ -124,10 +124,10 @@ func (r *rig) start() {
 		r.feed.Close()
 	})
 	r.t.Cleanup(r.stop)
-	for deadline := time.Now().Add(time.Minute); r.feed.Position() == nil; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
-			r.t.Fatal("it does not begin")
-		}
+	select {
+	case <-r.feed.Begun():
+	case <-time.After(time.Minute):
+		r.t.Fatal("it does not begin")
 	}
 }
 

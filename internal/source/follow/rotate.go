@@ -49,8 +49,11 @@ func (f *Follower) rescan(ctx context.Context) error {
 	}
 	if f.fresh {
 		f.fresh = false
-		return f.cfg.Feed.Give(ctx, nil, f.position()) // what appears from now on is new
+		if err := f.cfg.Feed.Give(ctx, nil, f.position()); err != nil { // what appears from now on is new
+			return err
+		}
 	}
+	f.cfg.Feed.Begin()
 	return ctx.Err()
 }
 
