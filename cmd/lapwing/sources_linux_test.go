@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -88,7 +89,7 @@ func (in *instance) alerts(ok func(shownAlert) bool) []shownAlert {
 func TestBruteForceInALog(t *testing.T) {
 	in, log := newReading(t, "")
 	for n := range 12 {
-		appendTo(t, log, strings.Replace(failure(n), "198.18.0."+fmt.Sprint(n), "203.0.113.77", 1))
+		appendTo(t, log, strings.Replace(failure(n), "198.18.0."+strconv.Itoa(n), "203.0.113.77", 1))
 	}
 	for _, a := range in.alerts(func(a shownAlert) bool { return a.Source == "203.0.113.77" }) {
 		if a.Source == "203.0.113.77" && (a.Log != "auth" || a.Host != "web1" || !strings.Contains(a.Message, "(log auth)") || !strings.Contains(a.Rule, "Guessed")) {

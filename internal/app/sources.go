@@ -12,7 +12,6 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -187,13 +186,3 @@ func (noBlobs) Cast(context.Context, string, int64, []byte) error { return errEv
 
 // State refuses.
 func (noBlobs) State(context.Context, string, uint64, []byte) error { return errEvents }
-
-// sourceNames are the names of the sources, sorted.
-func sourceNames(list []ReaderSource) []string {
-	var out []string
-	for _, s := range list {
-		out = append(out, s.Config.Name)
-	}
-	slices.Sort(out)
-	return out
-}
