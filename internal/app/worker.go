@@ -21,6 +21,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/decoy/access"
 	"github.com/lapwing-defence/lapwing/internal/decoy/httpd"
 	"github.com/lapwing-defence/lapwing/internal/decoy/ldap"
+	"github.com/lapwing-defence/lapwing/internal/decoy/postgres"
 	"github.com/lapwing-defence/lapwing/internal/decoy/redis"
 	"github.com/lapwing-defence/lapwing/internal/decoy/sshd"
 	"github.com/lapwing-defence/lapwing/internal/decoy/telnetd"
@@ -180,6 +181,10 @@ func newDecoy(c config.Decoy, h WorkerHost, door *access.Door) (decoy.Decoy, int
 		return d, httpd.LogConnection, err
 	case "ldap":
 		return ldap.New(ldap.Config{Door: door, Persona: h.Identity.Persona}), ldap.LogConnection, nil
+	case "postgres":
+		p := h.Identity.Persona
+		cert, err := httpd.Certificate(h.Identity.TLS)
+		return postgres.New(postgres.Config{Door: door, Domain: p.Domain, Certificate: cert, Seed: p.Seed}), postgres.LogConnection, err
 	case "redis":
 		return redis.New(redis.Config{Door: door, Password: c.Password, Seed: h.Identity.Persona.Seed}), redis.LogConnection, nil
 	case "telnet":

@@ -60,7 +60,7 @@ var guests = map[string][]string{
 		"mvdan.cc/sh/v3/syntax", "github.com/pkg/sftp", "github.com/klauspost/compress", "golang.org/x/crypto",
 	},
 	// Of http2 only frames and header compression: transports are on no list below.
-	"internal/decoy": {"golang.org/x/crypto", "golang.org/x/net/http2", "github.com/go-asn1-ber/asn1-ber"},
+	"internal/decoy": {"golang.org/x/crypto", "golang.org/x/net/http2", "github.com/go-asn1-ber/asn1-ber", "github.com/jackc/pgx/v5/pgproto3"},
 }
 
 func TestStrangersReachNothing(t *testing.T) {
