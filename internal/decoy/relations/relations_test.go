@@ -51,11 +51,11 @@ func TestSelect(t *testing.T) {
 		"SELECT upper(t.name) FROM public.t WHERE name LIKE 'a%'":                              "ANNA;",
 		"SELECT id FROM t WHERE id IN (1,10) AND NOT id = 1":                                   "10;",
 		"SELECT CASE WHEN id=1 THEN 'one' ELSE 'more' END FROM t x WHERE x.id BETWEEN 1 AND 2": "one;more;",
-		"SELECT version()":                        "15.20;",
-		"SELECT coalesce(NULL, 'b') || 'c'::text": "bc;",
-		"SELECT substring('abcdef' from 2 for 3)": "bcd;",
-		"SELECT $$a'b$$, E'x\\ny'":                "a'b|x\ny;",
-		"SELECT /* c */ 1 -- end":                 "1;",
+		"SELECT version()":                                                                     "15.20;",
+		"SELECT coalesce(NULL, 'b') || 'c'::text":                                              "bc;",
+		"SELECT substring('abcdef' from 2 for 3)":                                              "bcd;",
+		"SELECT $$a'b$$, E'x\\ny'":                                                             "a'b|x\ny;",
+		"SELECT /* c */ 1 -- end":                                                              "1;",
 	} {
 		r, err := sample().Exec(in)
 		if err != nil || shown(r) != want {
