@@ -164,7 +164,7 @@ func (v *visit) startup() (*pgproto3.StartupMessage, error) {
 		size, code := binary.BigEndian.Uint32(head[:]), binary.BigEndian.Uint32(head[4:])
 		if size < 8 || size > maxStartup {
 			v.broken("a first message of a wrong length")
-			return nil, nil //nolint:nilnil,nilerr // it ends here
+			return nil, nil //nolint:nilnil // it ends here
 		}
 		body := make([]byte, size-8)
 		if _, err := io.ReadFull(v.conn, body); err != nil {
@@ -195,7 +195,7 @@ func (v *visit) startup() (*pgproto3.StartupMessage, error) {
 		}
 	}
 	v.broken("no startup message")
-	return nil, nil //nolint:nilnil,nilerr // it ends here
+	return nil, nil //nolint:nilnil // it ends here
 }
 
 func (v *visit) broken(why string) {

@@ -40,26 +40,26 @@ func shown(r Result) string {
 }
 
 func TestSelect(t *testing.T) {
-	for in, want := range map[string]string{
-		"SELECT 1+2*3, 'a''b', -5, 7/2, 7%4":                                                   "7|a'b|-5|3|3;",
-		"select * from t":                                                                      "1|anna;2|Bert;10|NULL;",
-		"SELECT name FROM t WHERE id > 1 AND name IS NOT NULL":                                 "Bert;",
-		"SELECT id FROM t ORDER BY id DESC LIMIT 2":                                            "10;2;",
-		"SELECT id FROM t ORDER BY 1 OFFSET 1":                                                 "2;10;",
-		"SELECT count(*), max(id), min(name), sum(id) FROM t":                                  "3|10|Bert|13;",
-		"SELECT count(name) FROM t WHERE id > 100":                                             "0;",
-		"SELECT upper(t.name) FROM public.t WHERE name LIKE 'a%'":                              "ANNA;",
-		"SELECT id FROM t WHERE id IN (1,10) AND NOT id = 1":                                   "10;",
-		"SELECT CASE WHEN id=1 THEN 'one' ELSE 'more' END FROM t x WHERE x.id BETWEEN 1 AND 2": "one;more;",
-		"SELECT version()":                                                                     "15.20;",
-		"SELECT coalesce(NULL, 'b') || 'c'::text":                                              "bc;",
-		"SELECT substring('abcdef' from 2 for 3)":                                              "bcd;",
-		"SELECT $$a'b$$, E'x\\ny'":                                                             "a'b|x\ny;",
-		"SELECT /* c */ 1 -- end":                                                              "1;",
+	for _, tt := range [][2]string{
+		{"SELECT 1+2*3, 'a''b', -5, 7/2, 7%4", "7|a'b|-5|3|3;"},
+		{"select * from t", "1|anna;2|Bert;10|NULL;"},
+		{"SELECT name FROM t WHERE id > 1 AND name IS NOT NULL", "Bert;"},
+		{"SELECT id FROM t ORDER BY id DESC LIMIT 2", "10;2;"},
+		{"SELECT id FROM t ORDER BY 1 OFFSET 1", "2;10;"},
+		{"SELECT count(*), max(id), min(name), sum(id) FROM t", "3|10|Bert|13;"},
+		{"SELECT count(name) FROM t WHERE id > 100", "0;"},
+		{"SELECT upper(t.name) FROM public.t WHERE name LIKE 'a%'", "ANNA;"},
+		{"SELECT id FROM t WHERE id IN (1,10) AND NOT id = 1", "10;"},
+		{"SELECT CASE WHEN id=1 THEN 'one' ELSE 'more' END FROM t x WHERE x.id BETWEEN 1 AND 2", "one;more;"},
+		{"SELECT version()", "15.20;"},
+		{"SELECT coalesce(NULL, 'b') || 'c'::text", "bc;"},
+		{"SELECT substring('abcdef' from 2 for 3)", "bcd;"},
+		{"SELECT $$a'b$$, E'x\\ny'", "a'b|x\ny;"},
+		{"SELECT /* c */ 1 -- end", "1;"},
 	} {
-		r, err := sample().Exec(in)
-		if err != nil || shown(r) != want {
-			t.Errorf("%s\n got %q %v\nwant %q", in, shown(r), err, want)
+		r, err := sample().Exec(tt[0])
+		if err != nil || shown(r) != tt[1] {
+			t.Errorf("%s\n got %q %v\nwant %q", tt[0], shown(r), err, tt[1])
 		}
 	}
 }
