@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 )
 
 // stateVersion is raised when what the tables hold changes its form or meaning.
@@ -23,20 +24,52 @@ type header struct {
 	Days    []int32
 }
 
-// Snapshot writes all that is remembered. It is compressed and carries a check
-// sum; its size follows what is in use, some 100 bytes for each pair.
+// saveEvery is for how long a snapshot is good: to make one of a full state takes
+// a good part of a second.
+const saveEvery = 5 * time.Minute
+
+// Snapshot writes what is remembered, compressed and with a check sum. A caller
+// who tells the time (Advance) and asks again within five minutes is given the same
+// bytes. Pairs that met hardly more than once are left out.
 func (s *Set) Snapshot(w io.Writer) error {
+	if s.now.IsZero() || s.saved.Len() == 0 || s.now.Sub(s.savedAt) >= saveEvery || s.now.Before(s.savedAt) {
+		s.saved.Reset()
+		if err := s.encode(&s.saved); err != nil {
+			s.saved.Reset()
+			return fmt.Errorf("write state of the trackers: %w", err)
+		}
+		s.savedAt = s.now
+	}
+	_, err := w.Write(s.saved.Bytes())
+	return err
+}
+
+func (s *Set) encode(w io.Writer) error {
 	z, err := gzip.NewWriterLevel(w, gzip.BestSpeed)
 	if err != nil {
 		return err
 	}
+	st := s.s
+	st.pairs = &table[pairKey, pair]{items: lasting(s.s.pairs.items)}
 	enc := gob.NewEncoder(z)
-	for _, v := range s.s.parts(&header{stateVersion, s.s.Began, s.s.Days}) {
+	for _, v := range st.parts(&header{stateVersion, st.Began, st.Days}) {
 		if err := enc.Encode(v); err != nil {
-			return fmt.Errorf("write state of the trackers: %w", err)
+			return err
 		}
 	}
 	return z.Close()
+}
+
+// lasting leaves out pairs of which there is nothing to be remembered yet.
+func lasting(items []item[pairKey, pair]) []item[pairKey, pair] {
+	var out []item[pairKey, pair]
+	for i := range items {
+		p := &items[i].Val
+		if p.N >= 4 || p.Sess[0].End-p.Sess[0].Start > 3600 || p.Sess[1].End-p.Sess[1].Start > 3600 {
+			out = append(out, items[i])
+		}
+	}
+	return out
 }
 
 // parts are the pieces of a snapshot in their order.
@@ -70,6 +103,7 @@ func (s *Set) Restore(r io.Reader) error {
 	next.Began, next.Days = h.Began, h.Days
 	next.index()
 	s.s = next
+	s.saved.Reset()
 	return nil
 }
 

@@ -9,6 +9,7 @@
 package track
 
 import (
+	"bytes"
 	"cmp"
 	"net/netip"
 	"slices"
@@ -87,12 +88,16 @@ type Stats struct {
 type Set struct {
 	cfg Config
 	f   fields
+	r   reading // of the record at hand
 
 	now    time.Time // of Advance; zero: not told
 	polled time.Time
 	geoErr string
 	stats  Stats
 	s      state
+
+	saved   bytes.Buffer // the last snapshot
+	savedAt time.Time
 }
 
 var _ Tracker = (*Set)(nil)
@@ -151,25 +156,33 @@ func (s *Set) Add(rec *sigma.Record, at time.Time) {
 	if of := rec.Fields(); s.f.of != of {
 		s.f.bind(of)
 	}
-	r := &reading{fields: &s.f, rec: rec, at: at}
+	r := &s.r
+	r.fields, r.rec, r.at = &s.f, rec, at
 	switch r.kind() {
 	case login:
-		s.add(r, &s.stats.Logins, s.login)
+		if s.counts(at, &s.stats.Logins) {
+			s.login(r)
+		}
 	case flow:
-		s.add(r, &s.stats.Flows, s.flow)
+		if s.counts(at, &s.stats.Flows) {
+			s.flow(r)
+		}
 	case question:
-		s.add(r, &s.stats.Questions, s.question)
+		if s.counts(at, &s.stats.Questions) {
+			s.question(r)
+		}
 	}
 }
 
-func (s *Set) add(r *reading, counter *uint64, look func(*reading)) {
-	if !s.now.IsZero() && r.at.After(s.now.Add(time.Hour)) || r.at.Unix() <= 0 {
+// counts tells whether a record of a time is to be looked at.
+func (s *Set) counts(at time.Time, counter *uint64) bool {
+	if !s.now.IsZero() && at.After(s.now.Add(time.Hour)) || at.Unix() <= 0 {
 		s.stats.Future++
-		return
+		return false
 	}
 	*counter++
-	s.live(r.at)
-	look(r)
+	s.live(at)
+	return true
 }
 
 // what a record is for trackers.
@@ -187,7 +200,11 @@ func (r *reading) kind() what {
 	case r.rec.Has(r.question), r.rec.Has(r.oldQuery):
 		return question
 	case r.rec.Has(r.category) && (r.has(r.category, "authentication") || r.has(r.category, "session")):
-		if string(r.text(r.outcome)) == "success" && string(r.text(r.action)) != "logoff" {
+		switch string(r.text(r.action)) {
+		case "logoff", "logged-out", "session-closed", "disconnected":
+			return nothing
+		}
+		if string(r.text(r.outcome)) == "success" {
 			return login
 		}
 	case r.rec.Has(r.dstIP) || r.rec.Has(r.oldDst):

@@ -242,6 +242,34 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// TestSnapshotAgain: within five minutes the same is given; after them what is new
+// is in it.
+func TestSnapshotAgain(t *testing.T) {
+	b := newBench(t, Config{})
+	at := began
+	users := func() int {
+		b.login(at, fmt.Sprint("u", at.Unix()), "198.51.100.7")
+		b.set.Advance(at)
+		var buf bytes.Buffer
+		if err := b.set.Snapshot(&buf); err != nil {
+			t.Fatal(err)
+		}
+		again := New(Config{})
+		if err := again.Restore(&buf); err != nil {
+			t.Fatal(err)
+		}
+		return again.Stats().Entries["users"]
+	}
+	var got []int
+	for _, pause := range []time.Duration{0, time.Minute, time.Minute, 4 * time.Minute, -time.Hour} {
+		at = at.Add(pause)
+		got = append(got, users())
+	}
+	if diff := cmp.Diff([]int{1, 1, 1, 4, 5}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func flipped(b []byte) []byte {
 	b = bytes.Clone(b)
 	b[len(b)*2/3] ^= 4
@@ -257,4 +285,69 @@ func flows(b *bench, at time.Time, n int) []map[string]string {
 			"destination.ip", "203.0.113.77", "destination.port", "443", "network.transport", "tcp", "source.bytes", "500", "destination.bytes", "700"))
 	}
 	return out
+}
+
+// BenchmarkAdd measures a record of each sort that costs.
+func BenchmarkAdd(b *testing.B) {
+	b.Run("login refused", func(b *testing.B) { // nothing is looked up
+		t := newBench(b, Config{})
+		fill(t, "event.category", "authentication", "event.action", "logon-failed", "event.outcome", "failure", "user.name", "root", "source.ip", "203.0.113.5")
+		for b.Loop() {
+			t.set.Add(t.rec, began)
+		}
+	})
+	b.Run("login", func(b *testing.B) {
+		t := newBench(b, Config{Geo: places(b)})
+		t.routine(2, "ann")
+		fill(t, "event.category", "authentication", "event.action", "logon", "event.outcome", "success", "user.name", "ann", "source.ip", "198.51.100.7")
+		for b.Loop() {
+			t.set.Add(t.rec, began.AddDate(0, 0, 16).Add(9*time.Hour))
+		}
+	})
+	b.Run("no login and no flow", func(b *testing.B) {
+		t := newBench(b, Config{})
+		fill(t, "message", "hello", "program", "cron", "host.name", "x")
+		for b.Loop() {
+			t.set.Add(t.rec, began)
+		}
+	})
+	b.Run("flow", func(b *testing.B) {
+		t := newBench(b, Config{})
+		t.learn("10.0.0.5")
+		fill(t, "event.category", "network", "source.ip", "10.0.0.5", "source.port", "40000", "destination.ip", "203.0.113.77", "destination.port", "443",
+			"network.transport", "tcp", "source.bytes", "500", "destination.bytes", "700")
+		at := began.AddDate(0, 0, 5)
+		for b.Loop() {
+			at = at.Add(time.Second)
+			t.set.Add(t.rec, at)
+		}
+	})
+}
+
+func fill(b *bench, pairs ...string) {
+	b.rec.Reset()
+	for i := 0; i+1 < len(pairs); i += 2 {
+		b.rec.Add([]byte(pairs[i]), sigma.String(pairs[i+1]))
+	}
+}
+
+// BenchmarkSnapshot writes and reads the state of a hundred thousand pairs.
+func BenchmarkSnapshot(b *testing.B) {
+	t := newBench(b, Config{})
+	for i := range 400_000 {
+		n := i % 100_000
+		t.add(began.Add(time.Duration(i)*time.Second), "event.category", "network", "source.ip", fmt.Sprintf("10.0.%d.%d", n%7, n%250), "source.port", strconv.Itoa(40000+i/100_000),
+			"destination.ip", fmt.Sprintf("198.%d.%d.7", 18+n>>16, n>>8&255), "destination.port", strconv.Itoa(n), "source.bytes", "500", "destination.bytes", "700")
+	}
+	var buf bytes.Buffer
+	for b.Loop() {
+		buf.Reset()
+		if err := t.set.Snapshot(&buf); err != nil {
+			b.Fatal(err)
+		}
+		if err := New(Config{}).Restore(bytes.NewReader(buf.Bytes())); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportMetric(float64(buf.Len()), "bytes")
 }
