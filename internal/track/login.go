@@ -22,24 +22,22 @@ const settled = 3 * 24 * 3600
 
 // user is what is remembered of an account.
 type user struct {
-	First, Last  int64 // seconds
-	N            uint32
-	Days         uint16
-	LastDay      int32
-	Nets         [userNets]seen
-	Lands        [userLands]seen
-	Hours        [2][24]uint16 // logins by hour, on working days and on others
-	Place        place
-	Multi        uint32 // logins with a second factor
-	SingleOn     int32  // the day on which one without was told last
-	TravelNet    uint64
-	TravelBefore int64
+	First, Last int64 // seconds
+	N           uint32
+	Days        uint16
+	LastDay     int32
+	Nets        [userNets]seen
+	Lands       [userLands]seen
+	Hours       [2][24]uint16 // logins by hour, on working days and on others
+	Place       place
+	Multi       uint32 // logins with a second factor
+	SingleOn    int32  // the day on which one without was told last
 }
 
-// seen is a thing and when it was seen last.
+// seen is a thing and when it was seen first and last.
 type seen struct {
-	Key uint64
-	At  int64
+	Key       uint64
+	First, At int64
 }
 
 // place is where a user was last, as far as that is known.
@@ -170,7 +168,7 @@ func remember(list []seen, key uint64, at int64) bool {
 			oldest = i
 		}
 	}
-	list[oldest] = seen{Key: key, At: at}
+	list[oldest] = seen{Key: key, First: at, At: at}
 	return true
 }
 
@@ -224,20 +222,21 @@ func (s *Set) travel(r *reading, u *user, p geo.Place, net uint64) {
 	if last.Country[0] != 0 {
 		r.say(r.between, string(last.Country[:]))
 	}
-	if s.commutes(u, net, last.Net, sec) {
+	if s.learning(r.at) || s.uses(u, net, sec) && s.uses(u, last.Net, sec) {
 		r.yes(r.known)
 	}
 }
 
-// commutes tells whether the user has been using both networks for days: an
-// office that goes out through another country, a telephone beside a computer.
-func (s *Set) commutes(u *user, a, b uint64, sec int64) bool {
-	both := a ^ b
-	if u.TravelNet != both {
-		u.TravelNet, u.TravelBefore = both, sec
-		return false
+// uses tells whether the user has had a network for days, or since all was learnt:
+// a telephone beside a computer, an office that goes out through another country.
+func (s *Set) uses(u *user, net uint64, sec int64) bool {
+	learnt := s.s.Began + int64(s.cfg.Learning/time.Second)
+	for i := range u.Nets {
+		if x := &u.Nets[i]; x.Key == net && x.At != 0 {
+			return sec-x.First > settled || x.First < learnt
+		}
 	}
-	return sec-u.TravelBefore > settled
+	return false
 }
 
 // Limits of sense for hours: so many logins on so many days make a habit, and an
@@ -272,11 +271,14 @@ func nearby(hours *[24]uint16, h int) bool {
 	return false
 }
 
+// singleAgain is for how many days a user without a second factor is not told again.
+const singleAgain = 30
+
 // habitFactors is how many logins with a second factor make it a habit.
 const habitFactors = 3
 
-// factor tells of logins from outside with one factor alone: the first of a user
-// and day, and each of a user who otherwise shows two.
+// factor tells of logins from outside with one factor alone: of a user who otherwise
+// shows two each, of others one a month.
 func (s *Set) factor(r *reading, u *user, outside bool) {
 	switch f := string(r.text(r.factors)); {
 	case f == "multi":
@@ -291,7 +293,7 @@ func (s *Set) factor(r *reading, u *user, outside bool) {
 	if u.Multi >= habitFactors {
 		r.yes(r.dropped)
 	}
-	if day := int32(r.at.Unix() / 86400); day != u.SingleOn {
+	if day := int32(r.at.Unix() / 86400); u.SingleOn == 0 || day >= u.SingleOn+singleAgain {
 		u.SingleOn = day
 		r.yes(r.single)
 	}
