@@ -37,10 +37,13 @@ type fields struct {
 // bind looks the names up; they get ids also where no rule reads them.
 func (f *fields) bind(of *sigma.Fields) {
 	f.of = of
-	for _, list := range [][]named{f.read(), f.written()} {
-		for _, x := range list {
-			*x.id = of.Add(x.name)[0]
-		}
+	list := append(f.read(), f.written()...)
+	names := make([]string, len(list))
+	for i := range list {
+		names[i] = list[i].name
+	}
+	for i, id := range of.Add(names...) {
+		*list[i].id = id
 	}
 }
 

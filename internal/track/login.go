@@ -12,8 +12,8 @@ import (
 // What is kept of a user: networks and countries that he came from last.
 const (
 	maxUserName = 128
-	userNets    = 24
-	userLands   = 12
+	userNets    = 16
+	userLands   = 8
 )
 
 // settled is for how long a user has to be known, beside the learning phase,
@@ -28,7 +28,7 @@ type user struct {
 	LastDay     int32
 	Nets        [userNets]seen
 	Lands       [userLands]seen
-	Hours       [2][24]uint16 // logins by hour, on working days and on others
+	Hours       [2][24]uint8 // logins by hour, on working days and on others
 	Place       place
 	Multi       uint32 // logins with a second factor
 	SingleOn    int32  // the day on which one without was told last
@@ -257,12 +257,12 @@ func (s *Set) hour(r *reading, u *user, old bool) {
 	if old && u.N >= habitLogins && u.Days >= habitDays && !nearby(days, t.Hour()) {
 		r.yes(r.firstHour)
 	}
-	if h := &days[t.Hour()]; *h < 1<<16-1 {
+	if h := &days[t.Hour()]; *h < 1<<8-1 {
 		*h++
 	}
 }
 
-func nearby(hours *[24]uint16, h int) bool {
+func nearby(hours *[24]uint8, h int) bool {
 	for d := -habitWidth; d <= habitWidth; d++ {
 		if hours[(h+d+24)%24] > 0 {
 			return true

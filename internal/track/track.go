@@ -56,9 +56,9 @@ type Config struct {
 // Limits are numbers of things that are remembered at most; the busiest and most
 // recent are kept. Zero fields take what stands in brackets.
 type Limits struct {
-	Users        int // accounts that logged in (20,000)
-	Hosts        int // hosts inside (20,000)
-	Pairs        int // source, destination, port and protocol (100,000)
+	Users        int // accounts that logged in (10,000)
+	Hosts        int // hosts inside (10,000)
+	Pairs        int // source, destination, port and protocol (60,000)
 	Networks     int // networks outside, /24 and /48 (100,000)
 	Destinations int // server and network outside (50,000)
 	Names        int // source and domain asked for (20,000)
@@ -128,8 +128,8 @@ func New(cfg Config) *Set {
 	cfg.Session = cmp.Or(cfg.Session, 4*time.Hour)
 	cfg.Zone = cmp.Or(cfg.Zone, time.UTC)
 	l := &cfg.Limits
-	l.Users, l.Hosts = cmp.Or(l.Users, 20_000), cmp.Or(l.Hosts, 20_000)
-	l.Pairs, l.Networks = cmp.Or(l.Pairs, 100_000), cmp.Or(l.Networks, 100_000)
+	l.Users, l.Hosts = cmp.Or(l.Users, 10_000), cmp.Or(l.Hosts, 10_000)
+	l.Pairs, l.Networks = cmp.Or(l.Pairs, 60_000), cmp.Or(l.Networks, 100_000)
 	l.Destinations, l.Names = cmp.Or(l.Destinations, 50_000), cmp.Or(l.Names, 20_000)
 	s := &Set{cfg: cfg}
 	s.s = s.empty()

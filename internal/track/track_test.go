@@ -331,7 +331,7 @@ func fill(b *bench, pairs ...string) {
 	}
 }
 
-// BenchmarkSnapshot writes and reads the state of a hundred thousand pairs.
+// BenchmarkSnapshot writes and reads the state of as many pairs as are kept.
 func BenchmarkSnapshot(b *testing.B) {
 	t := newBench(b, Config{})
 	for i := range 400_000 {
