@@ -189,23 +189,23 @@ func (s *Spool) damage(number uint64, r *reader) {
 // Read implements Journal.
 func (s *Spool) Read(ctx context.Context, from Position, fn func(Entry) error) (Position, error) {
 	pos := from
+	take := func(e Entry) error {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := fn(e); err != nil {
+			return err
+		}
+		pos = e.Pos
+		return nil
+	}
 	for _, g := range s.snapshot(from) {
 		start := int64(headerSize)
 		if g.number == from.Segment {
 			start = max(start, from.Offset)
 		}
 		if start < g.size {
-			err := s.eachRecord(g, start, func(rec record) error {
-				if err := ctx.Err(); err != nil {
-					return err
-				}
-				end := Position{g.number, rec.end}
-				if err := fn(Entry{Pos: end, Data: rec.data}); err != nil {
-					return err
-				}
-				pos = end
-				return nil
-			})
+			err := s.readSegment(g, start, take)
 			if errors.Is(err, os.ErrNotExist) {
 				continue // released meanwhile
 			}
@@ -218,4 +218,26 @@ func (s *Spool) Read(ctx context.Context, from Position, fn func(Entry) error) (
 		}
 	}
 	return pos, nil
+}
+
+// readSegment calls fn with the records of a segment from a place on: out of
+// memory, as far as they are there, else from the disk.
+func (s *Spool) readSegment(seg segment, from int64, fn func(Entry) error) error {
+	for pos := (Position{seg.number, from}); pos.Offset < seg.size; {
+		var next Position
+		g, ok := s.recent.after(pos)
+		if ok && g.segment == seg.number {
+			var err error
+			if next, err = g.each(pos, seg.size, fn); err != nil {
+				return err
+			}
+		}
+		if next.Offset <= pos.Offset {
+			return s.eachRecord(seg, pos.Offset, func(rec record) error {
+				return fn(Entry{Pos: Position{seg.number, rec.end}, Data: rec.data})
+			})
+		}
+		pos = next
+	}
+	return nil
 }

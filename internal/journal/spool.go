@@ -76,6 +76,7 @@ type Spool struct {
 	open  time.Time
 
 	windows sync.Pool // of *[]byte, for readers
+	recent  recent
 
 	w writer // of run alone
 }
@@ -266,6 +267,7 @@ func (s *Spool) broadcast() {
 // newest one never, so that positions keep rising over restarts. Where that is
 // all released, a new one is begun in its place.
 func (s *Spool) Release(upTo Position) error {
+	s.recent.release(upTo)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var errs []error

@@ -137,6 +137,7 @@ func (w *writer) commit() {
 		}
 	}
 	if err == nil {
+		w.spool.recent.put(w.last, w.off, w.buf)
 		w.off += int64(len(w.buf))
 		w.publish()
 	} else {
