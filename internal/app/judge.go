@@ -3,7 +3,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -289,23 +288,20 @@ func (g *judge) entry(ctx context.Context, batch *casebook.Batch, entry journal.
 // take judges one line, which is there twice. What is no event has no say here;
 // the keeper puts it aside.
 func (g *judge) take(ctx context.Context, batch *casebook.Batch, text string, line []byte) error {
-	if bytes.Contains(line, testMark) {
-		if e, err := event.DecodeText(text); err == nil {
-			batch.Index(&e)
-		}
+	e, err := g.reader.Decode(text)
+	switch {
+	case err != nil:
 		return nil
-	}
-	if fromLogs(line) {
-		return g.raiseLogged(ctx, batch, text)
+	case isTest(e):
+		batch.Index(e)
+		return nil
+	case logged(e):
+		return g.raiseLogged(ctx, batch, seen{e, text})
 	}
 	said := g.rules.line(line)
-	quiet := idle(line)
+	quiet := e.Action == event.ActionConnectionOpened || e.Action == event.ActionConnectionClosed // say nothing to the judge
 	if quiet && len(said) == 0 {
 		return nil
-	}
-	e, err := g.reader.Decode(text)
-	if err != nil {
-		return nil //nolint:nilerr // as said
 	}
 	if !quiet {
 		batch.Index(e)
@@ -313,16 +309,11 @@ func (g *judge) take(ctx context.Context, batch *casebook.Batch, text string, li
 	return g.rules.raise(ctx, g.engine, batch, seen{e, text}, said)
 }
 
-// testMark is in events of an announced test of a token: they count for nothing.
-// Only the hub writes this name, and a visitor's text cannot pass for it: its
-// quotes are escaped.
-var testMark = []byte(`"` + token.TestField + `":true`)
-
-// idle tells of a line without decoding it that it says nothing to the judge.
-// A visitor's text cannot pass for it: its quotes are escaped.
-func idle(line []byte) bool {
-	_, rest, ok := bytes.Cut(line, []byte(`t.action":"`))
-	return ok && (bytes.HasPrefix(rest, []byte(`connection-opened"`)) || bytes.HasPrefix(rest, []byte(`connection-closed"`)))
+// isTest tells of an event of an announced test of a token: it counts for
+// nothing. Only the hub writes this name.
+func isTest(e *event.Event) bool {
+	v, ok := e.Get(token.TestField)
+	return ok && v.Kind() == event.KindBool && v.Int64() == 1
 }
 
 func (g *judge) apply(ctx context.Context, batch *casebook.Batch, at journal.Position) error {

@@ -282,13 +282,15 @@ func (r *rulings) load(ctx context.Context, j journal.Journal, upTo journal.Posi
 	if !from.Before(upTo) {
 		return nil
 	}
+	var decoded event.Reader
 	_, err = j.Read(ctx, from, func(e journal.Entry) error {
 		if upTo.Before(e.Pos) { // Pos is the end of an entry
 			return errEnough
 		}
 		for line := range bytes.Lines(e.Data) {
-			if !fromLogs(line) {
-				r.engine.Judge(bytes.TrimRight(line, "\n"))
+			line = bytes.TrimRight(line, "\n")
+			if e, err := decoded.Decode(string(line)); err == nil && !isTest(e) && !logged(e) {
+				r.engine.Judge(line)
 			}
 		}
 		return nil

@@ -3,7 +3,6 @@
 package app
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"slices"
@@ -38,30 +37,30 @@ func (in *intake) stampSource(e *event.Event, now time.Time) {
 	}
 }
 
-// fromLogs tells without decoding it that a line comes of the process that reads
-// logs, which has judged it, but for the tokens that only the hub knows. A text
-// cannot pass for it: its quotes are escaped; and who else says so is refused
-// before (intake.refuse).
-func fromLogs(line []byte) bool {
-	return bytes.Contains(line, []byte(`,"`+sourceField+`":`)) && !bytes.Contains(line, []byte(`,"`+token.IDField+`":`))
+// logged tells that an event comes of the process that reads logs, which has
+// judged it, but for the tokens that only the hub knows. Who else says so is
+// refused before (intake.refuse).
+func logged(e *event.Event) bool {
+	_, read := e.Get(sourceField)
+	_, known := e.Get(token.IDField)
+	return read && !known
 }
 
 // raiseLogged raises what the process that reads logs said of an event.
-func (g *judge) raiseLogged(ctx context.Context, batch *casebook.Batch, text string) error {
-	e, err := event.DecodeText(text)
-	if err != nil || e.Kind != kindVerdict || e.Action != actionVerdict {
-		return nil //nolint:nilerr // the keeper puts aside what is no event
-	}
-	v := loggedVerdict(&e)
-	if v.Rule.ID == "" || g.rules.suppress && g.rules.engine.Suppressed(v.Rule.ID, v.Rule.Name, []byte(text)) {
+func (g *judge) raiseLogged(ctx context.Context, batch *casebook.Batch, s seen) error {
+	if s.event.Kind != kindVerdict || s.event.Action != actionVerdict {
 		return nil
 	}
-	alerts, err := g.engine.Raise(ctx, &e, v)
+	v := loggedVerdict(s.event)
+	if v.Rule.ID == "" || g.rules.suppress && g.rules.engine.Suppressed(v.Rule.ID, v.Rule.Name, []byte(s.line)) {
+		return nil
+	}
+	alerts, err := g.engine.Raise(ctx, s.event, v)
 	if err != nil {
 		return err
 	}
 	for _, a := range alerts {
-		batch.AlertLine(a, &e, text)
+		batch.AlertLine(a, s.event, s.line)
 	}
 	return nil
 }

@@ -60,7 +60,7 @@ type State struct {
 	Data   []byte
 }
 
-// memory holds states: those of the batch that is being judged as they are, the
+// memory holds states: those of this batch and the last one as they are, the
 // newest of the others packed. The rest is recalled from where the caller keeps
 // it: forgetting costs time, it splits no group.
 type memory struct {
@@ -69,6 +69,7 @@ type memory struct {
 	prints  map[[16]byte]*item
 	dirty   []*item // of one key the last counts
 	most    int     // in sources and prints, before those that are kept are packed
+	batch   int     // the number of this one
 
 	packedSources, packedPrints *packed
 	buf, spare                  []byte
@@ -89,6 +90,7 @@ type item struct {
 	print  *imprint
 	dirty  bool // to be kept
 	packed bool // as it is packed
+	batch  int  // in which it was asked for
 }
 
 func newMemory(limit int, recall func(context.Context, string) (State, bool, error)) memory {
@@ -114,9 +116,10 @@ func printKey(hash [16]byte) string { return "p " + hex.EncodeToString(hash[:]) 
 // find is what is known of a source; nil where nothing is.
 func (m *memory) find(ctx context.Context, addr netip.Addr) (*item, error) {
 	if it := m.sources[addr]; it != nil {
+		it.batch = m.batch
 		return it, nil
 	}
-	it := &item{key: sourceKey(addr), addr: addr}
+	it := &item{key: sourceKey(addr), addr: addr, batch: m.batch}
 	at := addr.As16()
 	data, ok := m.packedSources.get(at[:])
 	if ok, err := m.unpack(ctx, it, State{Data: data}, ok); !ok || err != nil {
@@ -129,9 +132,10 @@ func (m *memory) find(ctx context.Context, addr netip.Addr) (*item, error) {
 // findPrint is what is known of a print; nil where it is new.
 func (m *memory) findPrint(ctx context.Context, hash [16]byte) (*item, error) {
 	if it := m.prints[hash]; it != nil {
+		it.batch = m.batch
 		return it, nil
 	}
-	it := &item{key: printKey(hash), hash: hash}
+	it := &item{key: printKey(hash), hash: hash, batch: m.batch}
 	data, ok := m.packedPrints.get(hash[:])
 	var st State
 	if ok {
@@ -166,6 +170,7 @@ func (m *memory) unpack(ctx context.Context, it *item, st State, packed bool) (o
 
 // put takes a new item, instead of one that may be there.
 func (m *memory) put(it *item) {
+	it.batch = m.batch
 	if it.print != nil {
 		m.prints[it.hash] = it
 	} else {
@@ -205,7 +210,8 @@ func (m *memory) changed() []State {
 	return out
 }
 
-// close packs everything that needs not be kept first.
+// close packs everything that was not asked for since the last time, but what is
+// to be kept first: visits go on over several batches.
 func (m *memory) close() {
 	for addr, it := range m.sources {
 		if m.closed(it) {
@@ -217,11 +223,12 @@ func (m *memory) close() {
 			delete(m.prints, hash)
 		}
 	}
+	m.batch++
 }
 
-// closed packs an item that needs not be kept first, and tells whether it is packed.
+// closed packs an item where it is time, and tells whether it is packed.
 func (m *memory) closed(it *item) bool {
-	if it.dirty && m.recall != nil {
+	if it.dirty && m.recall != nil || it.batch == m.batch {
 		return false
 	}
 	if it.dirty || !it.packed {
