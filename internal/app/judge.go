@@ -291,7 +291,7 @@ func (g *judge) take(ctx context.Context, batch *casebook.Batch, text string, li
 	e, err := g.reader.Decode(text)
 	switch {
 	case err != nil:
-		return nil
+		return nil //nolint:nilerr // as said
 	case isTest(e):
 		batch.Index(e)
 		return nil
