@@ -19,7 +19,7 @@ type fields struct {
 	srcIP, srcPort, dstIP, dstPort, proto                sigma.FieldID
 	srcBytes, dstBytes, bytes, srcPackets, dstPackets    sigma.FieldID
 	start, duration, zeekDuration, zeekOut, zeekIn       sigma.FieldID
-	zeekPath, zeekState                                  sigma.FieldID
+	zeekPath, zeekState, app, zeekService                sigma.FieldID
 	question, srcCountry, srcASN, srcOrg, dstCountry     sigma.FieldID
 	oldSrc, oldDst, oldPort, oldQuery                    sigma.FieldID
 	learning, geo, firstCountry, siteCountry             sigma.FieldID
@@ -81,6 +81,8 @@ func (f *fields) read() []named {
 		{&f.zeekIn, "resp_bytes"},
 		{&f.zeekPath, "_path"},
 		{&f.zeekState, "conn_state"},
+		{&f.app, "network.protocol"},
+		{&f.zeekService, "service"},
 		{&f.question, "dns.question.name"},
 		{&f.oldSrc, "src_ip"},
 		{&f.oldDst, "dst_ip"},

@@ -248,6 +248,10 @@ func TestTunnel(t *testing.T) {
 		{"pings", "", link{dst: "203.0.113.9", proto: "icmp", out: 84 * 60, in: 84 * 60}, 500, time.Minute},
 		{"much in pings", "icmp", link{dst: "203.0.113.9", proto: "icmp", out: 300_000, in: 300_000}, 9, time.Minute},
 		{"GRE", "protocol", link{dst: "203.0.113.9", proto: "gre", out: 3000}, 9, time.Minute},
+		{"TLS on its port", "", link{dst: "203.0.113.9", port: 8443, out: 300, in: 900, more: []string{"network.protocol", "ssl"}}, 9, time.Minute},
+		{"TLS on another", "tls on an odd port", link{dst: "203.0.113.9", port: 4711, out: 300, in: 900, more: []string{"_path", "conn", "service", "ssl"}}, 9, time.Minute},
+		{"something else there", "", link{dst: "203.0.113.9", port: 4711, out: 300, in: 900, more: []string{"service", "ssh"}}, 9, time.Minute},
+		{"TLS on another to a network that is known", "", link{dst: "192.0.2.77", port: 4711, out: 300, in: 900, more: []string{"service", "ssl"}}, 9, time.Minute},
 		{"the web", "", link{dst: "203.0.113.9", port: 443, sport: 40000, out: 300_000, in: 9_300_000}, 9, time.Minute},
 	} {
 		t.Run(tt.name, func(t *testing.T) {

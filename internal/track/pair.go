@@ -1,6 +1,7 @@
 package track
 
 import (
+	"bytes"
 	"math"
 	"math/bits"
 	"time"
@@ -49,7 +50,8 @@ func (s *Set) talk(r *reading, c conn, h *host, o *outer) {
 	se.In += c.in
 	p.Out += c.out
 	p.In += c.in
-	s.volume(r, c, h, p)
+	s.carried(r, c, h, p)
+	s.oddTLS(r, c, h, o, p)
 	if c.port != 123 || c.proto != protoUDP { // each question of a time client comes from the same port
 		s.long(r, key, p, se, h, o)
 	}
@@ -253,9 +255,9 @@ const (
 	echoHour    = 1_000_000
 )
 
-// volume tells when protocols that have little to say are made to carry much, and
+// carried tells when protocols that have little to say are made to carry much, and
 // protocols that carry others, to somebody outside who is new.
-func (s *Set) volume(r *reading, c conn, h *host, p *pair) {
+func (s *Set) carried(r *reading, c conn, h *host, p *pair) {
 	clock := c.proto == protoUDP && c.port == 123
 	echo := c.proto == protoICMP || c.proto == protoICMPv6
 	carrier := c.proto == protoGRE || c.proto == protoESP || c.proto == protoV6
@@ -276,8 +278,34 @@ func (s *Set) volume(r *reading, c conn, h *host, p *pair) {
 	case carrier && p.N == 0 && p.First >= s.s.Began+int64(s.cfg.Learning/time.Second) && !c.reply:
 		how = "protocol"
 	}
-	if day := int32(c.start/86400) + 1; how != "" && p.TunnelOn != day {
+	s.once(r, h, p, how)
+}
+
+// once tells a tunnel once a day and pair.
+func (s *Set) once(r *reading, h *host, p *pair, how string) {
+	if day := int32(r.at.Unix()/86400) + 1; how != "" && p.TunnelOn != day {
 		p.TunnelOn = day
 		s.tunnelled(r, h, how)
 	}
+}
+
+// oddTLS tells of TLS, where somebody looked into the connection and says so, on
+// a port that is not for it, to somebody new.
+func (s *Set) oddTLS(r *reading, c conn, h *host, o *outer, p *pair) {
+	if c.reply || c.proto != protoTCP || ofTLS(c.port) || s.learning(r.at) {
+		return
+	}
+	app := bytes.ToLower(r.text(r.app, r.zeekService))
+	if (bytes.Contains(app, []byte("ssl")) || bytes.Contains(app, []byte("tls"))) && o.N <= 2 && s.fresh(o, r.at) {
+		s.once(r, h, p, "tls on an odd port")
+	}
+}
+
+// ofTLS tells ports on which TLS is at home.
+func ofTLS(port uint16) bool {
+	switch port {
+	case 25, 110, 143, 389, 443, 465, 563, 587, 636, 853, 989, 990, 993, 995, 3268, 3269, 3389, 5061, 5223, 5228, 5349, 5671, 6514, 6697, 8443, 8883, 9443:
+		return true
+	}
+	return false
 }

@@ -106,7 +106,7 @@ type fact struct {
 	user, src, dst             []byte
 	sport, dport, proto        []byte
 	out, in, packets, duration []byte // duration in nanoseconds
-	code, rule, host           []byte
+	code, rule, host, app      []byte
 	at                         int64
 }
 
@@ -172,6 +172,7 @@ func (d *Decoder) set(rec *sigma.Record, f *fact) {
 	text(d.id.code, f.code)
 	text(d.id.rule, f.rule)
 	text(d.id.host, f.host)
+	text(d.id.app, f.app)
 }
 
 // valid is an address that is one, without brackets.
@@ -257,7 +258,7 @@ func last(msg []byte, a, b string) (before, text []byte, ok bool) {
 
 type ids struct {
 	product, category, action, outcome, reason, service, method, factors, user, src, dst, sport, dport, proto sigma.FieldID
-	out, in, packets, duration, code, rule, host                                                              sigma.FieldID
+	out, in, packets, duration, code, rule, host, app                                                         sigma.FieldID
 }
 
 func (x *ids) bind(f *sigma.Fields) {
@@ -286,6 +287,7 @@ func (x *ids) bind(f *sigma.Fields) {
 		{&x.code, "event.code"},
 		{&x.rule, "rule.name"},
 		{&x.host, "host.name"},
+		{&x.app, "network.protocol"},
 	} {
 		*n.id = f.Add(n.name)[0]
 	}

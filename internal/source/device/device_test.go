@@ -95,11 +95,11 @@ func TestMessage(t *testing.T) {
 		},
 		{
 			"pan-os: traffic", "", `1,2026/11/25 10:00:00,0018,TRAFFIC,end,2561,2026/11/25 10:00:00,10.0.0.5,203.0.113.7,198.51.100.2,203.0.113.7,out,corp\ann,,ssl,vsys1,trust,untrust,e1,e2,log,2026/11/25 10:00:00,77,1,50123,443,50123,443,0x19,tcp,allow,10000,4000,6000,30,2026/11/25 09:58:00,90,any,,1,0x0,here,there,,12,18,tcp-fin`,
-			`panos|destination.bytes=6000|destination.ip=203.0.113.7|destination.port=443|event.action=flow|event.category=network|event.code=end|event.duration=90000000000|network.transport=tcp|rule.name=out|source.bytes=4000|source.ip=10.0.0.5|source.packets=12|source.port=50123|user.name=corp\ann`,
+			`panos|destination.bytes=6000|destination.ip=203.0.113.7|destination.port=443|event.action=flow|event.category=network|event.code=end|event.duration=90000000000|network.protocol=ssl|network.transport=tcp|rule.name=out|source.bytes=4000|source.ip=10.0.0.5|source.packets=12|source.port=50123|user.name=corp\ann`,
 		},
 		{
 			"pan-os: denied", "", `1,2026/11/25 10:00:00,0018,TRAFFIC,drop,2561,2026/11/25 10:00:00,203.0.113.9,10.0.0.5,0.0.0.0,0.0.0.0,deny all,,,not-applicable,vsys1,untrust,trust,e2,e1,log,x,0,1,50123,23,0,0,0x0,tcp,deny,60,60,0,1,x,0,any`,
-			"panos|destination.bytes=0|destination.ip=10.0.0.5|destination.port=23|event.action=denied|event.category=network|event.code=drop|event.duration=0|event.outcome=failure|network.transport=tcp|rule.name=deny all|source.bytes=60|source.ip=203.0.113.9|source.port=50123",
+			"panos|destination.bytes=0|destination.ip=10.0.0.5|destination.port=23|event.action=denied|event.category=network|event.code=drop|event.duration=0|event.outcome=failure|network.protocol=not-applicable|network.transport=tcp|rule.name=deny all|source.bytes=60|source.ip=203.0.113.9|source.port=50123",
 		},
 		{
 			"pan-os: globalprotect", "", `1,2026/11/25 10:00:00,0018,GLOBALPROTECT,0,2561,2026/11/25 10:00:00,vsys1,gateway-auth,login,SAML,,"ann, of town",DE,pc7,198.51.100.7,::,0.0.0.0,::,id,sn,6.0,Windows,10,1,,,,success,,0,user-logon,0,gw`,

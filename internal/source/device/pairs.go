@@ -105,7 +105,7 @@ func (d *Decoder) fortigate(msg []byte, f *fact) {
 func (d *Decoder) fortiFlow(f *fact) {
 	k := &d.kv
 	f.src, f.dst, f.sport, f.dport = k.get("srcip", "src"), k.get("dstip", "dst"), k.get("srcport"), k.get("dstport")
-	f.proto = k.get("proto")
+	f.proto, f.app = k.get("proto"), k.get("app")
 	f.out, f.in, f.packets = k.get("sentbyte"), k.get("rcvdbyte"), k.get("sentpkt")
 	f.duration = d.seconds(k.get("duration"))
 }

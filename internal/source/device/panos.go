@@ -78,6 +78,7 @@ func (d *Decoder) panos(msg []byte, f *fact) {
 			return
 		}
 		f.flow(denied)
+		f.app = d.column(14)
 		f.out, f.in, f.packets = d.column(32), d.column(33), d.column(44)
 		f.duration = d.seconds(d.column(36))
 		if string(d.column(4)) == "start" {
