@@ -21,6 +21,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/decoy/access"
 	"github.com/lapwing-defence/lapwing/internal/decoy/httpd"
 	"github.com/lapwing-defence/lapwing/internal/decoy/ldap"
+	"github.com/lapwing-defence/lapwing/internal/decoy/mysql"
 	"github.com/lapwing-defence/lapwing/internal/decoy/postgres"
 	"github.com/lapwing-defence/lapwing/internal/decoy/redis"
 	"github.com/lapwing-defence/lapwing/internal/decoy/sshd"
@@ -181,6 +182,9 @@ func newDecoy(c config.Decoy, h WorkerHost, door *access.Door) (decoy.Decoy, int
 		return d, httpd.LogConnection, err
 	case "ldap":
 		return ldap.New(ldap.Config{Door: door, Persona: h.Identity.Persona}), ldap.LogConnection, nil
+	case "mysql":
+		p := h.Identity.Persona
+		return mysql.New(mysql.Config{Door: door, Domain: p.Domain, Seed: p.Seed}), mysql.LogConnection, nil
 	case "postgres":
 		p := h.Identity.Persona
 		cert, err := httpd.Certificate(h.Identity.TLS)

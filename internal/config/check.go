@@ -15,10 +15,10 @@ import (
 var nameRE = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,39}$`)
 
 // types are the decoys that exist.
-var types = []string{"ssh", "telnet", "http", "https", "ldap", "postgres", "redis"}
+var types = []string{"ssh", "telnet", "http", "https", "ldap", "mysql", "postgres", "redis"}
 
 // ofDebian are the decoys that claim a version which only Debian 12 has.
-var ofDebian = []string{"http", "https", "ldap", "postgres", "redis"}
+var ofDebian = []string{"http", "https", "ldap", "mysql", "postgres", "redis"}
 
 // misfit says why a decoy of a type does not stand on a host whose persona is
 // called template ("" = it does). A template's name begins with its family.

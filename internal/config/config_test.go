@@ -40,7 +40,7 @@ func TestEmptyFileImpliesHosts(t *testing.T) {
 func TestFaults(t *testing.T) {
 	for _, tt := range []struct{ name, from, to, want string }{
 		{"persona", "debian-server", "debian", `f:4: unknown persona "debian" (use one of: busybox-router, debian-server)`},
-		{"type", "type: ssh", "type: shh", `f:7: unknown word "shh" (use one of: ssh, telnet, http, https, ldap, postgres, redis)`},
+		{"type", "type: ssh", "type: shh", `f:7: unknown word "shh" (use one of: ssh, telnet, http, https, ldap, mysql, postgres, redis)`},
 		{"listen", `"127.0.0.1:2222"`, `"2222"`, `f:7: "2222" is not an address with a port (write "127.0.0.1:2222" or "[::]:22")`},
 		{"size", "64MiB", "64 apples", `f:9: "64 apples" is not a size; write 64KiB, 32MiB or 1GiB`},
 		{"key", "login:", "logon:", `f:5: unknown key "logon" (remove it, or look for a typing error)`},

@@ -80,7 +80,7 @@ var kinds = map[string]kind{
 	"lapwing.host": kindText, "lapwing.decoy": kindText, "lapwing.persona": kindText, "lapwing.connection.id": kindText,
 	"lapwing.session.id": kindText, "lapwing.session.kind": kindText, "lapwing.session.commands": kindInt, "lapwing.session.captures": kindInt,
 	"lapwing.session.terminal": kindText, "lapwing.session.environment": kindText,
-	"lapwing.depth": kindText, "lapwing.exercise.id": kindText, "lapwing.exercise.forged": kindText, "lapwing.token.id": kindText, "lapwing.capture.how": kindText, "lapwing.query.text": kindText, "lapwing.ldap.dn": kindText, "lapwing.database": kindText, "lapwing.http.attack": kindText, "lapwing.http.headers": kindText, "lapwing.http.ja4h": kindText, "lapwing.http.line": kindText, "lapwing.tls.alpn": kindText, "lapwing.query.length": kindInt,
+	"lapwing.depth": kindText, "lapwing.exercise.id": kindText, "lapwing.exercise.forged": kindText, "lapwing.token.id": kindText, "lapwing.capture.how": kindText, "lapwing.query.text": kindText, "lapwing.ldap.dn": kindText, "lapwing.database": kindText, "lapwing.mysql.plugin": kindText, "lapwing.mysql.capabilities": kindText, "lapwing.http.attack": kindText, "lapwing.http.headers": kindText, "lapwing.http.ja4h": kindText, "lapwing.http.line": kindText, "lapwing.tls.alpn": kindText, "lapwing.query.length": kindInt,
 	"lapwing.token.kind": kindText, "lapwing.token.host": kindText, "lapwing.token.path": kindText, "lapwing.token.owner": kindText,
 	"lapwing.token.by": kindText, "lapwing.token.state": kindText, "lapwing.token.late": kindBool, "lapwing.token.since": kindText,
 	"lapwing.token.test": kindBool, "lapwing.token.tester": kindText, "lapwing.spoofable": kindBool,

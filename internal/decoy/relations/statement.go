@@ -182,6 +182,11 @@ func (p *parser) item() item {
 	case p.err == nil && p.tok.is("*"): // t.*
 		p.advance()
 		return item{all: true}
+	case !p.l.ansi: // MySQL calls a column as it was written
+		it.name = strings.TrimSpace(p.l.src[t.at:min(p.tok.at, len(p.l.src))])
+		if t.quoted {
+			it.name = lastName(it.name)
+		}
 	case t.kind == word && t.is("case"):
 		it.name = "case"
 	case t.kind == word:
