@@ -142,7 +142,7 @@ func quiet(err error) error {
 // connect greets, asks who comes and for his password.
 func (v *visit) connect() (bool, error) {
 	var salt [20]byte
-	v.rand.Read(salt[:])
+	v.rand.Read(salt[:])  //nolint:errcheck // never fails
 	for i := range salt { // no zero and no dollar, as the server draws it
 		salt[i] = salt[i]%93 + 33
 	}
@@ -213,7 +213,7 @@ func (v *visit) admit(password string) (bool, error) {
 		v.w.fail(unknownDatabase(v.database))
 		return false, v.w.flush()
 	}
-	v.w.ok(0, autocommit)
+	v.w.ok(0)
 	return true, v.w.flush()
 }
 
@@ -299,9 +299,9 @@ func (v *visit) command(kind byte, arg string) {
 	case comInitDB:
 		v.use(clip(arg, 64))
 	case comPing:
-		v.w.ok(0, autocommit)
+		v.w.ok(0)
 	case comFieldList:
-		v.w.end(autocommit)
+		v.w.end()
 	case comStatistic:
 		up := int64(v.s.Clock.Now().Sub(v.s.Host.Persona().Boot).Seconds())
 		v.w.add(fmt.Appendf(nil, "Uptime: %d  Threads: 1  Questions: %d  Slow queries: 0  Opens: 33  Open tables: 26  Queries per second avg: 0.021", up, up/47))
@@ -319,7 +319,7 @@ func (v *visit) use(name string) {
 		return
 	}
 	v.database = name
-	v.w.ok(0, autocommit)
+	v.w.ok(0)
 }
 
 // query runs a statement, records it and answers.
@@ -339,7 +339,7 @@ func (v *visit) query(s string) {
 	case f != nil:
 		v.w.fail(f)
 	case r.Columns == nil:
-		v.w.ok(r.Count, autocommit)
+		v.w.ok(r.Count)
 	default:
 		v.rows(r)
 	}
@@ -366,7 +366,7 @@ func (v *visit) rows(r relations.Result) {
 		b = binary.LittleEndian.AppendUint32(b, width)
 		v.w.add(append(b, kind, 0, 0, 0, 0, 0))
 	}
-	v.w.end(autocommit)
+	v.w.end()
 	for _, row := range r.Rows {
 		var b []byte
 		for _, x := range row {
@@ -378,5 +378,5 @@ func (v *visit) rows(r relations.Result) {
 		}
 		v.w.add(b)
 	}
-	v.w.end(autocommit)
+	v.w.end()
 }

@@ -475,8 +475,10 @@ func (d dialect) Virtual(name string) *relations.Table {
 		return tab
 	case "user":
 		return &relations.Table{Name: name, Columns: cols("Host", "User", "Password", "plugin", "authentication_string"), Rows: [][]relations.Value{
-			{t("localhost"), t("root"), t("invalid"), t("unix_socket"), t("invalid")}, {t("%"), t("root"), t("invalid"), t("mysql_native_password"), t("invalid")},
-			{t("localhost"), t("mariadb.sys"), t(""), t("mysql_native_password"), t("")}, {t("%"), t(v.c.Database), t("invalid"), t("mysql_native_password"), t("invalid")},
+			{t("localhost"), t("root"), t("invalid"), t("unix_socket"), t("invalid")},
+			{t("%"), t("root"), t("invalid"), t("mysql_native_password"), t("invalid")},
+			{t("localhost"), t("mariadb.sys"), t(""), t("mysql_native_password"), t("")},
+			{t("%"), t(v.c.Database), t("invalid"), t("mysql_native_password"), t("invalid")},
 		}}
 	case "dual":
 		return &relations.Table{Name: name, Columns: cols("dummy"), Rows: [][]relations.Value{{t("X")}}}

@@ -57,15 +57,15 @@ func (w *wire) flush() error {
 	return err
 }
 
-func (w *wire) ok(affected int, status uint16) {
+func (w *wire) ok(affected int) {
 	b := appendInt([]byte{0}, uint64(max(affected, 0)))
 	b = append(b, 0)
-	b = binary.LittleEndian.AppendUint16(b, status)
+	b = binary.LittleEndian.AppendUint16(b, autocommit)
 	w.add(binary.LittleEndian.AppendUint16(b, 0))
 }
 
-func (w *wire) end(status uint16) {
-	w.add(binary.LittleEndian.AppendUint16([]byte{0xfe, 0, 0}, status))
+func (w *wire) end() {
+	w.add(binary.LittleEndian.AppendUint16([]byte{0xfe, 0, 0}, autocommit))
 }
 
 func (w *wire) fail(f *fault) {
