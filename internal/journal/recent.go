@@ -23,6 +23,7 @@ type group struct {
 	data    []byte
 }
 
+// recentBytes is half a second of the largest flood that is planned for.
 const recentBytes = 24 << 20
 
 // put takes a copy of a group that was written.
