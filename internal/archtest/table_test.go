@@ -97,6 +97,7 @@ var table = map[string][]string{
 	"scan/yara/view":      {},
 	"scan/unpack":         {},
 	"respond":             {"alert", "clock", "respond/action"},
+	"notify":              {"alert", "clock", "durable"},
 	"respond/action":      {},
 	"enforce":             {"enforce/nft", "respond/action"},
 	"enforce/command":     {"durable", "respond/action", "yamldoc"},
