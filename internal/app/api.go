@@ -28,8 +28,13 @@ func (o *HubOrders) keep(ctx context.Context, log *slog.Logger) (a *archive, sto
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := a.decide(ctx, o.Dir, s, backends(&o.Config.Respond, log), log); err != nil {
+		a.Close()
+		return nil, nil, err
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	wg.Go(func() { a.respond.run(ctx, a.emit(o.Observer)) })
 	wg.Go(func() { a.keeper.Run(ctx) }) //nolint:errcheck // it ends with ctx alone
 	wg.Go(func() { a.judge.run(ctx) })
 	wg.Go(func() { a.judge.rules.watch(ctx, log) })

@@ -29,10 +29,12 @@ type storage struct {
 	URL       string        `json:"url,omitempty"`
 	Retention time.Duration `json:"retention"`
 	Rules     config.Rules  `json:"rules"`
+	// Respond is what is decided by; nil in a directory from before.
+	Respond *config.Respond `json:"respond,omitempty"`
 }
 
 func storageOf(c *config.Config) storage {
-	return storage{URL: c.EventLog.URL, Retention: c.Retention.Raw, Rules: c.Rules}
+	return storage{URL: c.EventLog.URL, Retention: c.Retention.Raw, Rules: c.Rules, Respond: &c.Respond}
 }
 
 // client is the event log that s names.
@@ -118,6 +120,8 @@ type archive struct {
 	keeper *keep.Keeper
 	book   *casebook.SQLite
 	judge  *judge
+	// respond decides about alerts; nil where nothing is judged.
+	respond *responder
 	*keep.Archive
 }
 
@@ -176,8 +180,9 @@ func (d Dir) openArchive(ctx context.Context, s storage, limit int64, log *slog.
 
 // Close ends the journal and the casebook.
 func (a *archive) Close() {
-	a.book.Close()  //nolint:errcheck // everything applied is synced
-	a.spool.Close() //nolint:errcheck // everything acknowledged is synced
+	a.respond.Close() //nolint:errcheck // what was acknowledged is synced
+	a.book.Close()    //nolint:errcheck // everything applied is synced
+	a.spool.Close()   //nolint:errcheck // everything acknowledged is synced
 	a.log.Close()
 }
 

@@ -119,6 +119,9 @@ func (d Dir) alone(ctx context.Context, store bool, fn func(*desk) error) error 
 			return err
 		}
 		defer a.Close()
+		if err := a.decide(ctx, d, s, nil, nil); err != nil {
+			return err
+		}
 		if err := a.judge.catchUp(ctx); err != nil {
 			return err
 		}

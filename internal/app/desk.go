@@ -40,6 +40,7 @@ type deskParts struct {
 	vault    *vault.Vault
 	visitors *visitors.Store
 	tokens   *tokens
+	running  bool // this is the hub
 }
 
 // openDesk opens those of the parts that nobody has opened yet.
@@ -172,6 +173,7 @@ func (k *desk) handle(mux *http.ServeMux) {
 			return k.book.Captures(ctx, q, func(c *casebook.Capture) error { return w.json(captureLine(c)) })
 		})
 	}))
+	k.handleBlocks(mux)
 	mux.HandleFunc("GET /holds", k.page(k.getHolds))
 	mux.HandleFunc("GET /acts", k.page(k.getActs))
 	mux.HandleFunc("POST /hold", k.page(k.postHold))

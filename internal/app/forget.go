@@ -25,6 +25,8 @@ type Forgotten struct {
 	Recordings int64  `json:"recordings"`
 	Captures   int64  `json:"captures"` // files that only this source left
 	States     int64  `json:"states"`   // of fake hosts as this source had changed them
+	// Decisions is how many entries of the audit log do not name the source any more.
+	Decisions int `json:"decisions"`
 }
 
 const forgetWait = 2 * time.Minute
@@ -131,6 +133,11 @@ func (k *desk) forget(ctx context.Context, s casebook.Source) (*Forgotten, error
 	gone, err := k.judge.forget(ctx, s, "hmac:"+k.alias(s))
 	if err != nil {
 		return nil, err
+	}
+	if net := s.Net(); net.IsValid() {
+		if f.Decisions, err = k.forgetBlocks(net); err != nil {
+			return nil, err
+		}
 	}
 	f.Alerts, f.Sessions, f.Captures = gone.Alerts, int64(len(gone.Sessions)), int64(len(gone.Captures))
 	f.Recordings = k.countRecordings(gone.Sessions)

@@ -40,6 +40,7 @@ type keeper struct {
 	vault    *vault.Vault
 	visitors *visitors.Store
 	book     casebook.Reader
+	respond  *responder
 }
 
 var _ uplink.Handler = (*keeper)(nil)
@@ -51,6 +52,19 @@ func (k *keeper) Events(ctx context.Context, b uplink.Batch) error {
 		return errors.Join(uplink.ErrFull, err)
 	}
 	return err
+}
+
+// logKeeper keeps what comes up from the process that reads logs, which may have
+// found something that is to be answered at once.
+type logKeeper struct{ *keeper }
+
+// Events appends a batch to the journal, then offers it to who decides.
+func (k logKeeper) Events(ctx context.Context, b uplink.Batch) error {
+	if err := k.keeper.Events(ctx, b); err != nil {
+		return err
+	}
+	k.respond.offer(b.Lines)
+	return nil
 }
 
 // Capture seals a file.
@@ -137,7 +151,7 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 	}
 	defer tokens.keep(ctx, log)()
 	in := &intake{observer: o.Observer, passwords: o.Config.Record.Passwords, key: site, now: time.Now, tokens: tokens.watch}
-	keep := &keeper{o.Dir, kept.spool, v, states, kept.book}
+	keep := &keeper{o.Dir, kept.spool, v, states, kept.book, kept.respond}
 	defer keep.background(ctx, &o, log)()
 	up := uplink.NewServer(uplink.ServerConfig{
 		Handler: keep, Clock: clock.System(), Log: log, MaxCapture: int64(o.Config.Captures.MaxFile),
@@ -152,12 +166,12 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 	if err != nil {
 		return fatal(ctl, err)
 	}
-	desk, err := kept.openDesk(deskParts{o.Dir, v, states, tokens}, log)
+	desk, err := kept.openDesk(deskParts{o.Dir, v, states, tokens, true}, log)
 	if err != nil {
 		return fatal(ctl, err)
 	}
 	defer desk.retain(ctx, o.Config.Retention)()
-	stopReading, err := o.serveReader(ctx, keep, in, log)
+	stopReading, err := o.serveReader(ctx, logKeeper{keep}, in, log)
 	if err != nil {
 		return fatal(ctl, err)
 	}

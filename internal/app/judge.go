@@ -227,6 +227,7 @@ func (g *judge) step(ctx context.Context) (more bool, err error) {
 	if err == nil && at == g.position() && batch.Empty() {
 		return false, g.remember(at, true)
 	}
+	g.rules.respond.answered()
 	if err == nil {
 		err = g.apply(ctx, &batch, at)
 	}

@@ -55,6 +55,8 @@ func (d Dir) visitors() string     { return d.Path("visitors") }
 func (d Dir) tokenRows() string    { return d.Path("tokens", "register.ndjson") }
 func (d Dir) doors() string        { return d.Path("tokens", "doors.json") }
 func (d Dir) sources() string      { return d.Path("sources") } // the reader's alone
+func (d Dir) ledger() string       { return d.Path("respond") } // decisions
+func (d Dir) audit() string        { return d.Path("audit") }
 
 // The sockets of a running instance.
 func (d Dir) apiSocket() string     { return d.Path("run", "api.sock") }

@@ -41,6 +41,8 @@ type rulings struct {
 	saved    time.Time
 	moved    bool             // since the state was written
 	upTo     journal.Position // what the written state holds
+	// respond decides about what is raised, before it is written down; nil: nobody.
+	respond *responder
 }
 
 // heard is what was said of the lines of one entry of the journal.
@@ -212,7 +214,8 @@ func (r *rulings) raise(ctx context.Context, g *detect.Engine, batch *casebook.B
 	if err != nil {
 		return err
 	}
-	for _, a := range alerts {
+	for i, a := range alerts {
+		r.respond.answer(&alerts[i], e)
 		batch.AlertLine(a, e, s.line)
 	}
 	return nil
@@ -228,7 +231,8 @@ func (r *rulings) late(ctx context.Context, g *detect.Engine, batch *casebook.Ba
 	if err != nil {
 		return err
 	}
-	for _, a := range alerts {
+	for i, a := range alerts {
+		r.respond.answer(&alerts[i], &e)
 		batch.AlertLine(a, &e, string(v.Event))
 	}
 	return nil

@@ -59,7 +59,8 @@ func (g *judge) raiseLogged(ctx context.Context, batch *casebook.Batch, s seen) 
 	if err != nil {
 		return err
 	}
-	for _, a := range alerts {
+	for i, a := range alerts {
+		g.rules.respond.answer(&alerts[i], s.event)
 		batch.AlertLine(a, s.event, s.line)
 	}
 	return nil

@@ -94,6 +94,7 @@ func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults
 	k.duration(c.Retention.Cases, 24*time.Hour, 3650*24*time.Hour, "retention", "cases")
 	k.duration(c.Visitors.Keep, 0, 365*24*time.Hour, "visitors", "keep")
 	c.Rules.check(k)
+	c.Respond.check(k)
 	k.oneOf(c.Record.Passwords, []string{"hmac", "full", "none"}, "record", "passwords")
 	if c.Journal.Limit < 16<<20 {
 		k.say("the journal needs at least 16MiB", "", "journal", "limit")

@@ -32,6 +32,7 @@ type Config struct {
 	Scan      Scan      `yaml:"scan"`
 	Sources   []Source  `yaml:"sources"`
 	Access    Access    `yaml:"access"`
+	Respond   Respond   `yaml:"respond"`
 
 	// Implied is true when no file named the hosts: a port in use is then
 	// skipped with a warning, and each host gets one weak credential.
@@ -240,6 +241,7 @@ func Default() *Config {
 		Captures:  Captures{Quota: 1 << 30, MaxFile: 32 << 20},
 		Visitors:  Visitors{Keep: 24 * time.Hour, Max: 1000, Quota: 256 << 20},
 		Console:   Console{Listen: "127.0.0.1:9443"},
+		Respond:   defaultRespond(),
 	}
 }
 

@@ -45,5 +45,8 @@ func (c *Config) resolve(doc *yamldoc.Document, base string) yamldoc.Faults {
 	for i := range c.Scan.Indicators {
 		one(&c.Scan.Indicators[i], "scan", "indicators", i)
 	}
+	for i := range c.Respond.Backends {
+		one(&c.Respond.Backends[i].Config, "respond", "backends", i, "config")
+	}
 	return k.faults
 }

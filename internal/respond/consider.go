@@ -375,7 +375,10 @@ func (e *Engine) propose(d *Decision) {
 	e.write(&Record{Decision: &c})
 	e.Counted.Proposed++
 	e.note(factOf("propose", d))
-	text := fmt.Sprintf("block %s for %s? %s", d.Prefix, d.TTL, d.Why)
+	text := fmt.Sprintf("block %s for %s?", d.Prefix, d.TTL)
+	if d.Why != "" {
+		text += " " + d.Why
+	}
 	if d.Risk != "" {
 		text += "; look first: " + d.Risk
 	}

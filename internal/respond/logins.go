@@ -124,3 +124,12 @@ func (e *Engine) legitimate(p netip.Prefix, offence, now time.Time) (one *Login,
 	}
 	return one, inside > 0 && float64(inside) > e.policy.Share*float64(all)
 }
+
+// LoggedIn tells whether an address, or its /64, logged in to something real
+// within the last d.
+func (e *Engine) LoggedIn(a netip.Addr, d time.Duration) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	l := e.logins.get(Unit(a))
+	return l != nil && e.last.Sub(l.Last) <= d
+}

@@ -385,11 +385,8 @@ func (l *Log) Checkpoint() (string, error) {
 	if err := l.Sync(); err != nil {
 		return "", err
 	}
-	text, err := headText(l.dir)
-	if errors.Is(err, os.ErrNotExist) {
-		return "", nil
-	}
-	if err != nil {
+	text, err := HeadText(l.dir)
+	if err != nil || text == "" {
 		return "", err
 	}
 	return text, addCheckpoint(l.dir, text)

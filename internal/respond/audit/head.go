@@ -116,6 +116,16 @@ func writeHead(dir, text string) error {
 	return errors.Join(err, f.Sync(), f.Close())
 }
 
+// HeadText is the text of the signed head of the log in dir; without an entry it is
+// empty.
+func HeadText(dir string) (string, error) {
+	text, err := headText(dir)
+	if errors.Is(err, os.ErrNotExist) {
+		return "", nil
+	}
+	return text, err
+}
+
 func headText(dir string) (string, error) {
 	data, err := os.ReadFile(filepath.Join(dir, "head"))
 	if err != nil {

@@ -24,13 +24,16 @@ type Report struct {
 type FaultError struct {
 	Entry int64 // the first that is wrong; -1: none can be named
 	Text  string
+	// Unsigned says that entries stand behind the signed head, as they do for a
+	// moment while the log is written.
+	Unsigned bool
 }
 
 // Error is the text.
 func (e *FaultError) Error() string { return e.Text }
 
 func fault(entry int64, format string, args ...any) error {
-	return &FaultError{entry, fmt.Sprintf(format, args...)}
+	return &FaultError{Entry: entry, Text: fmt.Sprintf(format, args...)}
 }
 
 // Verify looks that the log in dir is what was written: every entry, every hash,
@@ -52,7 +55,8 @@ func Verify(dir string, key *Key, old ...string) (*Report, error) {
 		return nil, fault(v.rep.Entries, "entry %d and those after it are missing: there are %d, and the signed head says %d", v.rep.Entries, v.rep.Entries, head.Size)
 	}
 	if v.rep.Entries > head.Size {
-		return nil, fault(head.Size, "entry %d and those after it are not signed: there are %d, and the signed head says %d", head.Size, v.rep.Entries, head.Size)
+		text := fmt.Sprintf("entry %d and those after it are not signed: there are %d, and the signed head says %d", head.Size, v.rep.Entries, head.Size)
+		return nil, &FaultError{Entry: head.Size, Text: text, Unsigned: true}
 	}
 	if err := v.stored(dir); err != nil {
 		return nil, err
@@ -63,7 +67,7 @@ func Verify(dir string, key *Key, old ...string) (*Report, error) {
 func verifyEmpty(dir string, old []string) (*Report, error) {
 	st, err := os.Stat(filepath.Join(dir, "entries"))
 	if err == nil && st.Size() > 0 {
-		return nil, fault(0, "the signed head is missing")
+		return nil, &FaultError{0, "the signed head is missing", true} // or not there yet
 	}
 	if err != nil && !errors.Is(err, os.ErrNotExist) {
 		return nil, fmt.Errorf("verify the audit log: %w", err)
@@ -131,7 +135,7 @@ func (v *verifier) entries(dir string) error {
 		return err
 	}
 	if st, err := f.Stat(); err != nil || st.Size() != size {
-		return fault(v.rep.Entries, "entry %d has no end", v.rep.Entries)
+		return &FaultError{v.rep.Entries, fmt.Sprintf("entry %d has no end", v.rep.Entries), true}
 	}
 	return nil
 }
@@ -176,7 +180,7 @@ func (v *verifier) stored(dir string) error {
 		return fault(-1, "the stored hash %d was changed", i)
 	}
 	if len(data) != len(v.hashes)*tlog.HashSize {
-		return fault(-1, "there are hashes without entries")
+		return &FaultError{-1, "there are hashes without entries", true}
 	}
 	return nil
 }
