@@ -60,6 +60,7 @@ func (k *desk) blockLine(d *respond.Decision, hits *respond.Login) *Block {
 func (k *desk) handleBlocks(mux *http.ServeMux) {
 	mux.HandleFunc("GET /blocks", k.page(k.getBlocks))
 	mux.HandleFunc("GET /respond", k.page(k.getRespond))
+	mux.HandleFunc("GET /respond/explain", k.page(k.getExplain))
 	for name, fn := range map[string]func(*lineWriter, url.Values, string) error{
 		"block": k.postBlock, "unblock": k.postUnblock, "undo": k.postUndo, "panic": k.postPanic, "approve": k.postApprove, "refuse": k.postRefuse,
 		"policy": k.postPolicy, "policy/confirm": k.postConfirm, "policy/revert": k.postRevert, "audit": k.postAudit,

@@ -315,3 +315,26 @@ func mustWrite(t *testing.T, file string, data []byte) {
 		t.Fatal(err)
 	}
 }
+
+// TestAdvice: what would be done is said in words, with an instance and without.
+func TestAdvice(t *testing.T) {
+	dir := Dir(t.TempDir())
+	if err := dir.Create(); err != nil {
+		t.Fatal(err)
+	}
+	cfg := config.Default()
+	cfg.Respond.Default = "enforce"
+	say, err := dir.Advise(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, want := range map[string]string{
+		"203.0.113.9":   "203.0.113.9/32 would be blocked for 10m0s (default of the policy: enforce)",
+		"127.0.0.1":     "nothing would be done (default of the policy: enforce); 127.0.0.0/8 is on the allow list: loopback",
+		"2001:db8::1:2": "2001:db8::/64 would be blocked for 10m0s (default of the policy: enforce)",
+	} {
+		if got := say(readerVerdict(from)); got != want {
+			t.Errorf("%s: %q, want %q", from, got, want)
+		}
+	}
+}
