@@ -4,6 +4,7 @@ package app
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -164,9 +165,9 @@ func tokenTitle(e *event.Event, id string) string {
 		v, _ := e.Get(name)
 		return v.Text()
 	}
-	host := get(token.HostField)
+	host, where := get(token.HostField), cmp.Or(e.Host, get("host.name"))
 	if host == "" {
-		return fmt.Sprintf("%s used the planted credential %q on %s", e.Source.Addr(), id, e.Host)
+		return fmt.Sprintf("%s used the planted credential %q on %s", e.Source.Addr(), id, where)
 	}
 	state := get(token.StateField)
 	if get(token.LateField) != "" {
@@ -174,7 +175,7 @@ func tokenTitle(e *event.Event, id string) string {
 	}
 	place := strings.TrimSpace(host + " " + get(token.PathField))
 	return fmt.Sprintf("stolen from %q between %s and %s, used on %s by %s: %s token %s (%s)", place, get(token.SinceField),
-		e.Time.UTC().Format(time.RFC3339), e.Host, e.Source.Addr(), get(token.KindField), id, state)
+		e.Time.UTC().Format(time.RFC3339), where, e.Source.Addr(), get(token.KindField), id, state)
 }
 
 // builtIn tells of a rule whose verdict the judge reaches itself, with a title

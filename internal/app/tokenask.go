@@ -36,7 +36,7 @@ func (d Dir) DrawToken(ctx context.Context, n NewToken) (f TokenFiles, err error
 	if err != nil {
 		return f, err
 	}
-	err = d.tell(ctx, call{method: http.MethodPost, path: "/tokens", args: args}, &f)
+	err = d.tell(ctx, call{method: http.MethodPost, path: "/tokens", args: args, store: true}, &f)
 	return f, err
 }
 
@@ -70,6 +70,11 @@ func (d Dir) TokenEnded(ctx context.Context, id token.ID, state token.State, nex
 	}
 	err = d.tell(ctx, call{method: http.MethodPost, path: tokenPath(id, "ended"), args: args}, &t)
 	return t, err
+}
+
+// TokenUnread writes down that nobody was seen to have read a token until now.
+func (d Dir) TokenUnread(ctx context.Context, id token.ID) error {
+	return d.tell(ctx, call{method: http.MethodPost, path: tokenPath(id, "unread")}, &token.Token{})
 }
 
 // ExpectToken opens an expectation for a test from source, now.

@@ -5,6 +5,7 @@ package app
 import (
 	"context"
 	"encoding/json"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"net"
@@ -28,6 +29,9 @@ type door struct {
 	Type     string   `json:"type"`
 	Address  string   `json:"address"`
 	HostKeys []string `json:"host_keys,omitempty"` // public keys as in known_hosts, Ed25519 first
+
+	Certificate string `json:"certificate,omitempty"` // of the web server, PEM
+	Name        string `json:"name,omitempty"`        // that the certificate is for
 }
 
 // saveDoors writes down which doors are open, for commands and the hub.
@@ -41,6 +45,14 @@ func (d Dir) saveDoors(listens []Listen, orders *WorkerOrders) error {
 			if one.HostKeys, err = publicKeys(orders.Hosts[i].Identity.HostKeys); err != nil {
 				return fmt.Errorf("the host keys of %s: %w", l.Host, err)
 			}
+		}
+		if l.Type == "https" && i >= 0 {
+			one.Name = orders.Hosts[i].Identity.Persona.FQDN()
+			block, _ := pem.Decode(orders.Hosts[i].Identity.TLS)
+			if block == nil {
+				return fmt.Errorf("the certificate of %s: it is no PEM", l.Host)
+			}
+			one.Certificate = string(pem.EncodeToMemory(block))
 		}
 		doors = append(doors, one)
 	}
@@ -89,7 +101,7 @@ func (d Dir) loadDoors() ([]door, error) {
 	return doors, nil
 }
 
-// aim chooses the door that t leads to.
+// aim chooses the doors that t leads to.
 func (k *desk) aim(t *token.Token, o NewToken) (near token.Surroundings, err error) {
 	kind, err := token.FindKind(o.Kind)
 	if err != nil {
@@ -106,23 +118,64 @@ func (k *desk) aim(t *token.Token, o NewToken) (near token.Surroundings, err err
 	if d == nil {
 		return near, refuse(http.StatusConflict, "no decoy that a token of kind %s can lead to was open at the last start (it takes one of type %s)", kind.Name, strings.Join(kind.Services, " or "))
 	}
-	t.Door = token.Door{Decoy: d.Host, Type: d.Type, Address: d.Address}
+	if t.Door, err = d.seen(o.Address); err != nil {
+		return near, err
+	}
+	for _, typ := range kind.Services {
+		if more := choose(doors, []string{typ}, o.To); kind.All && more != nil && typ != d.Type {
+			host, _, err := net.SplitHostPort(o.Address)
+			if err != nil { // without a port
+				host = o.Address
+			}
+			one, err := more.seen(host)
+			if err != nil {
+				return near, err
+			}
+			t.More = append(t.More, one)
+		}
+	}
+	return d.near(), nil
+}
+
+// near is what the content of a token takes from the door.
+func (d *door) near() token.Surroundings {
+	if d == nil {
+		return token.Surroundings{}
+	}
+	return token.Surroundings{HostKeys: d.HostKeys, Certificate: d.Certificate, Name: d.Name}
+}
+
+// seen is the door as it is to stand in a token: by its own address, or by the
+// address or name that others reach it by.
+func (d *door) seen(as string) (token.Door, error) {
+	out := token.Door{Decoy: d.Host, Type: d.Type, Address: d.Address}
 	own, err := netip.ParseAddrPort(d.Address)
 	if err != nil {
-		return near, fmt.Errorf("the door %s: %w", d.Address, err)
+		return out, fmt.Errorf("the door %s: %w", d.Address, err)
 	}
-	switch host, port, err := net.SplitHostPort(o.Address); {
-	case o.Address == "" && own.Addr().IsUnspecified():
-		return near, refuse(http.StatusBadRequest, "the decoy %s listens on every address of this machine: say by which one others reach it, with --address NAME", d.Host)
-	case o.Address == "":
-	case err == nil && host != "":
-		t.Door.Address = net.JoinHostPort(host, port)
-	case strings.ContainsAny(o.Address, " /\"'\\\n"):
-		return near, refuse(http.StatusBadRequest, "%.100q is neither an address nor a name", o.Address)
-	default:
-		t.Door.Address = net.JoinHostPort(strings.Trim(o.Address, "[]"), portText(own))
+	if as == "" && own.Addr().IsUnspecified() {
+		return out, refuse(http.StatusBadRequest, "the decoy %s listens on every address of this machine: say by which one others reach it, with --address NAME", d.Host)
 	}
-	return token.Surroundings{HostKeys: d.HostKeys}, nil
+	if as == "" {
+		return out, nil
+	}
+	host, port, err := net.SplitHostPort(as)
+	if err != nil {
+		host, port = strings.Trim(as, "[]"), portText(own)
+	}
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || !isName(host) {
+		return out, refuse(http.StatusBadRequest, "%.100q is neither an address nor a name, with or without a port", as)
+	}
+	out.Address = net.JoinHostPort(host, port)
+	return out, nil
+}
+
+// isName tells of a text that it has what names and addresses of machines have.
+func isName(s string) bool {
+	bad := func(r rune) bool {
+		return (r|0x20 < 'a' || r|0x20 > 'z') && (r < '0' || r > '9') && r != '.' && r != '-' && r != '_' && r != ':'
+	}
+	return s != "" && len(s) <= 253 && !strings.ContainsFunc(s, bad)
 }
 
 func choose(doors []door, types []string, host string) *door {

@@ -3,6 +3,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"net/http"
 	"net/netip"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -83,6 +85,7 @@ type NewToken struct {
 	Note    string        `json:"note"`
 	To      string        `json:"to"`      // fake host that it leads to, "" for the first that fits
 	Address string        `json:"address"` // as it is to stand in the token, "" for the decoy's own
+	Zone    string        `json:"zone"`    // DNS zone or mail domain that the operator sees
 	Expires time.Duration `json:"expires"` // 0: never
 	Next    *token.ID     `json:"next"`    // the token whose place it takes, nil for none
 	Who     string        `json:"who"`
@@ -92,7 +95,9 @@ type NewToken struct {
 type TokenFiles struct {
 	Token *token.Token `json:"token"`
 	Files []token.File `json:"files"`
-	Dial  string       `json:"dial,omitempty"` // where a test is to knock
+	// Values are what is to be put somewhere by hand.
+	Values map[string]string `json:"values,omitempty"`
+	Dial   string            `json:"dial,omitempty"` // where a test is to knock
 }
 
 func (k *desk) handleTokens(mux *http.ServeMux) {
@@ -101,6 +106,7 @@ func (k *desk) handleTokens(mux *http.ServeMux) {
 	mux.HandleFunc("GET /tokens/{id}/files", k.page(k.getTokenFiles))
 	mux.HandleFunc("POST /tokens/{id}/planted", k.page(k.postPlanted))
 	mux.HandleFunc("POST /tokens/{id}/ended", k.page(k.postEnded))
+	mux.HandleFunc("POST /tokens/{id}/unread", k.page(k.postUnread))
 	mux.HandleFunc("POST /tokens/{id}/expect", k.page(k.postExpect))
 	mux.HandleFunc("GET /tokens/{id}/tested", k.page(k.getTested))
 }
@@ -146,9 +152,14 @@ func (k *desk) postToken(w *lineWriter, r *http.Request) error {
 	}
 	k.acts.Lock()
 	defer k.acts.Unlock()
-	t := &token.Token{Kind: o.Kind, Host: o.Host, Path: o.Path, Owner: o.Owner, Note: o.Note, Created: time.Now(), CreatedBy: o.Who, State: token.Drawn}
-	if o.Host == "" || len(o.Host) > 253 || len(o.Path)+len(o.Owner)+len(o.Note) > 2000 {
-		return refuse(http.StatusBadRequest, "say on which machine it is to lie: --host NAME")
+	t := &token.Token{Zone: o.Zone, Kind: o.Kind, Host: o.Host, Path: o.Path, Owner: o.Owner, Note: o.Note, Created: time.Now(), CreatedBy: o.Who, State: token.Drawn}
+	for _, name := range []string{o.Host, cmp.Or(o.Owner, "root"), cmp.Or(o.Zone, "none")} {
+		if !isName(name) {
+			return refuse(http.StatusBadRequest, "%.100q is no name of a machine, a user or a zone: they have letters, digits and . - _ :", name)
+		}
+	}
+	if len(o.Path)+len(o.Note) > 2000 {
+		return refuse(http.StatusBadRequest, "path and note have more than 2,000 bytes together")
 	}
 	if o.Expires > 0 {
 		t.Expires = t.Created.Add(o.Expires)
@@ -157,7 +168,7 @@ func (k *desk) postToken(w *lineWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	files, err := k.draw(t, near)
+	made, err := k.draw(r.Context(), t, near)
 	if err != nil {
 		return err
 	}
@@ -167,28 +178,63 @@ func (k *desk) postToken(w *lineWriter, r *http.Request) error {
 	if err := k.note(r.Context(), o.Who, "token-new", t, o.Kind+" for "+o.Host); err != nil {
 		return err
 	}
-	return w.json(TokenFiles{Token: t, Files: files})
+	return w.json(TokenFiles{Token: t, Files: made.Files, Values: made.Values})
 }
 
 // draw gives t an id and names that no other token has.
-func (k *desk) draw(t *token.Token, near token.Surroundings) (files []token.File, err error) {
+func (k *desk) draw(ctx context.Context, t *token.Token, near token.Surroundings) (made token.Made, err error) {
 	for range 16 {
 		if t.ID, err = token.NewID(rand.Reader); err != nil {
-			return nil, err
+			return made, err
 		}
 		t.Names = nil
-		if files, err = k.tokens.master.Make(t, near); err != nil {
-			return nil, refuse(http.StatusBadRequest, "%v", err)
+		if made, err = k.tokens.master.Make(t, near); err != nil {
+			return made, refuse(http.StatusBadRequest, "%v", err)
+		}
+		known, err := k.known(ctx, t)
+		if err != nil {
+			return made, err
+		}
+		if known {
+			continue
 		}
 		clash, err := k.tokens.watch.Index.Add(t)
 		if err != nil {
-			return nil, err
+			return made, err
 		}
 		if clash == nil {
-			return files, nil
+			return made, nil
 		}
 	}
-	return nil, errors.New("no name could be drawn that is not a token's already")
+	return made, errors.New("no name could be drawn that is not a token's already")
+}
+
+// logDays is how far back the logs are asked for a name that a token is to have.
+const logDays = 30
+
+var errKnown = errors.New("known")
+
+// known tells whether a name of t occurs in the events of the last 30 days:
+// somebody has it, or tries it anyhow.
+func (k *desk) known(ctx context.Context, t *token.Token) (bool, error) {
+	for _, key := range []string{"user", "mail"} {
+		name := t.Names[key]
+		if name == "" {
+			continue
+		}
+		q, err := Query{Where: "user.name:" + strconv.Quote(name), Since: time.Now().AddDate(0, 0, -logDays)}.archiveQuery()
+		if err != nil {
+			return false, err
+		}
+		err = k.Read(ctx, q, func([]byte) error { return errKnown })
+		if errors.Is(err, errKnown) {
+			return true, nil
+		}
+		if err != nil {
+			return false, fmt.Errorf("look for %q in the logs of the last %d days: %w", name, logDays, err)
+		}
+	}
+	return false, nil
 }
 
 // getTokenFiles makes the content of a token once more.
@@ -203,10 +249,7 @@ func (k *desk) getTokenFiles(w *lineWriter, r *http.Request) error {
 			return refuse(http.StatusConflict, "%v", err)
 		}
 	}
-	near, out := token.Surroundings{}, TokenFiles{Token: t}
-	if d := choose(doors, []string{t.Door.Type}, t.Door.Decoy); d != nil {
-		near.HostKeys = d.HostKeys
-	}
+	out := TokenFiles{Token: t}
 	if r.URL.Query().Get("dial") != "" && t.Door.Type != "" {
 		at, err := ownDoor(r.Context(), t.Door, doors)
 		if err != nil {
@@ -214,10 +257,11 @@ func (k *desk) getTokenFiles(w *lineWriter, r *http.Request) error {
 		}
 		out.Dial = at.String()
 	}
-	out.Files, err = k.tokens.master.Make(t, near)
+	made, err := k.tokens.master.Make(t, choose(doors, []string{t.Door.Type}, t.Door.Decoy).near())
 	if err != nil {
 		return refuse(http.StatusConflict, "%v", err)
 	}
+	out.Files, out.Values = made.Files, made.Values
 	return w.json(out)
 }
 
@@ -285,6 +329,18 @@ func (k *desk) postEnded(w *lineWriter, r *http.Request) error {
 		t.State, t.Ended, t.EndedBy, t.Next = o.State, time.Now(), o.Who, o.Next
 		return nil
 	})
+}
+
+// postUnread writes down that nobody was seen to have read a token until now.
+func (k *desk) postUnread(w *lineWriter, r *http.Request) error {
+	t, err := k.find(r)
+	if err != nil {
+		return err
+	}
+	if t, err = k.tokens.watch.Register.Change(t.ID, func(t *token.Token) error { t.Unread = time.Now(); return nil }); err != nil {
+		return err
+	}
+	return w.json(t)
 }
 
 // TokenExpectation is a signed expectation.

@@ -9,8 +9,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -48,6 +50,7 @@ func (w *wanted) flags(c *cobra.Command) {
 	f.StringVar(&w.Owner, "owner", "", "user whose it seems to be")
 	f.StringVar(&w.Note, "note", "", "anything that you want to remember")
 	f.StringVar(&w.To, "to", "", "fake host that it leads to (default: the first that fits)")
+	f.StringVar(&w.Zone, "zone", "", "DNS zone or mail domain whose queries or mails you see (dns, mail, rows, account)")
 	f.StringVar(&w.Address, "address", "", "address or name by which that machine reaches the decoy (default: what the decoy listens on)")
 	f.IntVar(&w.days, "days", 90, "after so many days list says that it is to be rotated; 0: never")
 }
@@ -79,6 +82,9 @@ func tokenNew(g *globals) *cobra.Command {
 			}
 			if g.json {
 				return json.NewEncoder(g.Out).Encode(f.Token)
+			}
+			if f.Token.Door.Address == "" {
+				return g.say("%s  %s for %s; plant it with lapwing token plant %s", f.Token.ID, f.Token.Kind, f.Token.Host, f.Token.ID)
 			}
 			return g.say("%s  %s for %s, leads to %s; plant it with lapwing token plant %s", f.Token.ID, f.Token.Kind, f.Token.Host, f.Token.Door.Address, f.Token.ID)
 		},
@@ -167,6 +173,7 @@ func tokenPlant(g *globals) *cobra.Command {
 	w.flags(c)
 	c.Flags().StringVar(&p.dir, "dir", "", "directory of this machine to plant it in")
 	c.Flags().StringVarP(&p.out, "output", "o", "", "directory or .tar file of the bundle; it must not exist (default: HOST-KIND-ID here)")
+	c.Flags().StringArrayVar(&p.users, "users", nil, "file with names that are valid somewhere, one a line or as in passwd, such as an export of your directory; beside this machine's own")
 	c.Flags().BoolVar(&p.dry, "dry-run", false, "show what --dir would do, and do nothing")
 	return c
 }
@@ -174,6 +181,7 @@ func tokenPlant(g *globals) *cobra.Command {
 // planting says where a token is put.
 type planting struct {
 	dir, out string
+	users    []string // files of valid names
 	dry      bool
 }
 
@@ -213,10 +221,13 @@ func oneToken(ctx context.Context, dir app.Dir, id string) (t *token.Token, err 
 func (p *planting) plant(ctx context.Context, g *globals, dir app.Dir, f app.TokenFiles) error {
 	done := app.TokenPlanted{Way: "bundle"}
 	var err error
-	if p.dir != "" {
+	switch {
+	case len(f.Files) == 0:
+		done.Way = "hand"
+	case p.dir != "":
 		done.Way, done.Path = "dir", p.dir
-		done.Files, err = p.here(g, f)
-	} else {
+		done.Files, err = p.here(ctx, g, f)
+	default:
 		done.Files, err = p.bundle(f)
 	}
 	if err != nil || p.dry {
@@ -227,7 +238,16 @@ func (p *planting) plant(ctx context.Context, g *globals, dir app.Dir, f app.Tok
 		return fmt.Errorf("it is planted, but not written down: %w", err)
 	}
 	if g.json {
-		return json.NewEncoder(g.Out).Encode(t)
+		return json.NewEncoder(g.Out).Encode(struct {
+			token.Token
+			Values map[string]string `json:"values,omitempty"`
+		}{t, f.Values})
+	}
+	for _, name := range slices.Sorted(maps.Keys(f.Values)) {
+		g.say("%s: %s", name, f.Values[name]) //nolint:errcheck // the next line tells
+	}
+	if done.Way == "hand" {
+		return g.say("%s  %s for %s: put it where it is to be found", t.ID, t.Kind, t.Host)
 	}
 	if p.dir == "" {
 		return g.say("%s  %s for %s: the bundle is in %s; look at it, install it as its note says, then lapwing token verify %s", t.ID, t.Kind, t.Host, p.out, t.ID)
@@ -241,12 +261,15 @@ func (p *planting) plant(ctx context.Context, g *globals, dir app.Dir, f app.Tok
 }
 
 // here plants into a directory of this machine.
-func (p *planting) here(g *globals, f app.TokenFiles) ([]token.Part, error) {
+func (p *planting) here(ctx context.Context, g *globals, f app.TokenFiles) ([]token.Part, error) {
 	d, err := plant.Open(p.dir)
 	if err != nil {
 		return nil, err
 	}
 	defer d.Close() //nolint:errcheck // only read from
+	if err := plant.Valid(ctx, d, p.users, f.Token, f.Files); err != nil {
+		return nil, fmt.Errorf("token %s: %w", f.Token.ID, err)
+	}
 	steps, err := plant.Plan(d, f.Files)
 	if err != nil {
 		return nil, fmt.Errorf("token %s in %s: %w", f.Token.ID, p.dir, err)
@@ -392,7 +415,7 @@ func tokenRotate(g *globals) *cobra.Command {
 			if old.State != token.Planted {
 				return fmt.Errorf("token %s is %s: only what is planted is rotated", old.ID, old.State)
 			}
-			w.NewToken = app.NewToken{Host: old.Host, Path: old.Path, Owner: old.Owner, Note: old.Note, To: old.Door.Decoy, Address: old.Door.Address}
+			w.NewToken = app.NewToken{Zone: old.Zone, Host: old.Host, Path: old.Path, Owner: old.Owner, Note: old.Note, To: old.Door.Decoy, Address: old.Door.Address}
 			f, err := w.draw(c.Context(), dir, old.Kind)
 			if err != nil {
 				return err

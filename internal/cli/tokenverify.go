@@ -16,6 +16,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/app"
 	"github.com/lapwing-defence/lapwing/internal/token"
 	"github.com/lapwing-defence/lapwing/internal/token/fire"
+	"github.com/lapwing-defence/lapwing/internal/token/plant"
 )
 
 func tokenVerify(g *globals) *cobra.Command {
@@ -63,6 +64,7 @@ type Verified struct {
 	Fired  bool     `json:"fired"`
 	By     token.By `json:"by,omitempty"`
 	Millis float64  `json:"milliseconds,omitempty"` // from the note to the decoy's event
+	Read   string   `json:"read,omitempty"`         // of what lies in a directory of this machine: no, yes, or changed
 	Error  string   `json:"error,omitempty"`
 }
 
@@ -82,11 +84,12 @@ func verifyAll(ctx context.Context, g *globals, dir app.Dir, all []*token.Token)
 		default:
 			v.Fired, v.By, v.Millis = true, got.By, float64(got.Took)/float64(time.Millisecond)
 		}
+		v.Read = lookAt(ctx, dir, t)
 		missed = missed || !v.Fired
 		if g.json {
 			err = json.NewEncoder(g.Out).Encode(v)
 		} else if v.Fired {
-			err = g.say("%s  %-10s %s: fired after %.0f ms, recognised by its %s", t.ID, t.Kind, safe(t.Host, 60), v.Millis, v.By)
+			err = g.say("%s  %-10s %s: fired after %.0f ms, recognised by its %s%s", t.ID, t.Kind, safe(t.Host, 60), v.Millis, v.By, readWords[v.Read])
 		} else {
 			_, err = fmt.Fprintf(g.Out, "%s  %-10s %s: DID NOT FIRE: %s\n", t.ID, t.Kind, safe(t.Host, 60), safe(v.Error, 500))
 		}
@@ -98,6 +101,41 @@ func verifyAll(ctx context.Context, g *globals, dir app.Dir, all []*token.Token)
 		return exitStatus(1)
 	}
 	return nil
+}
+
+var readWords = map[string]string{"no": "; nobody was seen to have read it", "yes": "; SOMEBODY HAS READ IT", "changed": "; IT WAS CHANGED OR REMOVED where it lies"}
+
+// lookAt tells of a token in a directory of this machine whether it is as it was
+// put and whether it was read, and writes down that it was not.
+func lookAt(ctx context.Context, dir app.Dir, t *token.Token) string {
+	if t.Way != "dir" || t.State != token.Planted {
+		return ""
+	}
+	d, err := plant.Open(t.Path)
+	if err != nil {
+		return "changed"
+	}
+	defer d.Close() //nolint:errcheck // only read
+	if plant.Check(d, t.Files) != nil {
+		return "changed"
+	}
+	said := ""
+	for _, p := range t.Files {
+		if !p.Whole {
+			continue
+		}
+		unread, known := d.Unread(p.Path, p.Time)
+		if known && !unread {
+			return "yes"
+		}
+		if known {
+			said = "no"
+		}
+	}
+	if said == "no" && dir.TokenUnread(ctx, t.ID) != nil {
+		return ""
+	}
+	return said
 }
 
 // verifyOne uses one token.
@@ -120,7 +158,7 @@ func verifyOne(ctx context.Context, dir app.Dir, t *token.Token) (app.TokenTeste
 		return app.TokenTested{}, errors.Join(err, conn.Close())
 	}
 	var expectation string
-	err = fire.Fire(ctx, fire.Shot{Token: f.Token, Files: f.Files, Conn: conn, Armed: func() (err error) {
+	err = fire.Fire(ctx, fire.Shot{Token: f.Token, Made: token.Made{Files: f.Files, Values: f.Values}, Conn: conn, Armed: func() (err error) {
 		expectation, err = dir.ExpectToken(ctx, t.ID, source)
 		return err
 	}})

@@ -127,8 +127,10 @@ func (x *Index) User(name string) (ID, By, bool) {
 	if id, ok := x.look(ByUser, name); ok {
 		return id, ByUser, true
 	}
-	if id, ok := x.look(ByMail, name); ok {
-		return id, ByMail, true
+	for _, by := range []By{ByMail, ByAccessKey} {
+		if id, ok := x.look(by, name); ok {
+			return id, by, true
+		}
 	}
 	short := name
 	if _, rest, ok := strings.Cut(short, `\`); ok {

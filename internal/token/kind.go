@@ -18,8 +18,8 @@ type Kind struct {
 	// Services are the types of decoys that it can lead to, the best first; nil
 	// for one that fires from logs alone.
 	Services []string
-	// Home says that its files lie in somebody's home directory.
-	Home bool
+	// All says that it leads to one of each of Services.
+	All  bool
 	make func(*maker) ([]File, error)
 }
 
@@ -39,8 +39,31 @@ type File struct {
 
 // Kinds are all that there are.
 func Kinds() []Kind {
+	web := []string{"http", "https"}
 	return []Kind{
-		{"ssh", "SSH key with an entry in ~/.ssh/config and known_hosts", []string{"ssh"}, true, (*maker).ssh},
+		{"ssh", "SSH key with an entry in ~/.ssh/config and known_hosts", []string{"ssh"}, false, (*maker).ssh},
+		{"pgpass", "line of ~/.pgpass", []string{"postgres"}, false, (*maker).pgpass},
+		{"mycnf", "option file of MySQL's clients", []string{"mysql"}, false, (*maker).mycnf},
+		{"ldap", "configuration of nslcd, set aside, with a name and password to bind with", []string{"ldap"}, false, (*maker).ldap},
+		{"env", "settings of an application, with the URLs of its stores", []string{"postgres", "mysql", "redis", "mongo"}, true, (*maker).env},
+		{"kubeconfig", "configuration of kubectl with a client certificate", []string{"https"}, false, (*maker).kube},
+		{"aws", "profile in ~/.aws with an endpoint of its own", web, false, (*maker).aws},
+		{"git", "clone with a remote, and its password in ~/.git-credentials", web, false, (*maker).git},
+		{"netrc", "entry of ~/.netrc", web, false, (*maker).netrc},
+		{"npmrc", "registry of one scope in ~/.npmrc", web, false, (*maker).npmrc},
+		{"pip", "pip.conf with an index of its own", web, false, (*maker).pip},
+		{"docker", "login to a registry in ~/.docker", web, false, (*maker).docker},
+		{"bookmark", "bookmarks of a browser", web, false, (*maker).bookmark},
+		{"url", "link for a wiki or a page", web, false, (*maker).url},
+		{"dns", "name below a zone whose queries you see", nil, false, (*maker).dns},
+		{"html", "page with a linked image", web, false, (*maker).page},
+		{"docx", "text document with a linked image", web, false, (*maker).docx},
+		{"xlsx", "table with a linked image", web, false, (*maker).xlsx},
+		{"pdf", "document that opens a link", web, false, (*maker).pdf},
+		{"sql", "part of a dump of a database", []string{"mysql"}, false, (*maker).dump},
+		{"mail", "mail address that was given to nobody", nil, false, (*maker).mail},
+		{"rows", "row for a table of people, with such an address", nil, false, (*maker).rows},
+		{"account", "account of the directory that nobody uses; the directory's logs tell", nil, false, (*maker).account},
 	}
 }
 
@@ -60,16 +83,24 @@ func FindKind(name string) (Kind, error) {
 
 // Surroundings are what the content of a token takes from where it leads to.
 type Surroundings struct {
-	HostKeys []string // public keys of the SSH decoy, as in known_hosts
+	HostKeys    []string // public keys of the SSH decoy, as in known_hosts
+	Certificate string   // of the web server, PEM
+	Name        string   // that it is for
+}
+
+// Made is what a token consists of.
+type Made struct {
+	Files  []File
+	Values map[string]string // what is to be put somewhere by hand: url, name, mail, user, password
 }
 
 // Make gives the files of a token. t.Names is filled in with what was drawn,
 // where it is not there; given them, the same files come out but for what
 // formats hold of random bytes.
-func (m *Master) Make(t *Token, s Surroundings) ([]File, error) {
+func (m *Master) Make(t *Token, s Surroundings) (Made, error) {
 	k, err := FindKind(t.Kind)
 	if err != nil {
-		return nil, err
+		return Made{}, err
 	}
 	var seed [32]byte
 	copy(seed[:], m.derive(t.ID, "choice/1", len(seed)))
@@ -79,14 +110,14 @@ func (m *Master) Make(t *Token, s Surroundings) ([]File, error) {
 	mk := &maker{m: m, t: t, s: s, rand: rand.New(rand.NewChaCha8(seed))}
 	if t.Door.Address != "" {
 		if mk.host, mk.port, err = net.SplitHostPort(t.Door.Address); err != nil {
-			return nil, fmt.Errorf("the address %.100q that the token leads to: %w", t.Door.Address, err)
+			return Made{}, fmt.Errorf("the address %.100q that the token leads to: %w", t.Door.Address, err)
 		}
 	}
 	files, err := k.make(mk)
 	if err != nil {
-		return nil, fmt.Errorf("make a token of kind %s: %w", t.Kind, err)
+		return Made{}, fmt.Errorf("make a token of kind %s: %w", t.Kind, err)
 	}
-	return files, nil
+	return Made{files, mk.values}, nil
 }
 
 // maker makes the files of one token.
@@ -96,6 +127,14 @@ type maker struct {
 	s          Surroundings
 	rand       *rand.Rand
 	host, port string // of the door
+	values     map[string]string
+}
+
+func (k *maker) value(name, v string) {
+	if k.values == nil {
+		k.values = map[string]string{}
+	}
+	k.values[name] = v
 }
 
 // name gives what stands in the register under key, or draws it. Every kind

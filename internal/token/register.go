@@ -38,6 +38,8 @@ type Token struct {
 	Note  string `json:"note,omitempty"`
 
 	Door  Door              `json:"door"`            // what it leads to
+	More  []Door            `json:"more,omitempty"`  // further doors, of other types
+	Zone  string            `json:"zone,omitempty"`  // DNS zone or mail domain that the operator sees
 	Names map[string]string `json:"names,omitempty"` // what is in it and follows from nothing: user, alias, …
 
 	Created   time.Time `json:"created"`
@@ -97,7 +99,7 @@ func (t *Token) Expired(now time.Time) bool {
 // clone is a copy that shares nothing.
 func (t *Token) clone() *Token {
 	c := *t
-	c.Files = slices.Clone(t.Files)
+	c.Files, c.More = slices.Clone(t.Files), slices.Clone(t.More)
 	c.Names = maps.Clone(t.Names)
 	if t.Next != nil {
 		next := *t.Next

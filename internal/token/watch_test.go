@@ -34,7 +34,7 @@ var testTime = time.Date(2026, 5, 6, 7, 8, 9, 0, time.UTC)
 func testToken(t *testing.T, m *Master, w *Watch, row Token) (*Token, []File) {
 	t.Helper()
 	row.Host, row.Path, row.Owner, row.Created, row.Planted, row.State = "web01", "/home/anna", "anna", testTime, testTime.Add(time.Hour), Planted
-	files, err := m.Make(&row, Surroundings{HostKeys: []string{testHostKey}})
+	made, err := m.Make(&row, Surroundings{HostKeys: []string{testHostKey}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +44,7 @@ func testToken(t *testing.T, m *Master, w *Watch, row Token) (*Token, []File) {
 	if err := w.Register.Add(&row); err != nil {
 		t.Fatal(err)
 	}
-	return &row, files
+	return &row, made.Files
 }
 
 // marked gives the fields that Mark added.

@@ -159,6 +159,7 @@ func (v *visit) certificate() {
 	e.User, e.Depth, e.LogType, e.Outcome = clip(v.cert.Subject.CommonName, 255), event.DepthTry, logLogin, "failure"
 	e.Add("lapwing.login.method", "certificate")
 	e.Add("tls.client.subject", clip(v.cert.Subject.String(), 300))
+	e.Add("tls.client.x509.serial_number", v.cert.SerialNumber.Text(16))
 	e.Add("tls.client.issuer", clip(v.cert.Issuer.String(), 300))
 	v.s.Post(v.last, e)
 }

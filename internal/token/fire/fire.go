@@ -19,7 +19,7 @@ import (
 // Shot is one use of a token.
 type Shot struct {
 	Token *token.Token
-	Files []token.File
+	token.Made
 	Conn  net.Conn     // to the decoy; closed on return
 	Armed func() error // called right before what gives the token away is sent
 }
@@ -43,6 +43,15 @@ func Fire(ctx context.Context, s Shot) error {
 	switch s.Token.Kind {
 	case "ssh":
 		return s.ssh()
+	case "env":
+		return s.env()
+	case "ldap":
+		return s.ldap()
+	case "pgpass":
+		return s.pgpass()
+	}
+	if s.Token.Door.Type == "http" || s.Token.Door.Type == "https" {
+		return s.web()
 	}
 	return fmt.Errorf("%w: %s", ErrNoWay, s.Token.Kind)
 }

@@ -249,6 +249,32 @@ func TestRemoveChanged(t *testing.T) {
 	}
 }
 
+// TestValid: what would open something is not planted.
+func TestValid(t *testing.T) {
+	files := []token.File{{Path: ".ssh/k.pub", Content: []byte("ssh-ed25519 AAAAkey comment\n")}}
+	lists, _ := home(t, map[string]string{"passwd": "root:x:0:0::/:/bin/sh\nSVC-used:x:7:7::/:/bin/sh\n", "export.csv": "\"anna\";x\nsvc-free2;y\n"})
+	for _, tt := range []struct{ name, user, keys, want string }{
+		{"nobody's", "svc-free", "ssh-ed25519 AAAAother x\n", ""},
+		{"of this machine", "root", "", "exists on this machine"},
+		{"of a list", "svc-used", "", "passwd:2"},
+		{"of an export", "anna", "", "export.csv:1"},
+		{"an authorised key", "svc-free", "ssh-ed25519 AAAAkey\n", "authorized_keys"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			_, d := home(t, map[string]string{".ssh/authorized_keys": tt.keys})
+			row := &token.Token{Names: map[string]string{"user": tt.user}}
+			err := Valid(t.Context(), d, []string{filepath.Join(lists, "passwd"), filepath.Join(lists, "export.csv")}, row, files)
+			if (tt.want == "") != (err == nil) || err != nil && (!errors.Is(err, ErrRefused) || !strings.Contains(err.Error(), tt.want)) {
+				t.Errorf("%v", err)
+			}
+		})
+	}
+	_, d := home(t, nil)
+	if err := Valid(t.Context(), d, []string{"/nowhere"}, &token.Token{Names: map[string]string{"user": "x-y-z"}}, nil); err == nil {
+		t.Error("a list that is not there is passed over")
+	}
+}
+
 // TestAccessTime: looking at a file leaves no trace in its times.
 func TestAccessTime(t *testing.T) {
 	dir, d := home(t, nil)
