@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -103,6 +105,44 @@ func await(t *testing.T, what string, done func() bool) {
 			t.Fatalf("%s did not come", what)
 		}
 	}
+}
+
+// TestEnforcementStaysInside plays the full scenario with answers enforced, as a
+// user who could change the kernel's tables, and reads from the kernel that there
+// is nothing in them and that no packet was sent: no block, and no page to anybody.
+func TestEnforcementStaysInside(t *testing.T) {
+	nft := sharedtest.Program(t, "nft")
+	if !sharedtest.Namespace(t, 0) {
+		return
+	}
+	out, err := command(t, "range", "run", "--quiet", "--json", "--keep", filepath.Join(t.TempDir(), "run"), "--respond", "enforce", "flax-typhoon").Output()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var sum struct {
+		Summary   bool
+		Prevented int
+		Policy    struct{ Blocked int }
+	}
+	lines := strings.Split(strings.TrimSpace(string(out)), "\n")
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &sum); err != nil || !sum.Summary {
+		t.Fatalf("%v: %s", err, lines[len(lines)-1])
+	}
+	if sum.Policy.Blocked == 0 || sum.Prevented == 0 {
+		t.Errorf("%d blocks, %d steps prevented: nothing was enforced", sum.Policy.Blocked, sum.Prevented)
+	}
+	rules, err := exec.CommandContext(t.Context(), nft, "list", "ruleset").CombinedOutput()
+	if err != nil {
+		sharedtest.Missing(t, fmt.Sprintf("nftables cannot be read here: %v: %s", err, rules))
+	}
+	if len(bytes.TrimSpace(rules)) > 0 {
+		t.Errorf("the kernel holds %s", rules)
+	}
+	dev, err := os.ReadFile("/proc/net/dev")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sharedtest.NoTraffic(t, string(dev))
 }
 
 // TestARunReachesNoNetwork plays the full scenario as an ordinary user where there

@@ -30,7 +30,7 @@ var table = map[string][]string{
 	"event":               {},
 	"entry":               {"vnet"},
 	"exercise/act":        {"clock", "exercise/wire", "vnet"},
-	"exercise":            {"alert", "clock", "decoy/record", "detect/live", "event", "exercise/act", "exercise/record", "exercise/scenario", "exercise/score", "exercise/service", "host/kernel", "host/programs", "ruleset", "sigma", "vnet", "vnet/packet", "vnet/trait"},
+	"exercise":            {"alert", "clock", "decoy/record", "detect/live", "event", "exercise/act", "exercise/record", "exercise/scenario", "exercise/score", "exercise/service", "host/kernel", "host/programs", "respond", "respond/action", "ruleset", "sigma", "vnet", "vnet/packet", "vnet/trait"},
 	"exercise/scenario":   {"exercise/record", "exercise/service", "exercise/wire", "rules", "yamldoc"},
 	"exercise/record":     {"clock", "event"},
 	"exercise/report":     {"exercise/score"},

@@ -17,9 +17,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/lapwing-defence/lapwing/internal/alert"
 	"github.com/lapwing-defence/lapwing/internal/exercise"
 	exercised "github.com/lapwing-defence/lapwing/internal/exercise/report"
 	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
+	"github.com/lapwing-defence/lapwing/internal/respond"
 	"github.com/lapwing-defence/lapwing/scenarios"
 )
 
@@ -140,6 +142,8 @@ type rangeFlags struct {
 	trainee string
 	seed    uint64
 	real    bool
+	respond string // mode
+	level   string // of alerts that it applies to
 }
 
 func newRangeRun(g *globals) *cobra.Command {
@@ -148,8 +152,9 @@ func newRangeRun(g *globals) *cobra.Command {
 		Use: "run SCENARIO", Short: "Play a scenario and score what was seen", Args: cobra.ExactArgs(1),
 		Long: "Plays a scenario from its start to its end, on virtual time in seconds or with --real-time as long as it lasts (or as clock.speed in the scenario says), and scores each step by what the rules made of it. " +
 			"What it leaves (labelled packets, flows, events, alerts, steps, report) is kept below the data directory, or in --keep DIR.\n\n" +
+			"With --respond the decision engine of the product answers the alerts of the run, at the routers of the exercise alone: it blocks the sources of alerts of high and critical level (or from --respond-level up) as it would in life, and the score tells which steps that prevented. No firewall of this machine changes, and nobody is told.\n\n" +
 			"Exit status: 0 every expected detection fired, 1 one was missed or its step did not run, 2 error, 64 wrong usage.",
-		Example: "  lapwing range run flax-typhoon\n  lapwing range run --rules my-rules/ office.range.yaml\n  lapwing range run --json --keep run/ flax-typhoon\n  lapwing range run --format junit -o range.xml flax-typhoon",
+		Example: "  lapwing range run flax-typhoon\n  lapwing range run --rules my-rules/ office.range.yaml\n  lapwing range run --json --keep run/ flax-typhoon\n  lapwing range run --respond enforce flax-typhoon\n  lapwing range run --format junit -o range.xml flax-typhoon",
 		RunE: func(c *cobra.Command, args []string) error {
 			return g.rangeRun(c.Context(), f, args[0], c.Flags().Changed("seed"))
 		},
@@ -157,6 +162,8 @@ func newRangeRun(g *globals) *cobra.Command {
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "further Sigma rules: a file or a directory; the shipped ones always judge")
 	c.Flags().StringVar(&f.keep, "keep", "", "new directory that takes what the run leaves (default below the data directory)")
 	reportFlags(c, f)
+	c.Flags().StringVar(&f.respond, "respond", "", "answer alerts: observe (say what would be blocked), propose (nobody approves) or enforce")
+	c.Flags().StringVar(&f.level, "respond-level", "high", "level of alerts from which on --respond applies: low, medium, high or critical")
 	c.Flags().StringVar(&f.trainee, "trainee", "", "draw the variables for this person")
 	c.Flags().BoolVar(&f.real, "real-time", false, "play by the clock of the wall, as fast as the scenario's clock.speed says")
 	c.Flags().Uint64Var(&f.seed, "seed", 0, "another seed than the scenario's")
@@ -199,8 +206,30 @@ func (g *globals) report(f *rangeFlags, r *exercised.Run) error {
 	return errors.Join(write(file, r), file.Close())
 }
 
+// policy is how alerts are answered; nil: nobody answers.
+func (f *rangeFlags) policy() (*respond.Policy, error) {
+	if f.respond == "" {
+		return nil, nil
+	}
+	mode, ok := respond.ParseMode(f.respond)
+	if !ok {
+		return nil, usageError{fmt.Errorf("--respond %q: say observe, propose or enforce", f.respond)}
+	}
+	level, ok := alert.ParseLevel(f.level)
+	if !ok || level < alert.Low {
+		return nil, usageError{fmt.Errorf("--respond-level %q: say low, medium, high or critical", f.level)}
+	}
+	p := respond.DefaultPolicy()
+	p.Rules = []respond.Rule{{Level: level, Mode: mode}}
+	return &p, nil
+}
+
 func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seeded bool) error {
 	if _, err := g.reportWriter(f); err != nil {
+		return err
+	}
+	policy, err := f.policy()
+	if err != nil {
 		return err
 	}
 	sc, text, err := openScenario(name)
@@ -226,7 +255,7 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 		return err
 	}
 	p, err := exercise.Run(ctx, sc, exercise.Config{
-		Rules: f.rules, Dir: dir, Start: began.Truncate(time.Second).UTC(), Real: f.real, Version: g.version, Tell: g.rangeTold(), Log: g.log(),
+		Rules: f.rules, Dir: dir, Start: began.Truncate(time.Second).UTC(), Real: f.real, Respond: policy, Version: g.version, Tell: g.rangeTold(), Log: g.log(),
 	})
 	if err != nil {
 		return err

@@ -50,8 +50,9 @@ type judge struct {
 	now    func() time.Time
 	judged int64
 
-	raised  int64 // alerts
-	spilled int64 // verdicts beyond maxAlerts
+	answer  func(*detection, *score.Ref) // what is done about an alert; nil: nothing
+	raised  int64                        // alerts
+	spilled int64                        // verdicts beyond maxAlerts
 }
 
 // newJudge loads the shipped rules and those in dirs.
@@ -154,6 +155,9 @@ func (j *judge) add(v *live.Verdict, s *score.Ref) {
 	if len(d.Events) < maxSightings {
 		d.Events = append(d.Events, *s)
 	}
+	if j.answer != nil {
+		j.answer(d, s)
+	}
 }
 
 // key groups what a person reads as one alert.
@@ -210,6 +214,7 @@ type sink struct {
 	id     string
 	judge  *judge
 	record func(line []byte, s *score.Ref) error
+	login  func(*event.Event) // who logged in; nil: nobody asks
 
 	mu  sync.Mutex
 	buf []byte
@@ -226,13 +231,16 @@ func (k *sink) Emit(_ context.Context, e event.Event) error {
 	e.Extra = slices.DeleteFunc(slices.Clone(e.Extra), func(f event.Field) bool { return f.Name == record.PasswordField })
 	s := score.Ref{
 		ID: e.ID, At: e.Time, Host: e.Host, User: e.User, Token: text(&e, "lapwing.token.id"),
-		Flow: score.Tuple{Proto: e.Transport, Src: e.Source, Dst: e.Destination},
+		Flow: score.Tuple{Proto: e.Transport, Src: e.Source, Dst: e.Destination}, Spoofable: e.Transport == "udp" || text(&e, "lapwing.spoofable") == "true",
 	}
 	if s.Host == "" {
 		s.Host = text(&e, "host.name")
 	}
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.login != nil {
+		k.login(&e)
+	}
 	k.buf = e.AppendJSON(k.buf[:0])
 	return k.keep(k.buf, &s)
 }

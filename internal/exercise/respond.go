@@ -256,8 +256,12 @@ func (l *Live) apply(r *score.Target, on bool) error {
 		if on {
 			l.barred = append(l.barred, r.Addrs...)
 		}
+		all := make([]netip.Prefix, 0, len(l.barred))
+		for _, a := range l.barred {
+			all = append(all, netip.PrefixFrom(a, a.BitLen()))
+		}
 		for _, router := range l.lab.routers {
-			router.Bar(l.barred)
+			router.Bar(all)
 		}
 	case score.Stop:
 		s := l.lab.services[serviceKey(r.Host, scenario.Port{Proto: r.Proto, Number: r.Port})]

@@ -27,6 +27,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/exercise/scenario"
 	"github.com/lapwing-defence/lapwing/internal/exercise/score"
+	"github.com/lapwing-defence/lapwing/internal/respond"
 	"github.com/lapwing-defence/lapwing/internal/vnet"
 )
 
@@ -35,10 +36,13 @@ type Config struct {
 	Rules []string // directories of further rules; the shipped ones always judge
 	// Dir takes events.jsonl and capture.pcapng, as far as the scenario's export
 	// names them; it must exist and be empty. "": nothing is written.
-	Dir     string
-	Start   time.Time // of the virtual clock
-	Real    bool      // play by the clock of the wall, as fast as the scenario's clock says
-	Version string    // of the program, for the report
+	Dir   string
+	Start time.Time // of the virtual clock
+	Real  bool      // play by the clock of the wall, as fast as the scenario's clock says
+	// Respond has the decision engine of part 6 answer alerts by this policy, at the
+	// routers of the exercise; nil: nobody answers.
+	Respond *respond.Policy
+	Version string // of the program, for the report
 	Tell    func(Progress)
 	Log     *slog.Logger // nil: silent
 }
@@ -119,6 +123,7 @@ type run struct {
 	capture io.Writer
 	fault   error
 	closed  bool
+	answers *answers // nil: nobody
 }
 
 // hold stops a virtual clock until release.
@@ -219,6 +224,10 @@ func (x *run) play(ctx context.Context, l *lab) (*Played, error) {
 		x.release()
 		return nil, err
 	}
+	if err := x.respond(l); err != nil {
+		x.release()
+		return nil, err
+	}
 	t := newTimeline(x.sc, l.clk, &doers{l}, x.cfg.Tell)
 	if x.vclk == nil {
 		p := newPace(l.clk, x.sc.Clock.Speed, 0)
@@ -264,7 +273,28 @@ func (x *run) beside(ctx context.Context, wg *sync.WaitGroup, l *lab, t *timelin
 func (x *run) ticks(ctx context.Context, l *lab) {
 	for l.clk.Sleep(ctx, lateness) == nil {
 		x.judge.advance(l.clk.Now())
+		if x.answers != nil {
+			x.answers.tick(l.clk.Now())
+		}
 	}
+}
+
+// respond lets a policy answer, where one is given.
+func (x *run) respond(l *lab) error {
+	if x.cfg.Respond == nil {
+		return nil
+	}
+	var err error
+	if x.answers, err = newAnswers(l, *x.cfg.Respond, x.sink.id); err != nil {
+		return err
+	}
+	x.judge.mu.Lock()
+	x.judge.answer = x.answers.consider
+	x.judge.mu.Unlock()
+	x.sink.mu.Lock()
+	x.sink.login = x.answers.login
+	x.sink.mu.Unlock()
+	return nil
 }
 
 // told is what was done and what was seen.
@@ -295,6 +325,9 @@ func (x *run) told(l *lab, t *timeline, end time.Time) *Played {
 		p.Truth.Hosts = append(p.Truth.Hosts, score.Host{Name: h.Name, Network: h.Network, Addrs: addrs(h), Persona: h.Persona, Roles: h.Roles, Decoy: h.Decoy})
 	}
 	p.Truth.HostsAll = l.count()
+	if x.answers != nil {
+		p.Truth.Policy, p.Truth.Responses = x.answers.told()
+	}
 	var key [32]byte
 	binary.LittleEndian.PutUint64(key[:], x.sc.Seed^0x616c657274)
 	ids := event.NewIDs(rand.NewChaCha8(key), func() time.Time { return end })

@@ -27,6 +27,10 @@ type flowKey struct {
 
 const sensorEvery = 5 * time.Second
 
+// established is how many packets show that who is named as the source has had
+// the answer: without the fourth anybody can have written the address.
+const established = 4
+
 func newSensor(l *lab) (*sensor, error) {
 	h, err := record.New(record.Config{Name: "flowlog", Family: "linux", Clock: l.clk, Seed: l.seedOf("flowlog")})
 	if err != nil {
@@ -64,6 +68,9 @@ func (s *sensor) report(ctx context.Context) {
 	for _, f := range fresh {
 		for _, e := range s.out.Firewall(f.Src, f.Dst, protocolOf(f.Proto)) {
 			e.Time = f.Start
+			if f.State != vnet.Open || f.Packets < established {
+				e.Add("lapwing.spoofable", "true")
+			}
 			s.lab.sink.Emit(ctx, e) //nolint:errcheck // the recorder tells of its own faults
 		}
 	}

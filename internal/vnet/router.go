@@ -56,7 +56,7 @@ type Router struct {
 	ports []*routerPort
 
 	rules  atomic.Pointer[[]Rule]
-	barred atomic.Pointer[[]netip.Addr]
+	barred atomic.Pointer[bars]
 	routes atomic.Pointer[[]route]
 	mu     sync.Mutex
 	states map[packet.Tuple]time.Time // flows let through, and until when
@@ -173,17 +173,35 @@ func (r *Router) SetRules(rules []Rule) error {
 	return nil
 }
 
-// Bar stops everything from and to addrs at the router, whatever its rules say and
-// whatever they let through before; what it was called with last counts.
-func (r *Router) Bar(addrs []netip.Addr) {
-	addrs = slices.Clone(addrs)
-	r.barred.Store(&addrs)
+// bars are prefixes from and to which nothing goes.
+type bars struct {
+	addrs map[netip.Addr]struct{}
+	wide  []netip.Prefix
+}
+
+func (b *bars) holds(a netip.Addr) bool {
+	_, ok := b.addrs[a]
+	return ok || slices.ContainsFunc(b.wide, func(p netip.Prefix) bool { return p.Contains(a) })
+}
+
+// Bar stops everything from and to prefixes at the router, whatever its rules say
+// and whatever they let through before; what it was called with last counts.
+func (r *Router) Bar(prefixes []netip.Prefix) {
+	b := &bars{addrs: map[netip.Addr]struct{}{}}
+	for _, p := range prefixes {
+		if p.IsSingleIP() {
+			b.addrs[p.Addr()] = struct{}{}
+		} else {
+			b.wide = append(b.wide, p)
+		}
+	}
+	r.barred.Store(b)
 }
 
 // bars says whether one of the packet's ends is barred.
 func (r *Router) bars(in *packet.Info) bool {
-	all := r.barred.Load()
-	return all != nil && (slices.Contains(*all, in.Src.Addr()) || slices.Contains(*all, in.Dst.Addr()))
+	b := r.barred.Load()
+	return b != nil && (b.holds(in.Src.Addr()) || b.holds(in.Dst.Addr()))
 }
 
 // rerouteLocked computes all routes anew: the fewest routers to each prefix.

@@ -166,6 +166,10 @@ func say(r *Run) []string {
 	default:
 		out = append(out, fmt.Sprintf("The adversary took %s. %d of %d expected detections came in time; %d did not.", many(m.Steps, "step"), res.Met, res.Expected, res.Missed))
 	}
+	if p := r.Truth.Policy; p != nil {
+		out = append(out, fmt.Sprintf("A policy (%s from level %s) decided without people: %s, %d proposed, %d observed, %d held back; %s came to nothing.",
+			p.Mode, p.From, many(p.Blocked, "block"), p.Proposed, p.Observed, p.NotBlocked, many(res.Prevented, "step")))
+	}
 	if left := notRun(res); left != "" {
 		out = append(out, strings.ToUpper(left[:1])+left[1:]+".")
 	}

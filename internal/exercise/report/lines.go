@@ -21,6 +21,7 @@ type stepLine struct {
 	Alerts       []string                `json:"alerts"`
 	Rules        []string                `json:"rules"`
 	TimeToDetect *score.Millis           `json:"time_to_detect_ms"`
+	TimeToBlock  *score.Millis           `json:"time_to_block_ms,omitempty"`
 	Detections   []score.DetectionResult `json:"detections,omitempty"`
 	Events       int                     `json:"events"`
 	Points       float64                 `json:"points"`
@@ -44,6 +45,7 @@ type summaryLine struct {
 	FalseAlarms int           `json:"false_alarms"`
 	Hosts       int           `json:"hosts"`
 	Packets     int64         `json:"packets"`
+	Policy      *score.Policy `json:"policy,omitempty"`
 	Dropped     int64         `json:"dropped"`
 	PassedOver  int64         `json:"passed_over"`
 	Parts       []score.Part  `json:"parts"`
@@ -57,7 +59,7 @@ func Lines(w io.Writer, r *Run) error {
 		l := stepLine{
 			ID: s.ID, Name: s.Name, Technique: s.Technique, Tactic: s.Tactic, Outcome: s.Outcome,
 			Category: s.Category, Expected: s.Expected, Status: s.Status, Alerts: s.Alerts(), Rules: rulesOf(s),
-			TimeToDetect: s.TimeToDetect, Detections: s.Detections, Events: s.Events,
+			TimeToDetect: s.TimeToDetect, TimeToBlock: s.TimeToBlock, Detections: s.Detections, Events: s.Events,
 			Points: s.Points, Max: s.Max, Reasons: s.Reasons,
 		}
 		if !s.Started.IsZero() {
@@ -71,7 +73,7 @@ func Lines(w io.Writer, r *Run) error {
 	return line(w, summaryLine{
 		Summary: true, Exercise: r.Truth.Exercise, Scenario: r.Truth.Scenario, Seed: r.Truth.Seed,
 		Score: res.Score, Expected: res.Expected, Met: res.Met, Missed: res.Missed, NotRun: res.NotRun, Bounds: res.Bounds, Prevented: res.Prevented, FalseAlarms: res.FalseAlarms,
-		Hosts: r.hosts(), Packets: r.Truth.Packets, Dropped: r.Truth.Dropped, PassedOver: r.Truth.PassedOver, Parts: res.Parts, Metrics: res.Metrics,
+		Hosts: r.hosts(), Packets: r.Truth.Packets, Policy: r.Truth.Policy, Dropped: r.Truth.Dropped, PassedOver: r.Truth.PassedOver, Parts: res.Parts, Metrics: res.Metrics,
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/lapwing-defence/lapwing/internal/exercise/score"
 )
@@ -58,6 +59,7 @@ func Table(w io.Writer, r *Run) error {
 	}
 	fmt.Fprintf(&b, "\nscore %.1f: %d of %d expected detections met, %d missed; %s; %s, %d packets; seed %d\n",
 		res.Score, res.Met, res.Expected, res.Missed, many(res.FalseAlarms, "false alarm"), many(r.hosts(), "host"), r.Truth.Packets, r.Truth.Seed)
+	writePolicy(&b, r)
 	if left := notRun(res); left != "" {
 		fmt.Fprintf(&b, "%s\n", left)
 	}
@@ -72,6 +74,21 @@ func Table(w io.Writer, r *Run) error {
 	}
 	_, err := w.Write(b.Bytes())
 	return err
+}
+
+// writePolicy says what a policy decided.
+func writePolicy(b *bytes.Buffer, r *Run) {
+	p := r.Truth.Policy
+	if p == nil {
+		return
+	}
+	fmt.Fprintf(b, "policy %s from level %s: %s, %d proposed, %d observed, %d held back\n", p.Mode, p.From, many(p.Blocked, "block"), p.Proposed, p.Observed, p.NotBlocked)
+	tw := tabwriter.NewWriter(b, 0, 0, 2, ' ', 0)
+	for i := range p.Decisions {
+		d := &p.Decisions[i]
+		row(tw, "  "+clockTime(d.At), d.Mode, d.Prefix.String(), orElse(d.Host, "-"), (time.Duration(d.Seconds) * time.Second).String(), d.Rule)
+	}
+	_ = tw.Flush()
 }
 
 // row writes cells; w is a tabwriter over a buffer, so it does not fail.

@@ -160,7 +160,12 @@ func (e *evaluation) response(weight float64) Part {
 		p.Points += share
 		p.Reasons = append(p.Reasons, Reason{Text: res.Reason, Points: share})
 	}
-	for _, r := range e.wrongResponses() {
+	wrong := e.wrongResponses()
+	if n := len(e.truth.Responses); total == 0 && e.truth.Policy != nil && n > len(wrong) {
+		p.Points = 1 // nothing is asked for in particular: what was done is to be right
+		p.Reasons = append(p.Reasons, Reason{Text: fmt.Sprintf("%d of %d answers of the policy hit somebody that a step had to do with", n-len(wrong), n), Points: 1})
+	}
+	for _, r := range wrong {
 		p.Points -= e.rules.WrongIsolation
 		p.Reasons = append(p.Reasons, Reason{
 			Text:   fmt.Sprintf("%s was %s at %s without a reason: no step had to do with it before", r.What(), r.Done(), clockTime(r.At)),
@@ -170,7 +175,11 @@ func (e *evaluation) response(weight float64) Part {
 	}
 	p.Played = len(p.Reasons) > 0
 	if !p.Played {
-		p.Reasons = []Reason{{Text: e.absent("not played: nothing is to be done, and nothing was")}}
+		why := e.absent("not played: nothing is to be done, and nothing was")
+		if e.truth.Policy != nil {
+			why = "not played: the policy blocked nothing"
+		}
+		p.Reasons = []Reason{{Text: why}}
 	}
 	p.floor()
 	return p

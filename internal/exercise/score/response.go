@@ -47,6 +47,30 @@ type Goal struct {
 	Points   float64   `json:"points,omitempty"`
 }
 
+// Policy is what a program that answers alerts by itself decided.
+type Policy struct {
+	Mode       string     `json:"mode"`        // observe, propose, enforce
+	From       string     `json:"from"`        // level of alerts that it applies to
+	Blocked    int        `json:"blocked"`     // blocks brought about
+	Proposed   int        `json:"proposed"`    // left to a person, who was not there
+	Observed   int        `json:"observed"`    // that would have been brought about
+	NotBlocked int        `json:"not_blocked"` // held back: allowed addresses, limits, sources that anybody could have written
+	Decisions  []Decision `json:"decisions,omitempty"`
+}
+
+// Decision is one of a policy's.
+type Decision struct {
+	ID      string       `json:"id"`
+	At      time.Time    `json:"at"`
+	Mode    string       `json:"mode"`
+	Prefix  netip.Prefix `json:"prefix"`
+	Host    string       `json:"host,omitempty"`
+	Rule    string       `json:"rule"`
+	Level   string       `json:"level"`
+	Seconds int64        `json:"ttl_s"`
+	Risk    string       `json:"risk,omitempty"` // why a person is asked first
+}
+
 // kind is r's, the zero one spelled out.
 func (r *Target) kind() Kind {
 	if r.Kind == "" {

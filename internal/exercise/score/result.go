@@ -101,7 +101,8 @@ type StepResult struct {
 	Expected      Category          `json:"expected"`
 	Within        Millis            `json:"within_ms"`
 	Status        Status            `json:"status"`
-	TimeToDetect  *Millis           `json:"time_to_detect_ms"` // first alert in time, since Started; null: none
+	TimeToDetect  *Millis           `json:"time_to_detect_ms"`          // first alert in time, since Started; null: none
+	TimeToBlock   *Millis           `json:"time_to_block_ms,omitempty"` // first response that stood against it, since Started; 0: it stood before
 	Joins         []Join            `json:"joins,omitempty"`
 	Detections    []DetectionResult `json:"detections,omitempty"`
 	Events        int               `json:"events"`              // records of it

@@ -45,6 +45,8 @@ type Ref struct {
 	Host   string    `json:"host,omitempty"`
 	User   string    `json:"user,omitempty"`
 	Token  string    `json:"token,omitempty"`
+	// Spoofable says that no TCP exchange stands behind the flow's source.
+	Spoofable bool `json:"spoofable,omitempty"`
 }
 
 // seen is when r was judged, as far as that is known.

@@ -26,6 +26,7 @@ func (e *evaluation) step(i int) StepResult {
 	if len(g.events) > 0 {
 		res.FirstEvent = millis(max(0, g.events[0].seen().Sub(s.Started)))
 	}
+	res.TimeToBlock = e.blocked(s)
 	if s.Outcome == NotRun {
 		e.notRun(&res, s)
 		return res
@@ -57,6 +58,21 @@ func (e *evaluation) inTheWay(s *Step) *Response {
 		}
 	}
 	return nil
+}
+
+// blocked is how long after its beginning something was done that stands against
+// s; nil: nothing was.
+func (e *evaluation) blocked(s *Step) (first *Millis) {
+	for i := range e.truth.Responses {
+		r := &e.truth.Responses[i]
+		if s.Started.IsZero() || !e.against(&r.Target, s) || !r.Lifted.IsZero() && !r.Lifted.After(s.Started) {
+			continue
+		}
+		if after := max(0, r.At.Sub(s.Started)); first == nil || Millis(after.Milliseconds()) < *first {
+			first = millis(after)
+		}
+	}
+	return first
 }
 
 // prevented is a step that could not act, or not to its end, because of what the

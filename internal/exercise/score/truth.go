@@ -39,6 +39,7 @@ type Truth struct {
 	Activities []Activity `json:"activities,omitempty"` // everything else that acted
 
 	Responses []Response `json:"responses,omitempty"`
+	Policy    *Policy    `json:"policy,omitempty"` // by which a program answered; nil: none did
 	Goals     []Goal     `json:"goals,omitempty"`
 	Services  []Service  `json:"services,omitempty"`
 	Tasks     []Task     `json:"tasks,omitempty"`
