@@ -66,7 +66,7 @@ func (l *lab) livesBy() action.AllowList {
 	}
 	for i := range l.sc.Hosts {
 		h := &l.sc.Hosts[i]
-		why := ""
+		var why string
 		switch {
 		case len(h.Access) > 0:
 			why = "a trainee's machine"
