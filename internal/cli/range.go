@@ -242,7 +242,9 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 		}
 	}
 	if seeded {
-		sc.Seed = f.seed
+		if sc, err = sc.Reseed(f.seed); err != nil {
+			return err
+		}
 	}
 	if f.out != "" { // a long run must not end in vain
 		if at, err := os.Stat(filepath.Dir(f.out)); err != nil || !at.IsDir() {
@@ -257,6 +259,9 @@ func (g *globals) rangeRun(ctx context.Context, f *rangeFlags, name string, seed
 	p, err := exercise.Run(ctx, sc, exercise.Config{
 		Rules: f.rules, Dir: dir, Start: began.Truncate(time.Second).UTC(), Real: f.real, Respond: policy, Version: g.version, Tell: g.rangeTold(), Log: g.log(),
 	})
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("interrupted: half a run has no score; packets and records until then lie in %s", dir)
+	}
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package exercise
 
 import (
+	"cmp"
 	"encoding/binary"
 	"math/rand/v2"
 	"net/netip"
@@ -84,15 +85,19 @@ func (l *lab) livesBy() action.AllowList {
 
 // consider decides about an alert.
 func (a *answers) consider(d *detection, newest *score.Ref) {
+	var events []string // a correlation may name none
+	if newest.ID != "" {
+		events = []string{newest.ID}
+	}
 	a.engine.Consider(alert.Alert{
-		ID: d.ID, Rule: d.Rule, Source: newest.Flow.Src.Addr(), Host: newest.Host, User: newest.User, Title: d.Title, Events: []string{newest.ID},
+		ID: d.ID, Rule: d.Rule, Source: newest.Flow.Src.Addr(), Host: newest.Host, User: newest.User, Title: d.Title, Events: events,
 		Count: d.Count, First: d.First, Last: d.Last, Exercise: a.id, Spoofable: newest.Spoofable,
 	}, time.Time{})
 }
 
 // login tells the engine who logs in to something real.
 func (a *answers) login(e *event.Event) {
-	m := a.lab.hosts[strings.ToLower(e.Host)]
+	m := a.lab.hosts[strings.ToLower(cmp.Or(e.Host, text(e, "host.name")))]
 	if e.Category == "authentication" && e.Outcome == "success" && e.Source.Addr().IsValid() && m != nil && !m.spec.Decoy {
 		a.engine.Login(e.Source.Addr(), e.User, e.Time)
 	}

@@ -29,9 +29,11 @@ const (
 	maxValue = 1 << 16 // bytes of one value
 )
 
-func newFiller(c *checker, root *yamldoc.Node, trainee string) *filler {
+func newFiller(c *checker, root *yamldoc.Node, trainee string, seed *uint64) *filler {
 	f := &filler{c: c, trainee: trainee, vars: map[string]string{}, addrs: map[string]netip.Addr{}, seed: 1}
-	if n := value(root, "seed"); n != nil {
+	if seed != nil {
+		f.seed = *seed
+	} else if n := value(root, "seed"); n != nil {
 		f.seed, _ = strconv.ParseUint(n.Value, 10, 64) // the check tells what is wrong with it
 	}
 	if n := value(root, "id"); n != nil {

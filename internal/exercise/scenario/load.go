@@ -21,6 +21,7 @@ const topName = "the scenario"
 type source struct {
 	name string
 	text []byte
+	seed *uint64 // in the place of the file's; nil: the file's
 }
 
 // Load reads a scenario with the variables of nobody in particular. The error is
@@ -33,7 +34,7 @@ func Load(name string, r io.Reader) (*Scenario, error) {
 	if len(text) > MaxSize {
 		return nil, yamldoc.Faults{{File: name, Text: fmt.Sprintf("more than %d bytes", MaxSize), Remedy: "split the scenario"}}
 	}
-	return parse(source{name, text}, "")
+	return parse(source{name: name, text: text}, "")
 }
 
 // For is the same scenario with the variables of one trainee, whose name is at
@@ -43,6 +44,14 @@ func (s *Scenario) For(trainee string) (*Scenario, error) {
 		return nil, fmt.Errorf("the name of the trainee is %d bytes long: at most 100", len(trainee))
 	}
 	return parse(s.file, trainee)
+}
+
+// Reseed is the same scenario for the same trainee with another seed: addresses and
+// variables are drawn anew.
+func (s *Scenario) Reseed(seed uint64) (*Scenario, error) {
+	src := s.file
+	src.seed = &seed
+	return parse(src, s.Trainee)
 }
 
 func parse(src source, trainee string) (*Scenario, error) {
@@ -66,12 +75,13 @@ func parse(src source, trainee string) (*Scenario, error) {
 	}
 	c := &checker{file: src.name, names: gather(root)}
 	spec := fileSpec()
-	f := newFiller(c, root, trainee)
+	f := newFiller(c, root, trainee, src.seed)
 	f.fill(root)
 	c.check(root, &spec, topName)
 	s := &Scenario{Trainee: trainee, Variables: f.vars, file: src}
 	sound := c.sound(root)
 	c.build(sound, s, f)
+	s.Seed = f.seed
 	if c.without["duration"] {
 		s.Duration = 7 * day // what lasts longer does so in any case
 	}

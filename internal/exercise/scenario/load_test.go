@@ -189,6 +189,32 @@ func TestFaults(t *testing.T) {
 	}
 }
 
+// TestReseed: with another seed everything drawn is another, for a trainee too, and
+// with the file's it is the file's.
+func TestReseed(t *testing.T) {
+	s, err := load(small)
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := func(s *scenario.Scenario, err error) [3]string {
+		if err != nil {
+			t.Fatal(err)
+		}
+		return [3]string{s.Variables["pass"], s.Hosts[1].IP.String(), fmt.Sprint(s.Seed)}
+	}
+	file, again, other := drawn(s, nil), drawn(s.Reseed(s.Seed)), drawn(s.Reseed(99))
+	if file != again || file[0] == other[0] || file[1] == other[1] || other[2] != "99" {
+		t.Errorf("the file's %q, once more %q, another seed %q", file, again, other)
+	}
+	anna, err := s.For("anna")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a, b := drawn(anna, nil), drawn(anna.Reseed(99)); a[0] == b[0] || b[0] == other[0] {
+		t.Errorf("anna has %q, with another seed %q", a, b)
+	}
+}
+
 func TestOneIPv6AddressTwice(t *testing.T) {
 	_, err := load(strings.NewReplacer(
 		"gateway: r1}", `gateway: r1, cidr6: "fd00:1::/64"}`,
