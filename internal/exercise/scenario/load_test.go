@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -200,7 +201,7 @@ func TestReseed(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return [3]string{s.Variables["pass"], s.Hosts[1].IP.String(), fmt.Sprint(s.Seed)}
+		return [3]string{s.Variables["pass"], s.Hosts[1].IP.String(), strconv.FormatUint(s.Seed, 10)}
 	}
 	file, again, other := drawn(s, nil), drawn(s.Reseed(s.Seed)), drawn(s.Reseed(99))
 	if file != again || file[0] == other[0] || file[1] == other[1] || other[2] != "99" {
