@@ -225,9 +225,8 @@ func (r *Reader) Take(ctx context.Context, b line.Batch) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	s := r.source(b.Source)
-	sum := sumOf(0, b.Lines)
 	if len(s.owed) > 0 {
-		again := s.owedSum == sum
+		again := s.owedSum == sumOf(0, b.Lines)
 		if err := r.cfg.Out.Emit(ctx, s.owed); err != nil {
 			return fmt.Errorf("keep what %s brought: %w", b.Source, err)
 		}
@@ -242,7 +241,7 @@ func (r *Reader) Take(ctx context.Context, b line.Batch) error {
 	}
 	if len(r.out) > 0 {
 		if err := r.cfg.Out.Emit(ctx, r.out); err != nil {
-			s.owed, s.owedSum = slices.Clone(r.out), sum
+			s.owed, s.owedSum = slices.Clone(r.out), sumOf(0, b.Lines)
 			return fmt.Errorf("keep what %s brought: %w", b.Source, err)
 		}
 	}

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"bytes"
 	"slices"
 	"time"
 
@@ -115,7 +114,12 @@ func (r *Reader) formatOf(s *source, l *line.Line) string {
 
 // decode fills the record. It is false for what is no record.
 func (r *Reader) decode(format string, s *source, text []byte) bool {
-	text = bytes.TrimLeft(bytes.TrimRight(text, "\r\n\x00 \t"), "\x00\x1e")
+	for len(text) > 0 && (text[len(text)-1] <= ' ') {
+		text = text[:len(text)-1]
+	}
+	for len(text) > 0 && (text[0] == 0 || text[0] == 0x1e) { // a machine that lost power leaves zeros; RFC 7464
+		text = text[1:]
+	}
 	if len(text) == 0 {
 		return false
 	}

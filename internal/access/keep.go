@@ -39,6 +39,7 @@ const ways = 8
 // goes, and what it counted is told together with that of others.
 type ledger struct {
 	salt    uint64
+	hashes  []uint64 // of cells, apart from them: few of the processor's lines are read to find one
 	cells   []cell
 	dropped uint64
 
@@ -54,37 +55,39 @@ func newLedger(size int) *ledger {
 	for n < size {
 		n *= 2
 	}
-	return &ledger{salt: rand.Uint64(), cells: make([]cell, n)}
+	return &ledger{salt: rand.Uint64(), hashes: make([]uint64, n), cells: make([]cell, n)}
 }
 
 // find gives the cell of a key, and out, what had to make room for it, where that
 // has something to tell.
 func (l *ledger) find(hash uint64, hour int64) (c *cell, fresh bool, out *cell) {
 	at := int(hash % uint64(len(l.cells)/ways) * ways)
-	set := l.cells[at : at+ways]
-	poorest := &set[0]
-	for i := range set {
-		c := &set[i]
-		if c.hash == hash && c.seen > 0 {
-			if c.hour == hour {
-				return c, false, nil
-			}
-			poorest = c
+	best := -1
+	for i, h := range l.hashes[at : at+ways] {
+		if h == hash && l.cells[at+i].seen > 0 {
+			best = at + i
 			break
 		}
-		if weight(c, hour) < weight(poorest, hour) {
-			poorest = c
+	}
+	if best >= 0 && l.cells[best].hour == hour {
+		return &l.cells[best], false, nil
+	}
+	for i := range ways {
+		if best < 0 || l.hashes[best] != hash && weight(&l.cells[at+i], hour) < weight(&l.cells[best], hour) {
+			best = at + i
 		}
 	}
-	if poorest.seen > 0 {
-		gone := *poorest
+	c = &l.cells[best]
+	if c.seen > 0 {
+		gone := *c
 		out = &gone
 		if gone.hour == hour {
 			l.dropped++
 		}
 	}
-	*poorest = cell{hash: hash, hour: hour}
-	return poorest, true, out
+	*c = cell{hash: hash, hour: hour}
+	l.hashes[best] = hash
+	return c, true, out
 }
 
 func weight(c *cell, hour int64) uint32 {

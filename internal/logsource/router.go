@@ -29,15 +29,18 @@ type Head struct {
 
 // Router gives records their Source. Its Workers share the kinds.
 type Router struct {
-	m       *Mapping
-	fields  *sigma.Fields
-	ids     struct{ channel, eventID, provider sigma.FieldID }
-	net     netIDs
-	alias   []aliasIDs
-	time    []sigma.FieldID
-	bySvc   map[string][]channel // by channel name, lower case
-	lists   []recordRule
-	unknown *sigma.Source
+	m      *Mapping
+	fields *sigma.Fields
+	ids    struct{ channel, eventID, provider sigma.FieldID }
+	net    netIDs
+	alias  []aliasIDs
+	time   []sigma.FieldID
+	bySvc  map[string][]channel // by channel name, lower case
+	lists  []recordRule
+	// byFormat are those of lists that records of a format may be, in their order;
+	// "" stands for formats that none names.
+	byFormat map[string][]*recordRule
+	unknown  *sigma.Source
 
 	mu    sync.RWMutex
 	kinds map[string]*kind
@@ -119,6 +122,7 @@ func (m *Mapping) Router(f *sigma.Fields) *Router {
 		}
 		r.lists = append(r.lists, rr)
 	}
+	r.sortByFormat()
 	return r
 }
 
@@ -203,9 +207,8 @@ func (w *Worker) Route(rec *sigma.Record, h *Head) bool {
 		w.windows(rec, h)
 		return true
 	}
-	for i := range w.r.lists {
-		rr := &w.r.lists[i]
-		if !rr.fits(rec, h.Format) {
+	for _, rr := range w.r.of(h.Format) {
+		if !rr.fits(rec) {
 			continue
 		}
 		if rr.windows == nil {
@@ -228,12 +231,34 @@ func (w *Worker) Route(rec *sigma.Record, h *Head) bool {
 	return false
 }
 
-func (rr *recordRule) fits(rec *sigma.Record, format string) bool {
-	if len(rr.formats) > 0 && !slices.Contains(rr.formats, format) {
-		return false
+// of are the entries that records of a format may be.
+func (r *Router) of(format string) []*recordRule {
+	if list, ok := r.byFormat[format]; ok {
+		return list
 	}
-	for _, c := range rr.conds {
-		if !c.holds(rec) {
+	return r.byFormat[""]
+}
+
+// sortByFormat sorts the entries by the formats that some of them name.
+func (r *Router) sortByFormat() {
+	r.byFormat = map[string][]*recordRule{"": nil}
+	for i := range r.lists {
+		for _, f := range r.lists[i].formats {
+			r.byFormat[f] = nil
+		}
+	}
+	for f := range r.byFormat {
+		for i := range r.lists {
+			if rr := &r.lists[i]; len(rr.formats) == 0 || slices.Contains(rr.formats, f) {
+				r.byFormat[f] = append(r.byFormat[f], rr)
+			}
+		}
+	}
+}
+
+func (rr *recordRule) fits(rec *sigma.Record) bool {
+	for i := range rr.conds {
+		if !rr.conds[i].holds(rec) {
 			return false
 		}
 	}
@@ -241,14 +266,21 @@ func (rr *recordRule) fits(rec *sigma.Record, format string) bool {
 }
 
 func (c cond) holds(rec *sigma.Record) bool {
+	if v, more, ok := rec.First(c.id); !ok || !more { // nearly always
+		return ok && v.Type != sigma.Null && c.fits(v.Text)
+	}
 	for v := range rec.Values(c.id) {
-		if v.Type == sigma.Null {
-			continue
+		if v.Type != sigma.Null && c.fits(v.Text) {
+			return true
 		}
-		for _, p := range c.patterns {
-			if p.match(v.Text) {
-				return true
-			}
+	}
+	return false
+}
+
+func (c cond) fits(text []byte) bool {
+	for i := range c.patterns {
+		if c.patterns[i].match(text) {
+			return true
 		}
 	}
 	return false

@@ -368,7 +368,10 @@ const maxRepeat = 100
 // groupOf is the values of group-by as one text, which passes with the next call
 // of PointsNow.
 func (w *Worker) groupOf(ids []FieldID, passing bool) (string, bool) {
-	buf := w.group[:0]
+	buf, from := w.group[:0], 0
+	if passing {
+		buf, from = w.passing, len(w.passing)
+	}
 	for _, id := range ids {
 		v, ok := w.first(id)
 		if !ok {
@@ -376,12 +379,11 @@ func (w *Worker) groupOf(ids []FieldID, passing bool) (string, bool) {
 		}
 		buf = appendGroup(buf, v)
 	}
-	w.group = buf
 	if passing {
-		from := len(w.passing)
-		w.passing = append(w.passing, buf...)
-		return textOf(w.passing[from:]), true
+		w.passing = buf
+		return textOf(buf[from:]), true
 	}
+	w.group = buf
 	return string(buf), true
 }
 

@@ -154,7 +154,11 @@ func (r *Record) Hide(id FieldID, v Value) {
 	if id == NoField {
 		return
 	}
-	r.SetID(id, nil, v)
+	if r.head(id) >= 0 {
+		r.SetID(id, nil, v)
+	} else {
+		r.put(id, nil, v)
+	}
 	if n := len(r.entries); n > 0 && r.entries[n-1].id == id {
 		r.entries[n-1].hidden = true
 	}

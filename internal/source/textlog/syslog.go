@@ -165,8 +165,11 @@ func word(b []byte) (first, rest []byte) {
 
 // tag splits "sshd[123]: text".
 func tag(b []byte) (program, pid, msg []byte) {
-	end := bytes.IndexAny(b[:min(len(b), 128)], ":[ ")
-	if end <= 0 {
+	end := 0
+	for end < len(b) && end < 128 && b[end] != ':' && b[end] != '[' && b[end] != ' ' {
+		end++
+	}
+	if end == 0 || end == min(len(b), 128) {
 		return nil, nil, b
 	}
 	program, rest := b[:end], b[end:]

@@ -162,7 +162,9 @@ func (d *Decoder) Line(format string, line []byte, rec *sigma.Record, head *logs
 	*head = logsource.Head{Format: format}
 	rec.Reset()
 	d.rec, d.arena = rec, d.arena[:0]
-	line = bytes.TrimRight(line, "\r\n")
+	for len(line) > 0 && (line[len(line)-1] == '\n' || line[len(line)-1] == '\r') {
+		line = line[:len(line)-1]
+	}
 	if d.try(format, line, head) {
 		return
 	}
