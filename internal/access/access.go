@@ -105,10 +105,11 @@ type Reader struct {
 	prepared func()        // prepare, made once
 
 	// Of the line that is judged.
-	now  time.Time // when it was received
-	from *source
-	one  *line.Line
-	told bool // its record is in out already
+	now    time.Time // when it was received
+	from   *source
+	one    *line.Line
+	why    string // it is kept, or not
+	judged uint64 // records
 }
 
 // source is what is remembered of one.

@@ -210,7 +210,7 @@ func (r *Reader) get(rec *sigma.Record, id sigma.FieldID) []byte {
 
 // judge asks the rules about the record and keeps what is worth it.
 func (r *Reader) judge(rec *sigma.Record) {
-	r.told = false
+	r.judged++
 	ref := r.waiting.next()
 	vs, waits := r.engine.Record(rec, &r.head, ref, r.prepared)
 	if waits {

@@ -128,9 +128,10 @@ func (r *Reader) keep(rec *sigma.Record, flagged bool) {
 		worth = false
 	}
 	if !worth {
-		if flagged && len(action) > 0 {
+		if len(action) > 0 {
 			r.stats.Logins++
 		}
+		r.why = "it is no login: only verdicts about it are told"
 		return
 	}
 	r.stats.Logins++
@@ -151,8 +152,13 @@ func (r *Reader) keep(rec *sigma.Record, flagged bool) {
 	if c.flagged {
 		limit = keptFlagged
 	}
+	r.why = "enough of this source and hour are kept: it is counted"
+	if c.kept < limit {
+		r.why = "the events of this minute are used up: it is counted"
+	}
 	if c.kept < limit && r.ledger.spend(rec.Time, success) {
 		c.kept++
+		r.why = "it is among the first of this source and hour"
 		e := r.event(rec)
 		e.ID = r.cfg.IDs.New()
 		e.Type = "info"

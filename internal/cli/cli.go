@@ -108,7 +108,7 @@ func newRoot(g *globals) *cobra.Command {
 	f.BoolVar(&g.json, "json", false, "one JSON object a line")
 	f.BoolVar(&g.quiet, "quiet", false, "say only what goes wrong")
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usageError{err} })
-	root.AddCommand(newVersion(g), newScan(g), newYara(g), newHunt(g), newRules(g), newRange(g))
+	root.AddCommand(newVersion(g), newScan(g), newYara(g), newHunt(g), newRules(g), newRange(g), newExplain(g, nil))
 	addPlatform(root, g)
 	root.SetHelpCommand(newHelp())
 	addCompletion(root)

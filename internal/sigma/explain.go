@@ -16,6 +16,8 @@ type Explanation struct {
 	// quotes, at most a few and cut to a readable length; "absent" or "null".
 	Values []string
 	Parts  []Explanation
+
+	kind exprKind
 }
 
 // String is the tree, one question a line.
@@ -72,7 +74,7 @@ func (e *Engine) Explain(rule *Rule, rec *Record) Explanation {
 	}
 	cond := explainExpr(rule.cond, rec)
 	return Explanation{
-		Text: "rule " + rule.Title, Line: rule.Line, Holds: source.Holds && cond.Holds, Parts: []Explanation{source, cond},
+		Text: "rule " + rule.Title, Line: rule.Line, Holds: source.Holds && cond.Holds, Parts: []Explanation{source, cond}, kind: exprAnd,
 	}
 }
 
@@ -88,7 +90,7 @@ func (l Logsource) String() string {
 }
 
 func explainExpr(x *expr, rec *Record) Explanation {
-	out := Explanation{Line: x.line, Holds: bruteEval(x, rec)}
+	out := Explanation{Line: x.line, Holds: bruteEval(x, rec), kind: x.kind}
 	switch x.kind {
 	case exprPred:
 		out.Text = x.pred.String()

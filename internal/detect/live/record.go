@@ -1,6 +1,8 @@
 package live
 
 import (
+	"slices"
+
 	"github.com/lapwing-defence/lapwing/internal/logsource"
 	"github.com/lapwing-defence/lapwing/internal/sigma"
 )
@@ -52,4 +54,54 @@ func (e *Engine) Route(rec *sigma.Record, head *logsource.Head) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.loaded.route.Route(rec, head)
+}
+
+// Explained is what the rules had to do with a record.
+type Explained struct {
+	Hits     []*sigma.Rule // matched, also those that only feed correlations
+	Missed   []Missed
+	Standing []sigma.Standing
+	Source   *sigma.Source
+}
+
+// Missed is a rule that would have matched if one answer had been another.
+type Missed struct {
+	Rule *sigma.Rule
+	By   sigma.Explanation
+}
+
+// Explain tells of the record that Record was given last.
+func (e *Engine) Explain(rec *sigma.Record) Explained {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	j := e.loaded
+	out := Explained{Hits: slices.Clone(j.match.Hits()), Source: rec.Source}
+	if len(j.buf) > 0 {
+		out.Standing = j.corr.Standing(j.buf)
+	}
+	for _, r := range j.rules.Engine.Rules() {
+		if r.Correlation != nil || !j.rules.Want.Takes(r) || rec.Source == nil || !rec.Source.Accepts(r.Logsource) || slices.Contains(out.Hits, r) {
+			continue
+		}
+		x := j.rules.Engine.Explain(r, rec)
+		if n, by := x.Missed(); n == 1 && by != nil && held(&x) > 1 {
+			out.Missed = append(out.Missed, Missed{r, *by})
+		}
+	}
+	return out
+}
+
+// held is how many questions of an explanation were answered with yes.
+func held(x *sigma.Explanation) int {
+	if len(x.Parts) == 0 {
+		if x.Holds {
+			return 1
+		}
+		return 0
+	}
+	n := 0
+	for i := range x.Parts {
+		n += held(&x.Parts[i])
+	}
+	return n
 }
