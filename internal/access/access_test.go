@@ -108,14 +108,14 @@ detection:
 level: medium
 `
 
-// reader makes a Reader over rules, with a clock at began.
+// reader makes a Reader over rules, with a clock an hour after began.
 func reader(tb testing.TB, out Emitter, rules string, change func(*Config)) (*Reader, *clock.Manual) {
 	tb.Helper()
 	file := filepath.Join(tb.TempDir(), "rules.yml")
 	if err := os.WriteFile(file, []byte(rules), 0o600); err != nil {
 		tb.Fatal(err)
 	}
-	clk := clock.NewManual(began)
+	clk := clock.NewManual(began.Add(time.Hour))
 	cfg := Config{Rules: live.Config{Rules: ruleset.Config{Paths: []string{file}}}, Out: out, Clock: clk, Location: time.UTC}
 	if change != nil {
 		change(&cfg)
@@ -361,4 +361,23 @@ func TestOddLines(t *testing.T) {
 			t.Errorf("an event holds %d bytes of a line", len(text.Text()))
 		}
 	}
+}
+
+// counting counts what is emitted.
+type counting struct {
+	events   int
+	verdicts map[string]int
+}
+
+func (c *counting) Emit(_ context.Context, events []event.Event) error {
+	if c.verdicts == nil {
+		c.verdicts = map[string]int{}
+	}
+	for i := range events {
+		c.events++
+		if events[i].Action == ActionMatched {
+			c.verdicts[events[i].Source.Addr().String()]++
+		}
+	}
+	return nil
 }

@@ -33,9 +33,7 @@ func TestReadOne(t *testing.T) {
 	if file == "" {
 		t.Skip("for BenchmarkAuthlog")
 	}
-	if os.Getenv("NOLIM") == "" {
-		debug.SetMemoryLimit(40 << 20)
-	}
+	debug.SetMemoryLimit(40 << 20)
 	r := shipped(t, &accused{nets: map[netip.Prefix]map[string]bool{}, wide: map[string]bool{}})
 	before := cpuTime(syscall.RUSAGE_SELF)
 	n := feed(t, r, file)

@@ -51,14 +51,17 @@ type accused struct {
 	events int
 	bytes  int
 	buf    []byte
+	weigh  bool // how large the events are
 }
 
 func (a *accused) Emit(_ context.Context, events []event.Event) error {
 	for i := range events {
 		e := &events[i]
 		a.events++
-		a.buf = e.AppendJSON(a.buf[:0])
-		a.bytes += len(a.buf)
+		if a.weigh {
+			a.buf = e.AppendJSON(a.buf[:0])
+			a.bytes += len(a.buf)
+		}
 		if e.Action != ActionMatched {
 			continue
 		}
@@ -133,7 +136,7 @@ func feed(tb testing.TB, r *Reader, file string) (lines int) {
 // TestAuthlog: everybody who guesses is found, and nobody else.
 func TestAuthlog(t *testing.T) {
 	log, truthFile := authlog(t, 1_000_000)
-	out := &accused{nets: map[netip.Prefix]map[string]bool{}, wide: map[string]bool{}}
+	out := &accused{nets: map[netip.Prefix]map[string]bool{}, wide: map[string]bool{}, weigh: true}
 	r := shipped(t, out)
 	if n := feed(t, r, log); n != 1_000_000 {
 		t.Fatalf("%d lines", n)

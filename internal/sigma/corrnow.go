@@ -19,6 +19,7 @@ func (k *correlation) ups() bool {
 func (c *Correlator) addNow(points []Point) []Alert {
 	newest, now := c.newest.Load(), c.now.Load()
 	var out []Alert
+	var locked *shard
 	for i := range points {
 		p := &points[i]
 		if now != never && p.Time > now+int64(c.opts.MaxAhead) {
@@ -31,14 +32,23 @@ func (c *Correlator) addNow(points []Point) []Alert {
 		} else {
 			p.hash = c.hash(p.cor, p.group)
 		}
-		s := &c.shards[c.shardOf(p.cor, p.hash)]
-		s.mu.Lock()
+		k := c.shardOf(p.cor, p.hash)
+		s := &c.shards[k]
+		if s != locked {
+			if locked != nil {
+				locked.mu.Unlock()
+			}
+			s.mu.Lock()
+			locked = s
+		}
 		s.take(p)
 		if len(s.alerts) > 0 {
 			out = append(out, s.alerts...)
 			s.alerts = s.alerts[:0]
 		}
-		s.mu.Unlock()
+	}
+	if locked != nil {
+		locked.mu.Unlock()
 	}
 	c.points.Add(uint64(len(points)))
 	raise(&c.newest, newest)
