@@ -10,6 +10,7 @@ var table = map[string][]string{
 	"casebook":            {"alert", "event"},
 	"cli":                 {"alert", "app", "config", "durable", "event", "eventlog", "hunt", "logsource", "persona", "respond", "respond/audit", "respond/quarantine", "rules", "exercise", "exercise/report", "exercise/scenario", "exercise/score", "entry", "exercise/training", "scenarios", "ruleset", "scan", "scan/allow", "scan/avcheck", "scan/clamd", "scan/unpack", "scan/yara", "sigma", "yamldoc", "token", "token/fire", "token/plant"},
 	"cli":                 {"access", "alert", "app", "config", "durable", "event", "eventlog", "hunt", "logsource", "persona", "respond/quarantine", "rules", "exercise", "exercise/report", "exercise/scenario", "exercise/score", "entry", "exercise/training", "scenarios", "ruleset", "scan", "scan/allow", "scan/avcheck", "scan/clamd", "scan/unpack", "scan/yara", "sigma", "yamldoc", "token", "token/fire", "token/plant"},
+	"cli":                 {"access", "alert", "app", "config", "durable", "event", "eventlog", "hunt", "logsource", "persona", "respond/quarantine", "rules", "exercise", "exercise/report", "exercise/scenario", "exercise/score", "entry", "exercise/training", "scenarios", "ruleset", "scan", "scan/allow", "scan/avcheck", "scan/clamd", "scan/unpack", "scan/yara", "sigma", "yamldoc", "token", "token/fire", "token/plant", "detect/live", "source/line"},
 	"clock":               {},
 	"cmd/lapwing":         {"cli"},
 	"config":              {"yamldoc"},
