@@ -95,6 +95,7 @@ func (c *Config) check(doc *yamldoc.Document, templates []string) yamldoc.Faults
 	k.duration(c.Visitors.Keep, 0, 365*24*time.Hour, "visitors", "keep")
 	c.Rules.check(k)
 	c.Respond.check(k)
+	c.checkNotify(k)
 	k.oneOf(c.Record.Passwords, []string{"hmac", "full", "none"}, "record", "passwords")
 	if c.Journal.Limit < 16<<20 {
 		k.say("the journal needs at least 16MiB", "", "journal", "limit")

@@ -30,6 +30,7 @@ type Config struct {
 	Visitors  Visitors  `yaml:"visitors"`
 	Console   Console   `yaml:"console"`
 	Scan      Scan      `yaml:"scan"`
+	Notify    []Notify  `yaml:"notify"`
 	Sources   []Source  `yaml:"sources"`
 	Access    Access    `yaml:"access"`
 	Respond   Respond   `yaml:"respond"`
