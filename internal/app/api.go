@@ -16,6 +16,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/eventlog"
 	"github.com/lapwing-defence/lapwing/internal/journal"
 	"github.com/lapwing-defence/lapwing/internal/keep"
+	"github.com/lapwing-defence/lapwing/internal/notify"
 )
 
 // keep opens the journal and the event log and sets the keeper to work.
@@ -80,6 +81,7 @@ type Status struct {
 	Keeper   keep.Stats     `json:"keeper"`
 	Judge    JudgeStats     `json:"judge"`
 	EventLog eventlog.Stats `json:"event_log"`
+	Notify   []notify.State `json:"notify,omitempty"`
 	Trouble  string         `json:"trouble,omitempty"`
 }
 
@@ -116,7 +118,11 @@ func apiHandler(a *desk) http.Handler {
 	})
 	mux.HandleFunc("GET /status", func(w http.ResponseWriter, r *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
-		json.NewEncoder(w).Encode(a.status(r.Context())) //nolint:errcheck // the client sees
+		st := a.status(r.Context())
+		if a.notify != nil {
+			st.Notify = a.notify.Health()
+		}
+		json.NewEncoder(w).Encode(st) //nolint:errcheck // the client sees
 	})
 	return mux
 }

@@ -19,6 +19,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/alert"
 	"github.com/lapwing-defence/lapwing/internal/casebook"
 	"github.com/lapwing-defence/lapwing/internal/config"
+	"github.com/lapwing-defence/lapwing/internal/notify"
 	"github.com/lapwing-defence/lapwing/internal/vault"
 	"github.com/lapwing-defence/lapwing/internal/visitors"
 )
@@ -41,6 +42,7 @@ type deskParts struct {
 	visitors *visitors.Store
 	tokens   *tokens
 	running  bool // this is the hub
+	notify   *notify.Notifier // nil: nobody is to be told
 }
 
 // openDesk opens those of the parts that nobody has opened yet.

@@ -166,11 +166,15 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 	if err != nil {
 		return fatal(ctl, err)
 	}
-	desk, err := kept.openDesk(deskParts{o.Dir, v, states, tokens, true}, log)
+	desk, err := kept.openDesk(deskParts{dir: o.Dir, vault: v, visitors: states, tokens: tokens, running: true}, log)
 	if err != nil {
 		return fatal(ctl, err)
 	}
 	defer desk.retain(ctx, o.Config.Retention)()
+	if desk.notify, err = o.Dir.openNotify(o.Config, o.Observer); err != nil {
+		return fatal(ctl, err)
+	}
+	defer tellPeople(ctx, desk.notify, desk.judge, log)()
 	stopReading, err := o.serveReader(ctx, logKeeper{keep}, in, log)
 	if err != nil {
 		return fatal(ctl, err)

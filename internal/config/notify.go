@@ -6,7 +6,6 @@ import (
 	"net/mail"
 	"net/url"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -112,7 +111,7 @@ func (n *Notify) checkURL(k *checker, at []any) {
 		k.say("a target of type "+n.Type+" needs its URL once", "write url, or url_file with the name of a file that holds it", at...)
 		return
 	}
-	if u, err := url.Parse(n.URL); n.URL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && !(u.Scheme == "http" && local(u.Hostname()))) {
+	if u, err := url.Parse(n.URL); n.URL != "" && (err != nil || u.Host == "" || u.Scheme != "https" && (u.Scheme != "http" || !local(u.Hostname()))) {
 		k.say("the URL is none that can be posted to safely", "write https://...; http only to this machine", append(at, "url")...)
 	}
 }
@@ -154,25 +153,22 @@ const maxSecret = 4096
 
 // Secrets reads what n's files hold, without the line end. An error names the
 // file and the remedy; a file that others may read is one.
-func (n *Notify) Secrets(dir string) (address, secret string, err error) {
+func (n *Notify) Secrets() (address, secret string, err error) {
 	address = n.URL
 	if n.URLFile != "" {
-		if address, err = secretFile(dir, n.URLFile); err != nil {
+		if address, err = secretFile(n.URLFile); err != nil {
 			return "", "", fmt.Errorf("notify %s: url_file: %w", n.Name, err)
 		}
 	}
 	if n.SecretFile != "" {
-		if secret, err = secretFile(dir, n.SecretFile); err != nil {
+		if secret, err = secretFile(n.SecretFile); err != nil {
 			return "", "", fmt.Errorf("notify %s: secret_file: %w", n.Name, err)
 		}
 	}
 	return address, secret, nil
 }
 
-func secretFile(dir, name string) (string, error) {
-	if !filepath.IsAbs(name) {
-		name = filepath.Join(dir, name)
-	}
+func secretFile(name string) (string, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return "", err //nolint:wrapcheck // it names the file

@@ -39,6 +39,12 @@ func (c *Config) resolve(doc *yamldoc.Document, base string) yamldoc.Faults {
 		one(&s.ClientCA, "sources", i, "client_ca")
 		one(&s.TokenFile, "sources", i, "token_file")
 	}
+	for i := range c.Notify {
+		n := &c.Notify[i]
+		one(&n.URLFile, "notify", i, "url_file")
+		one(&n.SecretFile, "notify", i, "secret_file")
+		one(&n.CAFile, "notify", i, "ca_file")
+	}
 	for i := range c.Scan.Rules {
 		one(&c.Scan.Rules[i], "scan", "rules", i)
 	}
