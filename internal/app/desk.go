@@ -41,7 +41,7 @@ type deskParts struct {
 	vault    *vault.Vault
 	visitors *visitors.Store
 	tokens   *tokens
-	running  bool // this is the hub
+	running  bool             // this is the hub
 	notify   *notify.Notifier // nil: nobody is to be told
 }
 

@@ -174,6 +174,9 @@ func RunHub(ctx context.Context, log *slog.Logger) error { //nolint:funlen // it
 	if desk.notify, err = o.Dir.openNotify(o.Config, o.Observer); err != nil {
 		return fatal(ctl, err)
 	}
+	if desk.respond != nil {
+		desk.respond.people.Store(desk.notify)
+	}
 	defer tellPeople(ctx, desk.notify, desk.judge, log)()
 	stopReading, err := o.serveReader(ctx, logKeeper{keep}, in, log)
 	if err != nil {

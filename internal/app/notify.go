@@ -22,6 +22,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/config"
 	"github.com/lapwing-defence/lapwing/internal/event"
 	"github.com/lapwing-defence/lapwing/internal/notify"
+	"github.com/lapwing-defence/lapwing/internal/respond"
 )
 
 // tokenRules are the rules that a honeytoken fires.
@@ -171,6 +172,23 @@ func alertMessage(a *alert.Alert) notify.Message {
 	add("count", strconv.FormatInt(a.Count, 10))
 	add("first", a.First.UTC().Format(time.RFC3339))
 	add("alert", a.ID)
+	return m
+}
+
+// noticeMessage words what who decides has to say. The word that approves a
+// proposal goes to people, and stands nowhere else.
+func noticeMessage(n *respond.Notice) notify.Message {
+	m := notify.Message{Kind: notify.Health, Level: alert.High.String(), Key: "respond " + n.Kind, Title: n.Text}
+	switch n.Kind {
+	case "proposal":
+		m.Kind, m.Level, m.Key = notify.Decision, alert.Medium.String(), ""
+		m.Text = "To let it stand: lapwing approve " + n.Approval
+	case "policy", "storm-over", "recovered", "lifted":
+		m.Kind, m.Level, m.Key = notify.Decision, alert.Low.String(), ""
+	}
+	if d := n.Decision; d != nil {
+		m.Fields = append(m.Fields, notify.Field{Name: "lapwing.decision.id", Value: d.ID}, notify.Field{Name: "lapwing.decision.prefix", Value: d.Prefix.String()}, notify.Field{Name: "rule.id", Value: d.Rule})
+	}
 	return m
 }
 

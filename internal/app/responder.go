@@ -21,6 +21,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/clock"
 	"github.com/lapwing-defence/lapwing/internal/config"
 	"github.com/lapwing-defence/lapwing/internal/event"
+	"github.com/lapwing-defence/lapwing/internal/notify"
 	"github.com/lapwing-defence/lapwing/internal/respond"
 	"github.com/lapwing-defence/lapwing/internal/respond/action"
 	"github.com/lapwing-defence/lapwing/internal/respond/audit"
@@ -48,6 +49,8 @@ type responder struct {
 	quick   chan []quickLine
 	lost    atomic.Int64 // notices that nobody could be told
 	look    chan struct{}
+
+	people atomic.Pointer[notify.Notifier] // who is told of notices
 
 	mu      sync.Mutex
 	notices []respond.Notice // the newest last, at most maxNotices
@@ -332,6 +335,11 @@ func (r *responder) speak(ctx context.Context, emit ownEvents) {
 			r.log.Info(n.Text, "notice", n.Kind)
 		default:
 			r.log.Warn(n.Text, "notice", n.Kind)
+		}
+		if p := r.people.Load(); p != nil {
+			if err := p.Tell(noticeMessage(&n)); err != nil {
+				r.log.Warn("a notice cannot be kept for those who are to be told", "error", err)
+			}
 		}
 		if err := emit(ctx, r.noticeEvent(&n)); err != nil && ctx.Err() == nil {
 			r.log.Warn("a notice was not written down", "error", err)
