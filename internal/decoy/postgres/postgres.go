@@ -182,11 +182,17 @@ func (v *visit) startup() (*pgproto3.StartupMessage, error) {
 		case code == codeCancel:
 			return nil, nil //nolint:nilnil // such a client leaves
 		case code>>16 != 3:
-			v.broken(fmt.Sprintf("protocol %d.%d", code>>16, code&0xffff))
-			_, err := fmt.Fprintf(v.conn, "EFATAL:  unsupported frontend protocol %d.%d: server supports 3.0 to 3.0\n\x00", code>>16, code&0xffff)
-			return nil, err
+			return nil, v.otherProtocol(code)
 		default:
+			if code&0xffff != 0 { // NegotiateProtocolVersion: no newer minor version than 0
+				if _, err := v.conn.Write([]byte("v\x00\x00\x00\x0c\x00\x03\x00\x00\x00\x00\x00\x00")); err != nil {
+					return nil, err
+				}
+			}
 			m := &pgproto3.StartupMessage{}
+			if len(body) == 1 && body[0] == 0 { // no parameter at all
+				return m, nil
+			}
 			if err := m.Decode(append(binary.BigEndian.AppendUint32(nil, code&0xffff0000), body...)); err != nil {
 				v.broken("a startup message that is none")
 				return nil, nil //nolint:nilnil,nilerr // it ends here
@@ -196,6 +202,20 @@ func (v *visit) startup() (*pgproto3.StartupMessage, error) {
 	}
 	v.broken("no startup message")
 	return nil, nil //nolint:nilnil // it ends here
+}
+
+// otherProtocol answers who speaks another protocol than 3: before it, errors were a line of text.
+func (v *visit) otherProtocol(code uint32) error {
+	spoken := fmt.Sprintf("%d.%d", code>>16, code&0xffff)
+	v.broken("protocol " + spoken)
+	text := "unsupported frontend protocol " + spoken + ": server supports 3.0 to 3.0"
+	if code>>16 < 3 {
+		_, err := io.WriteString(v.conn, "EFATAL:  "+text+"\n\x00")
+		return err
+	}
+	v.b = pgproto3.NewBackend(v.conn, v.conn)
+	v.fatal("0A000", text, "postmaster.c", 2220, "ProcessStartupPacket")
+	return v.b.Flush()
 }
 
 func (v *visit) broken(why string) {

@@ -87,6 +87,25 @@ func TestPsql(t *testing.T) {
 	}
 }
 
+// TestFirstMessages holds what Debian 12's server answers to these bytes.
+func TestFirstMessages(t *testing.T) {
+	b := target().Start(t, admitted)
+	for in, want := range map[string]string{
+		"\x00\x00\x00\x09\x00\x02\x00\x00\x00": "EFATAL:  unsupported frontend protocol 2.0: server supports 3.0 to 3.0\n\x00",
+		"\x00\x00\x00\x09\x00\x04\x00\x00\x00": "E\x00\x00\x00\x83SFATAL\x00VFATAL\x00C0A000\x00Munsupported frontend protocol 4.0: server supports 3.0 to 3.0\x00Fpostmaster.c\x00L2220\x00RProcessStartupPacket\x00\x00",
+		"\x00\x00\x00\x09\x00\x03\x00\x05\x00": "v\x00\x00\x00\x0c\x00\x03\x00\x00\x00\x00\x00\x00E\x00\x00\x00ySFATAL\x00VFATAL\x00C28000\x00Mno PostgreSQL user name specified in startup packet\x00Fpostmaster.c\x00L2349\x00RProcessStartupPacket\x00\x00",
+		"\x00\x00\x00\x08\x04\xd2\x16\x2f":     "N",
+		"GET / HTTP/1.1\r\n\r\n":               "",
+	} {
+		c := b.Dial(t)
+		io.WriteString(c, in)
+		c.(*net.TCPConn).CloseWrite()
+		if got, err := io.ReadAll(c); err != nil && want != "" || string(got) != want {
+			t.Errorf("%q\n got %q, %v\nwant %q", in, got, err, want)
+		}
+	}
+}
+
 // TestExtended: prepared statements, as drivers use them.
 func TestExtended(t *testing.T) {
 	b := target().Start(t, admitted)

@@ -181,6 +181,13 @@ func (d *Server) evict() {
 // request answers one command and records it.
 func (v *visit) request(args [][]byte) {
 	name := strings.ToLower(string(args[0]))
+	if name == "host:" || name == "post" { // a browser was made to speak to it: Redis leaves without a word
+		v.out.b, v.quit = v.out.b[:0], true
+		e := v.s.Event(event.ActionProtocolError)
+		e.Depth, e.Reason = event.DepthTry, "HTTP spoken to Redis"
+		v.s.Post(v.last, e)
+		return
+	}
 	c := v.table[name]
 	begin := len(v.out.b)
 	switch {

@@ -73,6 +73,7 @@ func TestAnswers(t *testing.T) {
 		"LRANGE nosuch 0 -1\r\n":                "*0\r\n",
 		"RPUSH l a b c\r\nLRANGE l -2 -1\r\n":   ":3\r\n*2\r\n$1\r\nb\r\n$1\r\nc\r\n",
 		"HSET h f v\r\nHGETALL h\r\nTYPE h\r\n": ":1\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n+hash\r\n",
+		"GET / HTTP/1.1\r\nHost: x\r\n\r\n":     "",
 		"QUIT\r\nPING\r\n":                      "+OK\r\n",
 	} {
 		if got := talk(t, b, in); got != want {
