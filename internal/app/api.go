@@ -29,12 +29,17 @@ func (o *HubOrders) keep(ctx context.Context, log *slog.Logger) (a *archive, sto
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := a.decide(ctx, o.Dir, s, backends(&o.Config.Respond, log), log); err != nil {
+	h, err := o.hands(log)
+	if err == nil {
+		err = a.decide(ctx, o.Dir, s, h.backends, log)
+	}
+	if err != nil {
 		a.Close()
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	var wg sync.WaitGroup
+	h.start(ctx, &wg, log)
 	wg.Go(func() { a.respond.run(ctx, a.emit(o.Observer)) })
 	wg.Go(func() { a.keeper.Run(ctx) }) //nolint:errcheck // it ends with ctx alone
 	wg.Go(func() { a.judge.run(ctx) })

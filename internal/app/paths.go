@@ -58,11 +58,15 @@ func (d Dir) sources() string      { return d.Path("sources") } // the reader's 
 func (d Dir) ledger() string       { return d.Path("respond") } // decisions
 func (d Dir) audit() string        { return d.Path("audit") }
 
+// commandState is what the i-th back end blocks by a command.
+func (d Dir) commandState(i int) string { return d.Path("enforce", fmt.Sprintf("command-%d.json", i)) }
+
 // The sockets of a running instance.
-func (d Dir) apiSocket() string     { return d.Path("run", "api.sock") }
-func (d Dir) journalSocket() string { return d.Path("run", "journal.sock") }
-func (d Dir) readerSocket() string  { return d.Path("run", "reader.sock") }
-func (d Dir) storeSocket() string   { return d.Path("run", "store.sock") }
+func (d Dir) apiSocket() string      { return d.Path("run", "api.sock") }
+func (d Dir) journalSocket() string  { return d.Path("run", "journal.sock") }
+func (d Dir) readerSocket() string   { return d.Path("run", "reader.sock") }
+func (d Dir) storeSocket() string    { return d.Path("run", "store.sock") }
+func (d Dir) enforcerSocket() string { return d.Path("run", "enforcer.sock") }
 
 const maxSocketPath = 100 // bytes; sockaddr_un holds 108
 

@@ -67,6 +67,9 @@ func Up(ctx context.Context, o UpOptions) error {
 			name = "lapwing"
 		}
 	}
+	if err := confine.HideCapabilities(); err != nil {
+		return fmt.Errorf("keep capabilities from our processes: %w", err)
+	}
 	inst := &Instance{Dir: o.Dir, PIDs: map[string]int{}}
 	orders := &WorkerOrders{Observer: name, Limits: o.Config.Limits, Visitors: o.Config.Visitors, ParentUID: os.Geteuid()}
 	var seed [8]byte
@@ -143,6 +146,11 @@ func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Ins
 	defer cancel()
 	stopStore := startStore(ctx, o)
 	defer stopStore()
+	stopEnforcer, err := startEnforcer(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer stopEnforcer()
 	hubCtx, stopHub := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopHub()
 	hubDone := make(chan error, 1)
@@ -177,7 +185,6 @@ func supervise(ctx context.Context, o UpOptions, orders *WorkerOrders, inst *Ins
 		return err
 	case <-ctx.Done():
 	}
-	var err error
 	select {
 	case <-ctx.Done():
 	case err = <-ended:

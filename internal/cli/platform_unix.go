@@ -19,6 +19,7 @@ func addPlatform(root *cobra.Command, g *globals) {
 	for _, c := range []*cobra.Command{
 		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunHub(c.Context(), g.log())) }},
 		{Use: "store", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunStore(c.Context())) }},
+		{Use: "enforcer", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunEnforcer(c.Context(), g.log())) }},
 		{Use: "worker", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunWorker(c.Context(), g.log())) }},
 		{Use: "reader", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunReader(c.Context(), g.log())) }},
 	} {

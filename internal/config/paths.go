@@ -52,7 +52,13 @@ func (c *Config) resolve(doc *yamldoc.Document, base string) yamldoc.Faults {
 		one(&c.Scan.Indicators[i], "scan", "indicators", i)
 	}
 	for i := range c.Respond.Backends {
-		one(&c.Respond.Backends[i].Config, "respond", "backends", i, "config")
+		b := &c.Respond.Backends[i]
+		if b.Path != "" && !filepath.IsAbs(b.Path) {
+			b.Path = filepath.Join(base, b.Path)
+		}
+		for key, name := range map[string]*string{"config": &b.Config, "password_file": &b.PasswordFile, "tls_cert": &b.Certificate, "tls_key": &b.Key} {
+			one(name, "respond", "backends", i, key)
+		}
 	}
 	return k.faults
 }

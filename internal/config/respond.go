@@ -52,6 +52,13 @@ type Backend struct {
 	Path   string `yaml:"path"`   // list: the file that is written
 	Listen string `yaml:"listen"` // list: address and port of the HTTP server that gives it out
 	Config string `yaml:"config"` // command: the file that says what is run
+
+	Shared       bool   `yaml:"shared"`        // nftables: let other programs change the table, and put it back
+	Max          int    `yaml:"max"`           // list: networks on it
+	User         string `yaml:"user"`          // list: of HTTP, with
+	PasswordFile string `yaml:"password_file"` // its password in the first line of this
+	Certificate  string `yaml:"tls_cert"`      // list: for HTTPS, with
+	Key          string `yaml:"tls_key"`       // its key
 }
 
 var (
@@ -146,6 +153,15 @@ func (r *Respond) checkBackends(k *checker) {
 			if _, err := netip.ParseAddrPort(b.Listen); err != nil {
 				k.say(fmt.Sprintf("%q is not an address with a port", b.Listen), `write "127.0.0.1:9480"`, append(at, "listen")...)
 			}
+		}
+		if (b.Certificate == "") != (b.Key == "") {
+			k.say("tls_cert and tls_key belong together", "write both", at...)
+		}
+		if (b.User == "") != (b.PasswordFile == "") {
+			k.say("user and password_file belong together", "write both", at...)
+		}
+		if b.Max < 0 || b.Max > 1_000_000 {
+			k.say("max is outside 1 to 1000000", "100000 is the default", append(at, "max")...)
 		}
 		if b.Type == "command" && b.Config == "" {
 			k.say("a command needs the file that says what is run", "write config: /etc/lapwing/block.yml", at...)
