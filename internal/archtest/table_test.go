@@ -119,7 +119,7 @@ var table = map[string][]string{
 	"respond/carry":       {"clock", "respond", "respond/action"},
 	"respond/ledger":      {"durable", "respond"},
 	"respond/own":         {"host/utmp", "respond/action"},
-	"respond/quarantine":  {"durable", "vault"},
+	"respond/quarantine":  {"durable", "respond/action", "vault"},
 	"token":               {"durable", "event"},
 	"token/fire":          {"token"},
 	"token/plant":         {"token"},
