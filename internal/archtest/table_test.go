@@ -107,6 +107,7 @@ var table = map[string][]string{
 	"notify":              {"alert", "clock", "durable"},
 	"respond/action":      {},
 	"enforce":             {"enforce/nft", "respond/action"},
+	"enforce/account":     {"durable", "respond/action"},
 	"enforce/command":     {"durable", "respond/action", "yamldoc"},
 	"enforce/list":        {"durable", "respond/action"},
 	"enforce/nft":         {"respond/action"},

@@ -3,8 +3,10 @@
 package durable
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -38,6 +40,21 @@ func write(file string, data []byte, mode os.FileMode) error {
 		return err
 	}
 	return SyncDir(filepath.Dir(file))
+}
+
+// ReadFile reads a file of at most most bytes; a larger one is an error.
+func ReadFile(name string, most int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close() //nolint:errcheck // only read
+	var b bytes.Buffer
+	n, err := b.ReadFrom(io.LimitReader(f, most+1))
+	if err == nil && n > most {
+		err = fmt.Errorf("read %s: it has more than %d bytes", name, most)
+	}
+	return b.Bytes(), err
 }
 
 // room adds what to do about a full disk.

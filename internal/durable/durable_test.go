@@ -58,3 +58,16 @@ func TestClean(t *testing.T) {
 		t.Errorf("%v, %v", list, err)
 	}
 }
+
+func TestReadFile(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "f")
+	if err := durable.WriteFile(name, []byte("12345")); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := durable.ReadFile(name, 5); err != nil || string(b) != "12345" {
+		t.Errorf("%q %v", b, err)
+	}
+	if _, err := durable.ReadFile(name, 4); err == nil {
+		t.Error("a file that is too large is read")
+	}
+}

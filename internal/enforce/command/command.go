@@ -19,10 +19,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"net/netip"
-	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -102,7 +100,7 @@ func (b *Command) load() error {
 	if err := trusted(b.c.File, b.c.Owner); err != nil {
 		return err
 	}
-	data, err := readFile(b.c.File, maxFile)
+	data, err := durable.ReadFile(b.c.File, maxFile)
 	if err != nil {
 		return err
 	}
@@ -137,29 +135,6 @@ func (b *Command) load() error {
 	return nil
 }
 
-func readFile(name string, most int64) ([]byte, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close() //nolint:errcheck // only read
-	b := make([]byte, 0, 4096)
-	r := io.LimitReader(f, most+1)
-	for {
-		n, err := r.Read(b[len(b):cap(b)])
-		b = b[:len(b)+n]
-		switch {
-		case int64(len(b)) > most:
-			return nil, fmt.Errorf("%s has more than %d bytes", name, most)
-		case errors.Is(err, io.EOF):
-			return b, nil
-		case err != nil:
-			return nil, err
-		}
-		b = slices.Grow(b, 4096)
-	}
-}
-
 // line is one of the file of what stands.
 type line struct {
 	Prefix netip.Prefix `json:"prefix"`
@@ -167,7 +142,7 @@ type line struct {
 }
 
 func (b *Command) recall() error {
-	data, err := readFile(b.c.State, maxState)
+	data, err := durable.ReadFile(b.c.State, maxState)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
