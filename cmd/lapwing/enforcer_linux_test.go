@@ -36,6 +36,7 @@ func (in *instance) within(what string, ok func() bool) time.Duration {
 
 // blocked tells whether an element stands in the kernel.
 func blocked(t *testing.T, set, element string) bool {
+	t.Helper()
 	return strings.Contains(nft(t, "list", "set", "inet", "lapwing", set), element+" ")
 }
 
