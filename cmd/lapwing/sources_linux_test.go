@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -25,6 +26,9 @@ func newReading(t *testing.T, more string) (in *instance, log string) {
 			t.Fatal(err)
 		}
 		if err := os.WriteFile(log, []byte(failure(0)), 0o640); err != nil { // of before: not read
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(filepath.Join(dir, "token"), []byte("5a0f8be4c1d2e3f405162738495a6b7c\n"), 0o600); err != nil {
 			t.Fatal(err)
 		}
 		return fmt.Sprintf("sources:\n  - {name: auth, type: file, path: %q}\n%s", log, more)
@@ -202,5 +206,67 @@ func TestOnlyTheReaderReachesVerdicts(t *testing.T) {
 	}
 	if !forged {
 		t.Errorf("nobody tells of the forged verdict: %+v", all)
+	}
+}
+
+// TestLogsOverTheNetwork sends failed logins by syslog over UDP and TCP and by
+// the webhook, and looks for an alert of each.
+func TestLogsOverTheNetwork(t *testing.T) {
+	syslog, hook := freePort(t), freePort(t)
+	const token = "5a0f8be4c1d2e3f405162738495a6b7c"
+	in, _ := newReading(t, fmt.Sprintf("  - {name: devices, type: syslog, listen: %q}\n  - {name: hook, type: webhook, listen: %q, token_file: token}\n", syslog, hook))
+	line := func(from string) string {
+		return fmt.Sprintf("<38>%s gw1 sshd[7]: Failed password for root from %s port 40000 ssh2\n", time.Now().Format(time.Stamp), from)
+	}
+	for _, proto := range []string{"udp", "tcp"} {
+		c, err := net.Dial(proto, syslog)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		for range 12 {
+			if _, err := c.Write([]byte(line(map[string]string{"udp": "203.0.113.21", "tcp": "203.0.113.22"}[proto]))); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	post := func(token string) int {
+		var body strings.Builder
+		for range 12 {
+			fmt.Fprintf(&body, `{"@timestamp":%q,"event.category":"authentication","event.action":"logon-failed","event.outcome":"failure","source.ip":"203.0.113.23","user.name":"root","host.name":"app1","service.name":"sshd"}`+"\n", time.Now().UTC().Format(time.RFC3339Nano))
+		}
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+hook+"/", strings.NewReader(body.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		return res.StatusCode
+	}
+	if got := post("no"); got != http.StatusUnauthorized {
+		t.Errorf("a wrong token: %d", got)
+	}
+	if got := post(token); got != http.StatusOK {
+		t.Errorf("the token: %d", got)
+	}
+	for _, from := range []string{"203.0.113.21", "203.0.113.22"} {
+		for _, a := range in.alerts(func(a shownAlert) bool { return a.Source == from }) {
+			if a.Source == from && a.Log != "devices" {
+				t.Errorf("%+v", a)
+			}
+		}
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+		out, _ := in.try("events", "--json", "source.ip:203.0.113.23")
+		if strings.Contains(out, `"lapwing.source":"hook"`) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("what the webhook took is not kept: %s\n%s", out, in.out)
+		}
 	}
 }

@@ -3,13 +3,13 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
 	"sync"
 	"time"
 
@@ -19,7 +19,10 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/confine"
 	"github.com/lapwing-defence/lapwing/internal/journal/uplink"
 	"github.com/lapwing-defence/lapwing/internal/source/feed"
+	"github.com/lapwing-defence/lapwing/internal/source/flow"
 	"github.com/lapwing-defence/lapwing/internal/source/follow"
+	"github.com/lapwing-defence/lapwing/internal/source/receive"
+	"github.com/lapwing-defence/lapwing/internal/source/textlog"
 )
 
 // uplinkTimeout is how long one offer of a batch waits for a hub that is away,
@@ -47,7 +50,7 @@ func RunReader(ctx context.Context, log *slog.Logger) error {
 	defer cancel()
 	go tend(ctx, false)
 	_ = time.Now().Local().String() // the machine's zone is a file, read while it can be
-	doors, err := o.open()
+	inlets, err := o.open()
 	if err != nil {
 		return fatal(ctl, err)
 	}
@@ -74,7 +77,7 @@ func RunReader(ctx context.Context, log *slog.Logger) error {
 	defer func() { upCancel(); <-upDone }()
 	defer logs.Close() //nolint:errcheck // what was taken is noted
 	r := &reading{orders: &o, up: up, logs: logs, log: log}
-	if err := r.begin(ctx, doors); err != nil {
+	if err := r.begin(ctx, inlets); err != nil {
 		return fatal(ctl, err)
 	}
 	r.begun(ctx)
@@ -83,34 +86,6 @@ func RunReader(ctx context.Context, log *slog.Logger) error {
 	}
 	r.wait(ctx)
 	return nil
-}
-
-// doors are the inherited listeners of the sources.
-type doors struct {
-	tcp map[string]net.Listener
-	udp map[string]net.PacketConn
-}
-
-// open takes the listeners.
-func (o *ReaderOrders) open() (*doors, error) {
-	d := &doors{tcp: map[string]net.Listener{}, udp: map[string]net.PacketConn{}}
-	for _, s := range o.Sources {
-		var err error
-		if s.TCP >= 0 {
-			f := os.NewFile(uintptr(firstListener+s.TCP), "listener")
-			d.tcp[s.Config.Name], err = net.FileListener(f)
-			f.Close() //nolint:errcheck // FileListener has its own copy
-		}
-		if err == nil && s.UDP >= 0 {
-			f := os.NewFile(uintptr(firstListener+s.UDP), "socket")
-			d.udp[s.Config.Name], err = net.FilePacketConn(f)
-			f.Close() //nolint:errcheck // as above
-		}
-		if err != nil {
-			return nil, fmt.Errorf("take the listener of source %s: %w", s.Config.Name, err)
-		}
-	}
-	return d, nil
 }
 
 // reading is what the process does.
@@ -124,7 +99,7 @@ type reading struct {
 }
 
 // begin starts every source.
-func (r *reading) begin(ctx context.Context, d *doors) error {
+func (r *reading) begin(ctx context.Context, inlets map[string]*inlet) error {
 	for i := range r.orders.Sources {
 		s := &r.orders.Sources[i].Config
 		f, err := feed.New(feed.Config{Name: s.Name, Type: s.Type, Sink: r.logs, Dir: r.orders.Dir, Log: r.log, Position: r.position(s.Name)})
@@ -132,7 +107,7 @@ func (r *reading) begin(ctx context.Context, d *doors) error {
 			return err
 		}
 		r.feeds = append(r.feeds, f)
-		run, err := r.source(s, f, d)
+		run, err := r.source(s, f, inlets[s.Name])
 		if err != nil {
 			return fmt.Errorf("source %s: %w", s.Name, err)
 		}
@@ -165,12 +140,25 @@ func (r *reading) position(name string) []byte {
 }
 
 // source makes the runner of a source.
-func (r *reading) source(s *config.Source, f *feed.Feed, _ *doors) (runner, error) {
+func (r *reading) source(s *config.Source, f *feed.Feed, d *inlet) (runner, error) {
+	net := receive.Config{
+		Feed: f, Format: s.Format, TCP: d.tcp, UDP: d.udp, TLS: d.tls, Log: r.log, Token: d.token,
+		PerSource: s.Connections.PerSource, Total: s.Connections.Total, Rate: s.Rate,
+	}
 	switch s.Type {
 	case "file":
 		return follow.New(follow.Config{Paths: s.Files(), Format: s.Format, FromStart: s.From == "start", Feed: f, Log: r.log})
+	case "syslog":
+		net.Format = cmp.Or(s.Format, textlog.Syslog)
+		return receive.NewSyslog(net)
+	case "webhook":
+		net.Format = cmp.Or(s.Format, "json")
+		return receive.NewWebhook(net)
+	case "netflow":
+		net.Format = flow.Format
+		return receive.NewNetflow(net)
 	}
-	return nil, fmt.Errorf("type %q does not exist yet", s.Type)
+	return nil, fmt.Errorf("type %q is not known", s.Type)
 }
 
 // keepRunning runs a source, and again where it fails.

@@ -55,7 +55,10 @@ type Access struct {
 // sourceTypes are the types of sources, with the keys that each knows beside
 // name, type, format and silence.
 var sourceTypes = map[string][]string{
-	"file": {"path", "paths", "from"},
+	"file":    {"path", "paths", "from"},
+	"syslog":  {"listen", "transport", "cert", "key", "client_ca", "connections"},
+	"webhook": {"listen", "cert", "key", "client_ca", "token_file", "connections", "rate"},
+	"netflow": {"listen"},
 }
 
 // SourceFormats are the words of format: how lines are read.
@@ -162,6 +165,9 @@ func (s *Source) receiver(k *checker, i int) {
 	}
 	if slices.Contains(s.Transport, "tls") && slices.Contains(s.Transport, "tcp") {
 		k.say("tcp and tls on one port", "make two sources of it", "sources", i, "transport")
+	}
+	if s.Listen == "" {
+		k.say("a source that listens needs an address", `write listen: "127.0.0.1:5514"`, "sources", i)
 	}
 	if s.Type == "webhook" && s.TokenFile == "" {
 		k.say("a webhook without a token", "write token_file: with the path of a file that holds one of at least 16 bytes", "sources", i)
