@@ -21,6 +21,7 @@ import (
 	"github.com/lapwing-defence/lapwing/internal/source/feed"
 	"github.com/lapwing-defence/lapwing/internal/source/flow"
 	"github.com/lapwing-defence/lapwing/internal/source/follow"
+	"github.com/lapwing-defence/lapwing/internal/source/journald"
 	"github.com/lapwing-defence/lapwing/internal/source/receive"
 	"github.com/lapwing-defence/lapwing/internal/source/textlog"
 )
@@ -148,6 +149,12 @@ func (r *reading) source(s *config.Source, f *feed.Feed, d *inlet) (runner, erro
 	switch s.Type {
 	case "file":
 		return follow.New(follow.Config{Paths: s.Files(), Format: s.Format, FromStart: s.From == "start", Feed: f, Log: r.log})
+	case "journald":
+		c := journald.Config{Units: s.Units, Identifiers: s.Identifiers, FromStart: s.From == "start", Feed: f, Log: r.log}
+		if s.Dir != "" {
+			c.Dirs = []string{s.Dir}
+		}
+		return journald.New(c)
 	case "syslog":
 		net.Format = cmp.Or(s.Format, textlog.Syslog)
 		return receive.NewSyslog(net)

@@ -104,7 +104,7 @@ func TestSources(t *testing.T) {
 	for _, tt := range []struct{ name, yaml, want string }{
 		{"fine", "{name: auth, type: file, path: /var/log/auth.log}", ""},
 		{"named by its type", "{type: file, paths: [/a, /b/*.log]}", ""},
-		{"type", "{type: fille, path: /a}", `f:13: source type "fille" (use one of: file, netflow, syslog, webhook)`},
+		{"type", "{type: fille, path: /a}", `f:13: source type "fille" (use one of: file, journald, netflow, syslog, webhook)`},
 		{"syslog", "{type: syslog, listen: '127.0.0.1:5514'}", ""},
 		{"no address", "{type: syslog}", `f:13: a source that listens needs an address`},
 		{"address", "{type: netflow, listen: '2055'}", `f:13: "2055" is not an address with a port`},

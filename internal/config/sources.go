@@ -55,10 +55,11 @@ type Access struct {
 // sourceTypes are the types of sources, with the keys that each knows beside
 // name, type, format and silence.
 var sourceTypes = map[string][]string{
-	"file":    {"path", "paths", "from"},
-	"syslog":  {"listen", "transport", "cert", "key", "client_ca", "connections"},
-	"webhook": {"listen", "cert", "key", "client_ca", "token_file", "connections", "rate"},
-	"netflow": {"listen"},
+	"file":     {"path", "paths", "from"},
+	"journald": {"dir", "units", "identifiers", "from"},
+	"syslog":   {"listen", "transport", "cert", "key", "client_ca", "connections"},
+	"webhook":  {"listen", "cert", "key", "client_ca", "token_file", "connections", "rate"},
+	"netflow":  {"listen"},
 }
 
 // SourceFormats are the words of format: how lines are read.

@@ -79,11 +79,8 @@ func (s *Syslog) datagrams(ctx context.Context, c net.PacketConn) error {
 	var lost uint32
 	for {
 		n, on, _, from, err := udp.ReadMsgUDPAddrPort(buf, oob)
-		if ctx.Err() != nil {
-			return nil
-		}
 		if err != nil {
-			return fmt.Errorf("receive datagrams: %w", err)
+			return ended(ctx, "receive datagrams", err)
 		}
 		if all, ok := dropped(oob[:on]); ok {
 			s.cfg.Feed.Dropped(uint64(all - lost))
@@ -107,6 +104,14 @@ func (s *Syslog) datagrams(ctx context.Context, c net.PacketConn) error {
 	}
 }
 
+// ended is the error that something ended with, unless it was told to.
+func ended(ctx context.Context, what string, err error) error {
+	if ctx.Err() == nil {
+		return fmt.Errorf("%s: %w", what, err)
+	}
+	return nil
+}
+
 // trim takes line ends and NULs off the end of a message.
 func trim(b []byte) []byte { return bytes.TrimRight(b, "\r\n\x00") }
 
@@ -115,11 +120,8 @@ func (s *Syslog) accept(ctx context.Context, wg *sync.WaitGroup) error {
 	ln := limit(&s.cfg)
 	for {
 		c, err := ln.Accept()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if errors.Is(err, net.ErrClosed) {
-			return fmt.Errorf("accept connections: %w", err)
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
+			return ended(ctx, "accept connections", err)
 		}
 		if err != nil { // such as too many open files
 			s.cfg.Log.Warn("a connection was not accepted", "source", s.cfg.Feed.Name(), "error", err)

@@ -91,7 +91,7 @@ func (w *Webhook) ServeHTTP(out http.ResponseWriter, r *http.Request) {
 	n, err := w.handle(out, r)
 	out.Header().Set("Content-Type", "application/json")
 	if err == nil {
-		fmt.Fprintf(out, "{\"taken\":%d}\n", n) //nolint:errcheck // the client is gone
+		json.NewEncoder(out).Encode(map[string]int{"taken": n}) //nolint:errcheck // the client is gone
 		return
 	}
 	w.cfg.Feed.Refused(1)
