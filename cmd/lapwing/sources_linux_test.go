@@ -105,6 +105,28 @@ func TestBruteForceInALog(t *testing.T) {
 	}
 }
 
+// TestStatusShowsTheSources: what a source has taken, and that nobody reads any more.
+func TestStatusShowsTheSources(t *testing.T) {
+	in, log := newReading(t, "")
+	for n := range 7 {
+		appendTo(t, log, failure(n))
+	}
+	shows := func(status int, text string, args ...string) {
+		t.Helper()
+		for deadline := time.Now().Add(time.Minute); ; time.Sleep(100 * time.Millisecond) {
+			out, got := in.try(append([]string{"status"}, args...)...)
+			if got == status && strings.Contains(out, text) {
+				return
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("status %d, %s", got, out)
+			}
+		}
+	}
+	shows(0, `"source":"auth","type":"file","lines":7`, "--json")
+	shows(0, "7 lines, the last ")
+}
+
 // TestReaderIsKilled kills the reader, and once the hub, while a log grows and is
 // rotated: of every source address the first failure is kept, once.
 func TestReaderIsKilled(t *testing.T) {

@@ -28,6 +28,9 @@ type SourceHealth struct {
 	Sources []feed.Stats `json:"sources"`
 }
 
+// SourceStats is how one source goes.
+type SourceStats = feed.Stats
+
 // Stale tells whether nobody writes it any more.
 func (h *SourceHealth) Stale(now time.Time) bool { return now.Sub(h.At) > 15*healthEvery }
 

@@ -15,7 +15,7 @@ import (
 func addPlatform(root *cobra.Command, g *globals) {
 	root.Example = "  lapwing up                     start decoys and watch\n  lapwing alerts                 what was raised\n  lapwing session replay ID      watch what an intruder did"
 	root.AddCommand(newUp(g), newCheck(g), newEvents(g), newAlerts(g), newSessions(g), newSession(g), newCaptures(g), newHold(g), newForget(g), newExport(g), newBackup(g), newRestore(g), newQuarantine(g), newToken(g), newNotify(g),
-		newBlock(g), newUnblock(g), newBlocks(g), newUndo(g), newPanic(g), newApprove(g), newRefuse(g), newPolicy(g), newAudit(g))
+		newBlock(g), newUnblock(g), newBlocks(g), newUndo(g), newPanic(g), newApprove(g), newRefuse(g), newPolicy(g), newAudit(g), newStatus(g))
 	for _, c := range []*cobra.Command{
 		{Use: "hub", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunHub(c.Context(), g.log())) }},
 		{Use: "store", Hidden: true, Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error { return told(app.RunStore(c.Context())) }},
