@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -196,11 +197,11 @@ func noticeMessage(n *respond.Notice) notify.Message {
 // The result has what each answered, nil for taken.
 func NotifyTest(ctx context.Context, c *config.Config, name string) (map[string]error, error) {
 	if len(c.Notify) == 0 {
-		return nil, fmt.Errorf("nobody is to be told: write targets under notify: in the configuration (docs/guides/notify.md)")
+		return nil, errors.New("nobody is to be told: write targets under notify: in the configuration (docs/guides/notify.md)")
 	}
 	observer := c.Name
 	if observer == "" {
-		observer, _ = os.Hostname() //nolint:errcheck // then without
+		observer, _ = os.Hostname()
 	}
 	dir, err := os.MkdirTemp("", "lapwing-notify-") // a test does not touch what waits in the spools
 	if err != nil {

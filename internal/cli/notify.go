@@ -53,10 +53,10 @@ func (g *globals) notifyTest(ctx context.Context, args []string) error {
 				says = "did not: " + safe(got[n].Error(), 400)
 			}
 			if g.json {
-				fmt.Fprintf(out, "{\"name\":%q,\"taken\":%v,\"error\":%q}\n", n, got[n] == nil, errText(got[n]))
+				fmt.Fprintf(out, "{\"name\":%q,\"taken\":%v,\"error\":%q}\n", n, got[n] == nil, errText(got[n])) //nolint:errcheck // print tells
 				continue
 			}
-			fmt.Fprintf(out, "%-20s %s\n", n, says)
+			fmt.Fprintf(out, "%-20s %s\n", n, says) //nolint:errcheck // print tells
 		}
 		return nil
 	})
