@@ -405,6 +405,10 @@ func (e *Engine) withheld(a *alert.Alert, o *Outcome, now time.Time) {
 		return
 	}
 	if len(e.noted) >= maxNoted {
+		if now.Sub(e.noteSwept).Abs() < sweepAgain { // looked through a moment ago: still full
+			return
+		}
+		e.noteSwept = now
 		for old, t := range e.noted {
 			if now.Sub(t) >= noteAgain {
 				delete(e.noted, old)

@@ -58,6 +58,7 @@ const (
 	maxLogins  = 100_000             // sources that logged in
 	jumpFrom   = 2 * time.Second     // the wall clock was set, not slewed
 	noteAgain  = time.Hour           // the same refusal is written down again
+	sweepAgain = time.Minute         // a full memory of refusals is looked through again
 	maxNoted   = 10_000              // refusals that are remembered for it
 	retryWrite = time.Second         // after a failed write
 )
@@ -98,9 +99,10 @@ type Engine struct {
 	pardons  map[netip.Prefix]time.Time
 	logins   logins
 
-	recent [2][]time.Time // when new blocks began: enforced, observed
-	storm  [2]storm
-	noted  map[notedKey]time.Time
+	recent    [2][]time.Time // when new blocks began: enforced, observed
+	storm     [2]storm
+	noted     map[notedKey]time.Time
+	noteSwept time.Time // when noted was last looked through for what is old
 
 	last    time.Time // the clock when it was last looked at
 	dirty   bool      // the store does not hold everything
