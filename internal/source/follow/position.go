@@ -150,6 +150,14 @@ func (f *Follower) resume(ctx context.Context) error {
 			return err
 		}
 	}
+	at := map[string][]*file{}
+	for _, one := range f.files {
+		at[one.path] = append(at[one.path], one)
+	}
+	for path, files := range at { // what one of them still has is read before the next
+		inOrder(files, f.paths[path], beside(path))
+		chain(nil, files...)
+	}
 	return nil
 }
 
@@ -266,7 +274,7 @@ func (f *Follower) afterGone(r *record) error {
 	if r.Away {
 		return nil
 	}
-	list := f.missed(r.Path, moment{born: r.Born, wrote: r.At})
+	list := f.missed(r.Path, moment{born: r.Born, wrote: r.At}, nil)
 	if len(list) == 0 {
 		return nil
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -90,10 +91,7 @@ func (f *Follower) look(path string) (*file, error) {
 		}
 		f.add(one)
 	}
-	files := f.between(path, before)
-	if one != nil {
-		files = append(files, one)
-	}
+	files := f.between(path, before, one)
 	if len(files) > 0 {
 		chain(before, files...)
 		f.paths[path] = files[len(files)-1]
@@ -102,19 +100,22 @@ func (f *Follower) look(path string) (*file, error) {
 	return one, nil
 }
 
-// between opens what was at path after before, nil: after we last looked.
-func (f *Follower) between(path string, before *file) []*file {
+// between opens what was at path after before, nil: after we last looked. at is
+// what was there a moment ago, nil for nothing; it is among them.
+func (f *Follower) between(path string, before, at *file) []*file {
 	since, was := f.gone[path]
 	switch {
 	case before != nil:
 		since = before.after()
 	case was:
-	case f.scanned.IsZero():
+	case f.scanned.IsZero() && at == nil:
 		return nil
+	case f.scanned.IsZero():
+		return []*file{at}
 	default: // it was not there then
 		since = moment{f.scanned.UnixNano(), f.scanned.UnixNano()}
 	}
-	return f.missed(path, since)
+	return f.missed(path, since, at)
 }
 
 // chain makes files be read one after the other; before may be nil.
@@ -191,10 +192,55 @@ func rotatedName(base, name string) bool {
 	return strings.Trim(rest, "0123456789.-_+:TZ") == "" && strings.ContainsAny(rest, "0123456789")
 }
 
+// maxListings is how often a directory is listed until nothing moved in it meanwhile.
+const maxListings = 20
+
 // missed opens the files that were at path, and are not any more, between a
-// moment and now: rotations that went faster than we looked, oldest first.
-func (f *Follower) missed(path string, since moment) (out []*file) {
-	for _, c := range slices.Backward(beside(path)) {
+// moment and now: rotations that went faster than we looked, with at among them,
+// oldest first. A rotation that goes on meanwhile moves files from name to name, so that one of
+// them can stand under none of the names that were listed: the directory is listed
+// until nothing moves.
+func (f *Follower) missed(path string, since moment, at *file) (out []*file) {
+	if at != nil {
+		out = append(out, at)
+	}
+	list := beside(path)
+	for range maxListings {
+		out = append(out, f.collect(path, list, since)...)
+		again := beside(path)
+		calm := slices.EqualFunc(list, again, func(a, b candidate) bool { return a.name == b.name && os.SameFile(a.st, b.st) })
+		if list = again; calm {
+			break
+		}
+	}
+	inOrder(out, at, list)
+	return out
+}
+
+// inOrder sorts files that were at one path by when they were there. Those that
+// were born in one tick of the clock are told apart by their names in a list; at is
+// the newest unless the list knows better.
+func inOrder(files []*file, at *file, list []candidate) {
+	rank := map[*file]int64{}
+	for _, one := range files {
+		if one == at {
+			rank[one] = math.MaxInt64
+		}
+		for _, c := range list {
+			if one.info != nil && os.SameFile(one.info, c.st) {
+				rank[one] = order(c.name)
+			}
+		}
+	}
+	slices.SortStableFunc(files, func(a, b *file) int {
+		return cmp.Or(cmp.Compare(a.id.born, b.id.born), cmp.Compare(rank[a], rank[b]))
+	})
+}
+
+// collect opens and follows those of a list that were at path, were born and written
+// to since a moment, and are not known.
+func (f *Follower) collect(path string, list []candidate, since moment) (out []*file) {
+	for _, c := range slices.Backward(list) {
 		if c.st.Size() == 0 || c.st.ModTime().UnixNano() < since.wrote {
 			continue
 		}
@@ -203,20 +249,15 @@ func (f *Follower) missed(path string, since moment) (out []*file) {
 			continue
 		}
 		if one.file != nil && since.born != 0 && one.id.born != 0 && one.id.born < since.born || f.remembers(one) {
-			one.close()
+			one.forget(f)
 			continue
 		}
+		one.path = path // beside which it is found again, whatever it is called then
 		one.rotated = f.cfg.Feed.Now()
 		one.wrote = one.rotated
 		f.add(one)
 		out = append(out, one)
 	}
-	slices.SortStableFunc(out, func(a, b *file) int {
-		if c := cmp.Compare(a.id.born, b.id.born); c != 0 {
-			return c
-		}
-		return cmp.Compare(order(a.path), order(b.path))
-	})
 	return out
 }
 
