@@ -91,19 +91,19 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	stop := context.AfterFunc(ctx, func() { s.Conn.Close() }) //nolint:errcheck // ends the read
 	defer stop()
 	if d.tls == nil {
-		return quiet(v.http1())
+		return decoy.Quiet(v.http1(), errQuiet)
 	}
 	heard, h, plain, err := listen(s.Conn)
 	v.hello = h
 	if plain {
 		v.conn = heard
-		return quiet(v.plainOverTLS())
+		return decoy.Quiet(v.plainOverTLS(), errQuiet)
 	}
 	if h != nil {
 		v.identified()
 	}
 	if err != nil {
-		return quiet(err)
+		return decoy.Quiet(err, errQuiet)
 	}
 	conn := tls.Server(heard, d.tls)
 	shake, cancel := context.WithTimeout(ctx, shakeTime)
@@ -123,22 +123,11 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 		err = v.http1()
 	}
 	conn.CloseWrite() //nolint:errcheck // a gone client needs no farewell
-	return quiet(err)
-}
-
-// quiet is nil for the ordinary ends of a connection.
-func quiet(err error) error {
-	var ne net.Error
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, errQuiet) || errors.As(err, &ne) && ne.Timeout() {
-		return nil
-	}
-	return err
+	return decoy.Quiet(err, errQuiet)
 }
 
 func (v *visit) broken(why string) error {
-	e := v.s.Event(event.ActionProtocolError)
-	e.Depth, e.Reason = event.DepthTry, why[:min(len(why), 300)]
-	v.s.Post(v.last, e)
+	record.Broken(v.last, v.s, why)
 	return nil
 }
 
@@ -155,9 +144,7 @@ func (v *visit) identified() {
 
 // certificate tells who a client's certificate says he is. It is not believed.
 func (v *visit) certificate() {
-	e := v.s.Event(event.ActionLogin)
-	e.User, e.Depth, e.LogType, e.Outcome = clip(v.cert.Subject.CommonName, 255), event.DepthTry, logLogin, "failure"
-	e.Add("lapwing.login.method", "certificate")
+	e := record.Login(v.s, record.Try{User: v.cert.Subject.CommonName, Method: "certificate", LogType: logLogin})
 	e.Add("tls.client.subject", clip(v.cert.Subject.String(), 300))
 	e.Add("tls.client.x509.serial_number", v.cert.SerialNumber.Text(16))
 	e.Add("tls.client.issuer", clip(v.cert.Issuer.String(), 300))
@@ -297,15 +284,7 @@ func (v *visit) login(c credential) bool {
 	a := v.c.Door.Check(v.s.Source.Addr(), v.host, user, c.secret)
 	ok := a.OK && c.method != "aws-sigv4"
 	v.tried[c] = ok
-	e := v.s.Event(event.ActionLogin)
-	e.User, e.Depth, e.LogType, e.Outcome = c.user, event.DepthTry, logLogin, "failure"
-	if ok {
-		e.Outcome, e.Depth = "success", event.DepthEnter
-	}
-	e.Add("lapwing.login.method", c.method)
-	e.Add(record.PasswordField, c.secret)
-	e.Add(record.TokenField, a.Token)
-	v.s.Post(v.last, e)
+	v.s.Post(v.last, record.Login(v.s, record.Try{User: c.user, Method: c.method, Password: c.secret, Token: a.Token, OK: ok, LogType: logLogin}))
 	return ok
 }
 

@@ -93,12 +93,12 @@ func (s *site) answer(r *request, admitted, tried bool) *response {
 	if !ok {
 		return fail(400)
 	}
-	if a, done := s.special(r, p, admitted, tried); done {
+	if a, done := s.special(r, p, admitted); done {
 		return a
 	}
 	if realm, ask := protected(p); ask {
 		if !admitted {
-			return unauthorised(p, realm)
+			return unauthorised(realm)
 		}
 		return &response{status: 200, kind: "text/html", body: listing(p)}
 	}
@@ -125,11 +125,11 @@ func (s *site) answer(r *request, admitted, tried bool) *response {
 const pixel = "GIF89a\x01\x00\x01\x00\x80\x00\x00\x00\x00\x00\xff\xff\xff!\xf9\x04\x01\x00\x00\x00\x00,\x00\x00\x00\x00\x01\x00\x01\x00\x00\x02\x02D\x01\x00;"
 
 // special are answers in another form than a web page: Kubernetes, AWS.
-func (s *site) special(r *request, p string, admitted, tried bool) (*response, bool) {
+func (s *site) special(r *request, p string, admitted bool) (*response, bool) {
 	first, _, _ := strings.Cut(strings.TrimPrefix(p, "/"), "/")
 	switch {
 	case first == "api" || first == "apis" || p == "/openapi/v2" || p == "/openapi/v3" || p == "/version":
-		if tried && !admitted || !admitted {
+		if !admitted {
 			return kubernetes(401, "Unauthorized", "Unauthorized"), true
 		}
 		return kubernetes(403, "Forbidden", "forbidden: no access to "+p), true
@@ -146,7 +146,7 @@ func kubernetes(code int, reason, message string) *response {
 	return &response{status: code, kind: "application/json", body: fmt.Sprintf(`{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":%q,"reason":%q,"code":%d}`+"\n", message, reason, code)}
 }
 
-func unauthorised(p, realm string) *response {
+func unauthorised(realm string) *response {
 	a := fail(401)
 	a.extra = []header{{"WWW-Authenticate", `Basic realm="` + realm + `"`}}
 	if realm == "Registry" {
@@ -154,7 +154,6 @@ func unauthorised(p, realm string) *response {
 		a.body = `{"errors":[{"code":"UNAUTHORIZED","message":"authentication required","detail":null}]}` + "\n"
 		a.extra = append([]header{{"Docker-Distribution-Api-Version", "registry/2.0"}}, a.extra...)
 	}
-	_ = p
 	return a
 }
 

@@ -8,8 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -74,18 +72,16 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 		s.Conn.SetReadDeadline(s.Clock.Now().Add(idleTime)) //nolint:errcheck // a failed read follows
 		m, err := readMessage(in)
 		if errors.Is(err, errMessage) {
-			e := s.Event(event.ActionProtocolError)
-			e.Depth, e.Reason = event.DepthTry, err.Error()
-			s.Post(v.last, e)
+			record.Broken(v.last, s, err.Error())
 			return nil
 		}
 		if err != nil {
-			return quiet(err)
+			return decoy.Quiet(err)
 		}
 		answer, more := v.handle(m)
 		if len(answer) > 0 {
 			if _, err := s.Conn.Write(answer); err != nil {
-				return quiet(err)
+				return decoy.Quiet(err)
 			}
 		}
 		if !more {
@@ -99,15 +95,6 @@ func (v *visit) close() {
 	if v.rec != nil {
 		v.rec.Close(v.host, "")
 	}
-}
-
-// quiet is nil for the ordinary ends of a connection.
-func quiet(err error) error {
-	var ne net.Error
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &ne) && ne.Timeout() {
-		return nil
-	}
-	return err
 }
 
 // handle answers one request; more is false when the connection ends.
@@ -208,15 +195,8 @@ func account(dn string) string {
 func (v *visit) login(dn, pw string) bool {
 	user := account(dn)
 	a := v.c.Door.Check(v.s.Source.Addr(), v.host, user, pw)
-	e := v.s.Event(event.ActionLogin)
-	e.User, e.Depth, e.Outcome = clip(user, 255), event.DepthTry, "failure"
-	if a.OK {
-		e.Outcome, e.Depth = "success", event.DepthEnter
-	}
-	e.Add("lapwing.login.method", "simple bind")
+	e := record.Login(v.s, record.Try{User: user, Method: "simple bind", Password: pw, Token: a.Token, OK: a.OK})
 	e.Add("lapwing.ldap.dn", clip(dn, 512))
-	e.Add(record.PasswordField, clip(pw, 4096))
-	e.Add(record.TokenField, a.Token)
 	if v.told++; v.told <= maxTold {
 		v.s.Post(v.last, e)
 	}

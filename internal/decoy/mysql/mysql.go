@@ -9,8 +9,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -53,26 +51,28 @@ type Server struct {
 	c    Config
 	rand *kernel.Rand
 
-	mu    sync.Mutex
-	views map[string]*view
-	next  uint32
+	views decoy.Views[*view]
+
+	mu   sync.Mutex
+	next uint32
 }
 
 var _ decoy.Decoy = (*Server)(nil)
 
 // view is the databases as one source sees them.
 type view struct {
-	mu   sync.Mutex
-	dbs  map[string]*relations.DB
-	used time.Time
+	mu  sync.Mutex
+	dbs map[string]*relations.DB
 }
+
+func newView() *view { return &view{dbs: map[string]*relations.DB{}} }
 
 // New makes a Server.
 func New(c Config) *Server {
 	if c.Database == "" {
 		c.Database = "shop"
 	}
-	return &Server{c: c, rand: kernel.NewRand(c.Seed, 3306), views: map[string]*view{}, next: 30 + uint32(c.Seed%900)}
+	return &Server{c: c, rand: kernel.NewRand(c.Seed, 3306), views: decoy.Views[*view]{Max: maxSources}, next: 30 + uint32(c.Seed%900)}
 }
 
 // visit is one connection.
@@ -110,33 +110,22 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	s.Conn.SetReadDeadline(s.Clock.Now().Add(connectTime)) //nolint:errcheck // a failed read follows
 	ok, err := v.connect()
 	if errors.Is(err, errPacket) {
-		e := s.Event(event.ActionProtocolError)
-		e.Depth, e.Reason = event.DepthTry, err.Error()
-		s.Post(v.last, e)
+		record.Broken(v.last, s, err.Error())
 		v.w.fail(&fault{1043, "08S01", "Bad handshake"})
-		return quiet(v.w.flush())
+		return decoy.Quiet(v.w.flush(), errPacket)
 	}
 	if err != nil || !ok {
-		return quiet(err)
+		return decoy.Quiet(err, errPacket)
 	}
-	v.view = d.view(host.Key(s.Source.Addr()), s.Clock.Now())
+	v.view = d.views.Get(host.Key(s.Source.Addr()), s.Clock.Now(), newView)
 	v.rec = record.New(v.last, s, v.user, "mysql")
-	return quiet(v.session())
+	return decoy.Quiet(v.session(), errPacket)
 }
 
 func (v *visit) close() {
 	if v.rec != nil {
 		v.rec.Close(v.host, "")
 	}
-}
-
-// quiet is nil for the ordinary ends of a connection.
-func quiet(err error) error {
-	var ne net.Error
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.Is(err, errPacket) || errors.As(err, &ne) && ne.Timeout() {
-		return nil
-	}
-	return err
 }
 
 // connect greets, asks who comes and for his password.
@@ -182,10 +171,8 @@ func (v *visit) connect() (bool, error) {
 
 // refusedPlugin tells of a client that would not say its password in clear.
 func (v *visit) refusedPlugin(err error) {
-	e := v.s.Event(event.ActionLogin)
-	e.User, e.Depth, e.LogType, e.Outcome = v.user, event.DepthTry, logLogin, "failure"
+	e := record.Login(v.s, record.Try{User: v.user, Method: "challenge", LogType: logLogin})
 	e.Reason = "the client gives no password in clear: " + err.Error()
-	e.Add("lapwing.login.method", "challenge")
 	v.s.Post(v.last, e)
 }
 
@@ -223,39 +210,10 @@ func unknownDatabase(name string) *fault {
 
 func (v *visit) login(password string) bool {
 	a := v.c.Door.Check(v.s.Source.Addr(), v.host, v.user, password)
-	e := v.s.Event(event.ActionLogin)
-	e.User, e.Depth, e.LogType, e.Outcome = v.user, event.DepthTry, logLogin, "failure"
-	if a.OK {
-		e.Outcome, e.Depth = "success", event.DepthEnter
-	}
-	e.Add("lapwing.login.method", "password")
+	e := record.Login(v.s, record.Try{User: v.user, Method: "password", Password: password, Token: a.Token, OK: a.OK, LogType: logLogin})
 	e.Add("lapwing.database", v.database)
-	e.Add(record.PasswordField, clip(password, 4096))
-	e.Add(record.TokenField, a.Token)
 	v.s.Post(v.last, e)
 	return a.OK
-}
-
-// view gives the databases as the source left them.
-func (d *Server) view(key string, now time.Time) *view {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	x := d.views[key]
-	if x == nil {
-		if len(d.views) >= maxSources {
-			oldest := ""
-			for k, o := range d.views {
-				if oldest == "" || o.used.Before(d.views[oldest].used) {
-					oldest = k
-				}
-			}
-			delete(d.views, oldest)
-		}
-		x = &view{dbs: map[string]*relations.DB{}}
-		d.views[key] = x
-	}
-	x.used = now
-	return x
 }
 
 // The commands of a client.

@@ -409,7 +409,7 @@ func (d dialect) Call(name string, a []relations.Value) (relations.Value, bool, 
 	case "now", "current_timestamp", "sysdate":
 		return relations.Text(v.s.Clock.Now().UTC().Format("2006-01-02 15:04:05")), true, nil
 	case "sleep":
-		v.sleep(a)
+		v.s.Clock.Sleep(v.ctx, relations.Pause(a)) //nolint:errcheck // who leaves is seen elsewhere
 		return relations.Int(0), true, nil
 	case "benchmark":
 		return relations.Int(0), true, nil
@@ -422,24 +422,6 @@ func (d dialect) Call(name string, a []relations.Value) (relations.Value, bool, 
 		return relations.Null, true, nil
 	}
 	return relations.Null, false, nil
-}
-
-const longestSleep = 30 * time.Second
-
-// sleep waits as asked, at most half a minute, so that a test for time sees it.
-func (v *visit) sleep(a []relations.Value) {
-	if len(a) == 0 {
-		return
-	}
-	sec, err := strconv.ParseFloat(a[0].S, 64)
-	if err != nil || sec <= 0 {
-		return
-	}
-	d := longestSleep
-	if sec < longestSleep.Seconds() {
-		d = time.Duration(sec * float64(time.Second))
-	}
-	v.s.Clock.Sleep(v.ctx, d) //nolint:errcheck // who leaves is seen elsewhere
 }
 
 // Virtual are the tables of information_schema and mysql that visitors read.

@@ -8,7 +8,6 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/binary"
-	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -62,26 +61,28 @@ type Server struct {
 	c   Config
 	tls *tls.Config
 
-	mu    sync.Mutex
-	views map[string]*view
-	next  uint32
+	views decoy.Views[*view]
+
+	mu   sync.Mutex
+	next uint32
 }
 
 var _ decoy.Decoy = (*Server)(nil)
 
 // view is the databases as one source sees them.
 type view struct {
-	mu   sync.Mutex
-	dbs  map[string]*relations.DB
-	used time.Time
+	mu  sync.Mutex
+	dbs map[string]*relations.DB
 }
+
+func newView() *view { return &view{dbs: map[string]*relations.DB{}} }
 
 // New makes a Server.
 func New(c Config) *Server {
 	if c.Database == "" {
 		c.Database = "shop"
 	}
-	d := &Server{c: c, views: map[string]*view{}}
+	d := &Server{c: c, views: decoy.Views[*view]{Max: maxSources}}
 	if c.Certificate != nil {
 		d.tls = &tls.Config{Certificates: []tls.Certificate{*c.Certificate}, MinVersion: tls.VersionTLS12}
 	}
@@ -106,13 +107,12 @@ type visit struct {
 	failed              bool // an error of the extended protocol: nothing is done until Sync
 	prepared            map[string]string
 	portals             map[string]string
-	described           map[string]bool
 	copying             *copying
 }
 
 // Serve speaks with one visitor.
 func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
-	v := &visit{Server: d, s: s, ctx: ctx, last: context.WithoutCancel(ctx), conn: s.Conn, tx: 'I', prepared: map[string]string{}, portals: map[string]string{}, described: map[string]bool{}}
+	v := &visit{Server: d, s: s, ctx: ctx, last: context.WithoutCancel(ctx), conn: s.Conn, tx: 'I', prepared: map[string]string{}, portals: map[string]string{}}
 	v.host = s.Host.Visit(ctx, s.Source.Addr())
 	defer v.host.Close()
 	defer v.close()
@@ -121,30 +121,21 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	s.Conn.SetReadDeadline(s.Clock.Now().Add(authTime)) //nolint:errcheck // a failed read follows
 	first, err := v.startup()
 	if err != nil || first == nil {
-		return quiet(err)
+		return decoy.Quiet(err)
 	}
 	ok, err := v.authenticate(first)
 	if err != nil || !ok {
-		return quiet(err)
+		return decoy.Quiet(err)
 	}
-	v.view = d.view(host.Key(s.Source.Addr()), s)
+	v.view = d.views.Get(host.Key(s.Source.Addr()), s.Clock.Now(), newView)
 	v.rec = record.New(v.last, s, v.user, "postgres")
-	return quiet(v.session())
+	return decoy.Quiet(v.session())
 }
 
 func (v *visit) close() {
 	if v.rec != nil {
 		v.rec.Close(v.host, "")
 	}
-}
-
-// quiet is nil for the ordinary ends of a connection.
-func quiet(err error) error {
-	var ne net.Error
-	if err == nil || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) || errors.As(err, &ne) && ne.Timeout() {
-		return nil
-	}
-	return err
 }
 
 // The codes that stand in place of a version.
@@ -218,11 +209,7 @@ func (v *visit) otherProtocol(code uint32) error {
 	return v.b.Flush()
 }
 
-func (v *visit) broken(why string) {
-	e := v.s.Event(event.ActionProtocolError)
-	e.Depth, e.Reason = event.DepthTry, why
-	v.s.Post(v.last, e)
-}
+func (v *visit) broken(why string) { record.Broken(v.last, v.s, why) }
 
 // secure answers a request for SSL.
 func (v *visit) secure() error {
@@ -288,44 +275,14 @@ func clip(s string, n int) string { return s[:min(len(s), n)] }
 
 func (v *visit) login(password string) bool {
 	a := v.c.Door.Check(v.s.Source.Addr(), v.host, v.user, password)
-	e := v.s.Event(event.ActionLogin)
-	e.User, e.Depth, e.Outcome = v.user, event.DepthTry, "failure"
-	if a.OK {
-		e.Outcome, e.Depth = "success", event.DepthEnter
-	}
-	e.Add("lapwing.login.method", "password")
+	e := record.Login(v.s, record.Try{User: v.user, Method: "password", Password: password, Token: a.Token, OK: a.OK})
 	e.Add("lapwing.database", v.database)
-	e.Add(record.PasswordField, clip(password, 4096))
-	e.Add(record.TokenField, a.Token)
 	v.s.Post(v.last, e)
 	return a.OK
 }
 
 func (v *visit) fatal(code, text, file string, line int32, routine string) {
 	v.b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: code, Message: text, File: file, Line: line, Routine: routine})
-}
-
-// view gives the databases as the source left them.
-func (d *Server) view(key string, s *decoy.Session) *view {
-	now := s.Clock.Now()
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	x := d.views[key]
-	if x == nil {
-		if len(d.views) >= maxSources {
-			oldest := ""
-			for k, o := range d.views {
-				if oldest == "" || o.used.Before(d.views[oldest].used) {
-					oldest = k
-				}
-			}
-			delete(d.views, oldest)
-		}
-		x = &view{dbs: map[string]*relations.DB{}}
-		d.views[key] = x
-	}
-	x.used = now
-	return x
 }
 
 // session answers until the visitor leaves.
@@ -426,7 +383,6 @@ func (v *visit) extended(msg pgproto3.FrontendMessage) {
 		v.describe(m)
 	case *pgproto3.Execute:
 		q := v.portals[clip(m.Portal, 63)]
-		v.described[clip(m.Portal, 63)] = true
 		if strings.TrimSpace(q) == "" {
 			v.b.Send(&pgproto3.EmptyQueryResponse{})
 			return

@@ -187,7 +187,7 @@ func (v *visit) run(s string) (relations.Result, *fault) {
 			return r, nil
 		}
 	case "create", "drop":
-		if r, f, ok := v.define(s, first, words); ok {
+		if r, f, ok := v.define(s, first); ok {
 			return r, f
 		}
 	}
@@ -286,7 +286,7 @@ func (v *visit) setting(name string) (string, bool) {
 var defined = regexp.MustCompile(`(?is)^\s*(create|drop)\s+(?:or\s+replace\s+)?(database|user|role|schema|function|extension|language|index|unique\s+index|view|sequence|type|trigger|operator|cast|server|tablespace|procedure|aggregate|event|policy)\s+(if\s+(?:not\s+)?exists\s+)?"?([^\s"(;]*)`)
 
 // define is what CREATE and DROP do to other things than tables.
-func (v *visit) define(s, first string, _ []string) (relations.Result, *fault, bool) {
+func (v *visit) define(s, first string) (relations.Result, *fault, bool) {
 	m := defined.FindStringSubmatch(s[:min(len(s), 4096)])
 	if m == nil {
 		return relations.Result{}, nil, false
@@ -375,7 +375,7 @@ func (d dialect) Call(name string, a []relations.Value) (relations.Value, bool, 
 	case "inet_server_port":
 		return relations.Int(int64(v.s.Local.Port())), true, nil
 	case "pg_sleep":
-		v.sleep(a)
+		v.s.Clock.Sleep(v.ctx, relations.Pause(a)) //nolint:errcheck // who leaves is seen elsewhere
 		return relations.Text(""), true, nil
 	case "current_setting":
 		if len(a) > 0 {
@@ -399,24 +399,6 @@ func (d dialect) Call(name string, a []relations.Value) (relations.Value, bool, 
 		return relations.Text("t"), true, nil
 	}
 	return relations.Null, false, nil
-}
-
-const longestSleep = 30 * time.Second
-
-// sleep waits as asked, at most half a minute, so that a test for time sees it.
-func (v *visit) sleep(a []relations.Value) {
-	if len(a) == 0 {
-		return
-	}
-	sec, err := strconv.ParseFloat(a[0].S, 64)
-	if err != nil || sec <= 0 {
-		return
-	}
-	d := longestSleep
-	if sec < longestSleep.Seconds() {
-		d = time.Duration(sec * float64(time.Second))
-	}
-	v.s.Clock.Sleep(v.ctx, d) //nolint:errcheck // who leaves is seen elsewhere
 }
 
 func path(p string) string {

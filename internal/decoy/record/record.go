@@ -143,6 +143,43 @@ const PasswordField = "lapwing.password.text"
 // planted file that was read.
 const TokenField = "lapwing.token.id"
 
+// Try is somebody's attempt to log in.
+type Try struct {
+	User, Method string
+	Password     string // empty: none was said
+	Token        string // of the planted credential that it was, empty for none
+	OK           bool
+	LogType      int // OpenCanary's number, 0 = none
+}
+
+// maxPassword and maxUser are how much of what is typed goes to the hub, in bytes.
+const (
+	maxUser     = 255
+	maxPassword = 4096
+)
+
+// Login is t as an event of s, for the decoy to add to and to post.
+func Login(s *decoy.Session, t Try) event.Event {
+	e := s.Event(event.ActionLogin)
+	e.User, e.Depth, e.LogType, e.Outcome = t.User[:min(len(t.User), maxUser)], event.DepthTry, t.LogType, "failure"
+	if t.OK {
+		e.Outcome, e.Depth = "success", event.DepthEnter
+	}
+	e.Add("lapwing.login.method", t.Method)
+	e.Add(PasswordField, t.Password[:min(len(t.Password), maxPassword)])
+	e.Add(TokenField, t.Token)
+	return e
+}
+
+// Broken posts that a visitor broke the protocol.
+func Broken(ctx context.Context, s *decoy.Session, why string) {
+	e := s.Event(event.ActionProtocolError)
+	e.Depth, e.Reason = event.DepthTry, why[:min(len(why), maxWhy)]
+	s.Post(ctx, e)
+}
+
+const maxWhy = 300 // bytes
+
 // QueryField is a statement or command as a decoy of a database was given it.
 const QueryField = "lapwing.query.text"
 

@@ -45,7 +45,7 @@ func fuzzVisit(t *testing.T) *visit {
 	v := &visit{Server: d, s: s, last: t.Context(), out: writer{proto: 2}, user: "default", in: true, told: map[string]bool{}}
 	v.host = h.Visit(t.Context(), s.Source.Addr())
 	t.Cleanup(v.host.Close)
-	v.view, v.id = d.view("192.0.2.9", s)
+	v.view, v.id = d.view(s), d.client(s)
 	return v
 }
 

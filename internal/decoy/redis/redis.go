@@ -38,8 +38,9 @@ type Server struct {
 	c     Config
 	table map[string]*command
 
+	views decoy.Views[*view]
+
 	mu    sync.Mutex
-	views map[string]*view
 	next  int64 // client id
 	start time.Time
 }
@@ -48,7 +49,7 @@ var _ decoy.Decoy = (*Server)(nil)
 
 // New makes a Server.
 func New(c Config) *Server {
-	return &Server{c: c, table: commands(), views: map[string]*view{}}
+	return &Server{c: c, table: commands(), views: decoy.Views[*view]{Max: maxSources}}
 }
 
 // visit is one connection.
@@ -78,7 +79,7 @@ func (d *Server) Serve(ctx context.Context, s *decoy.Session) error {
 	v := &visit{Server: d, s: s, last: context.WithoutCancel(ctx), out: writer{proto: 2}, user: "default", in: !d.c.Password, told: map[string]bool{}}
 	v.host = s.Host.Visit(ctx, s.Source.Addr())
 	defer v.host.Close()
-	v.view, v.id = d.view(host.Key(s.Source.Addr()), s)
+	v.view, v.id = d.view(s), d.client(s)
 	defer v.close()
 	stop := context.AfterFunc(ctx, func() { s.Conn.Close() }) //nolint:errcheck // ends the read
 	defer stop()
@@ -120,9 +121,7 @@ func (v *visit) failed(err error) error {
 	default:
 		return errors.Join(quiet(v.flush()), quiet(err))
 	}
-	e := v.s.Event(event.ActionProtocolError)
-	e.Depth, e.Reason = event.DepthTry, err.Error()
-	v.s.Post(v.last, e)
+	record.Broken(v.last, v.s, err.Error())
 	return quiet(v.flush())
 }
 
@@ -140,8 +139,8 @@ func quiet(err error) error {
 	return err
 }
 
-// view gives the databases as the source sees them, and the number of the client.
-func (d *Server) view(key string, s *decoy.Session) (*view, int64) {
+// client gives the number of one more client; the first of all says since when the server runs.
+func (d *Server) client(s *decoy.Session) int64 {
 	now := s.Clock.Now()
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -153,29 +152,17 @@ func (d *Server) view(key string, s *decoy.Session) (*view, int64) {
 		d.next = 3 + int64(now.Sub(d.start).Minutes())
 	}
 	d.next += 1 + now.UnixNano()>>20&1
-	x := d.views[key]
-	if x == nil {
-		d.evict()
-		x = &view{config: map[string]string{}, saved: now.Add(-17 * time.Minute)}
-		x.seed(kernel.NewRand(d.c.Seed, 6379), now)
-		d.views[key] = x
-	}
-	x.used = now
-	return x, d.next
+	return d.next
 }
 
-// evict makes room for one more view.
-func (d *Server) evict() {
-	if len(d.views) < maxSources {
-		return
-	}
-	oldest := ""
-	for k, x := range d.views {
-		if oldest == "" || x.used.Before(d.views[oldest].used) {
-			oldest = k
-		}
-	}
-	delete(d.views, oldest)
+// view gives the databases as a source left them.
+func (d *Server) view(s *decoy.Session) *view {
+	now := s.Clock.Now()
+	return d.views.Get(host.Key(s.Source.Addr()), now, func() *view {
+		x := &view{config: map[string]string{}, saved: now.Add(-17 * time.Minute)}
+		x.seed(kernel.NewRand(d.c.Seed, 6379), now)
+		return x
+	})
 }
 
 // request answers one command and records it.
@@ -183,9 +170,7 @@ func (v *visit) request(args [][]byte) {
 	name := strings.ToLower(string(args[0]))
 	if name == "host:" || name == "post" { // a browser was made to speak to it: Redis leaves without a word
 		v.out.b, v.quit = v.out.b[:0], true
-		e := v.s.Event(event.ActionProtocolError)
-		e.Depth, e.Reason = event.DepthTry, "HTTP spoken to Redis"
-		v.s.Post(v.last, e)
+		record.Broken(v.last, v.s, "HTTP spoken to Redis")
 		return
 	}
 	c := v.table[name]
@@ -315,16 +300,8 @@ func shown(args [][]byte) string {
 // login checks a password and records the try.
 func (v *visit) login(user, password string) bool {
 	a := v.c.Door.Check(v.s.Source.Addr(), v.host, user, password)
-	e := v.s.Event(event.ActionLogin)
-	e.User, e.Depth, e.LogType, e.Outcome = user, event.DepthTry, LogConnection, "failure"
 	ok := a.OK && v.c.Password
-	if ok {
-		e.Outcome, e.Depth = "success", event.DepthEnter
-	}
-	e.Add("lapwing.login.method", "password")
-	e.Add(record.PasswordField, password)
-	e.Add(record.TokenField, a.Token)
-	v.s.Post(v.last, e)
+	v.s.Post(v.last, record.Login(v.s, record.Try{User: user, Method: "password", Password: password, Token: a.Token, OK: ok, LogType: LogConnection}))
 	if ok {
 		v.in, v.user = true, user
 	}

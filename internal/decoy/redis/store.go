@@ -94,7 +94,6 @@ type view struct {
 	held   int64
 	config map[string]string // what CONFIG SET changed, and what it was at first
 	master [2]string         // host and port that it was made a replica of
-	used   time.Time
 	dirty  int64
 	saved  time.Time
 }

@@ -8,7 +8,9 @@ package relations
 import (
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // Limits of one database.
@@ -217,6 +219,25 @@ func builtin(name string, a []Value) (Value, bool) {
 		return Text(a[0].S[:min(len(a[0].S), max(0, int(a[1].number())))]), true
 	}
 	return Null, false
+}
+
+// longestPause is the longest time that a statement waits.
+const longestPause = 30 * time.Second
+
+// Pause is how long SLEEP or pg_sleep waits: as asked, at most half a minute, so
+// that a test for time sees it.
+func Pause(a []Value) time.Duration {
+	if len(a) == 0 {
+		return 0
+	}
+	sec, err := strconv.ParseFloat(a[0].S, 64)
+	switch {
+	case err != nil || !(sec > 0):
+		return 0
+	case sec < longestPause.Seconds():
+		return time.Duration(sec * float64(time.Second))
+	}
+	return longestPause
 }
 
 func cut(a []Value) string {
